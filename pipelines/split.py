@@ -1,0 +1,41 @@
+"""split: one concept file -> train, validation and test lists."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replearn import concepts
+from replearn.artefacts import say, write_result
+from replearn.errors import UsageError
+
+
+def split(
+    concept_file: Annotated[
+        Path, typer.Argument(metavar="CONCEPTS", help="Concept file of any layout.")
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where {train,valid,test}-concepts.tsv go.")
+    ],
+    valid: Annotated[float, typer.Option(help="Share of the images for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the images for test.")] = 0.0,
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="Lines of `id TAB group`: a group (patient) stays in one part."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same parts.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other lists.")] = False,
+) -> None:
+    """Divide a concept file into train, validation and test lists.
+
+    Example: replearn split concepts.tsv lists --valid 0.1 --test 0.1 --groups patients.tsv
+    """
+    if valid < 0 or test < 0 or valid + test >= 1:
+        raise UsageError(f"--valid {valid} and --test {test}: shares of 0 to 1, together below 1")
+    table = concepts.read_concepts(concept_file)
+    group_of = concepts.read_names(groups) if groups else None
+    parts = concepts.split(table, valid=valid, test=test, seed=seed, groups=group_of)
+    for part, table in parts.items():
+        path = folder / f"{part}-concepts.tsv"
+        write_result(path, concepts.write_concepts(table), overwrite=overwrite)
+    say(", ".join(f"{part} {len(table)}" for part, table in parts.items()) + f" images in {folder}")

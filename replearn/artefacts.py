@@ -1,0 +1,189 @@
+"""Artefacts on disk: what identifies one, who may write it, and how it appears all at once.
+
+An artefact is a file or a folder.  It is made in a hidden work folder beside its final place,
+synced, and renamed, so a kill at any moment leaves a complete artefact or none.  Its identity is
+a short string that depends on nothing but what determines the content: no time, host, path or
+version is part of it.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from replearn.errors import DataError
+
+
+def identify(kind: str, **facts: Any) -> str:
+    """Return `kind:digest`, the identity of an artefact of this kind that these facts determine."""
+    canonical = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return f"{kind}:{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
+
+
+def digest(*chunks: str | bytes | memoryview) -> str:
+    """Return the SHA-256 of the chunks as 16 hexadecimal digits; a text counts as its UTF-8."""
+    state = hashlib.sha256()
+    for chunk in chunks:
+        data = chunk.encode() if isinstance(chunk, str) else chunk
+        # The length keeps ("ab", "c") and ("a", "bc") apart.
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()[:16]
+
+
+def check_same(expected: str | None, found: str | None, message: str) -> None:
+    """Refuse two identities that contradict each other; warn where one of them is missing.
+
+    Raises:
+        DataError: both are known and differ; the text is `message` with both identities.
+    """
+    if expected is None or found is None:
+        warn(f"{message} cannot be checked: one of the two carries no identity")
+    elif expected != found:
+        raise DataError(f"{message}: expected {expected}, found {found}")
+
+
+def warn(message: str) -> None:
+    """Print one line to stderr that the user should know but that stops nothing."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def say(message: str) -> None:
+    """Print one line of progress to stderr; stdout belongs to results."""
+    print(message, file=sys.stderr)
+
+
+def already_made(out: Path, existing: str | None, wanted: str, *, overwrite: bool) -> bool:
+    """Tell whether `out` is finished from the same inputs, so that nothing is left to do.
+
+    Args:
+        out: where the artefact lies or will lie.
+        existing: the identity of what lies there, None if nothing does.
+        wanted: the identity of what is to be made.
+        overwrite: whether another artefact may be replaced.
+
+    Raises:
+        DataError: something else lies there and may not be replaced.
+    """
+    if existing == wanted:
+        say(f"{out}: already made from the same inputs, nothing to do")
+        return True
+    if out.exists() and not overwrite:
+        raise DataError(
+            f"{out}: holds {existing or 'something else'}, not {wanted}; "
+            "choose another place or give --overwrite"
+        )
+    return False
+
+
+@contextmanager
+def workspace(out: Path, *, keep: bool = False) -> Iterator[Path]:
+    """Yield a hidden work folder beside `out` that no other process can hold at the same time.
+
+    It is removed at the end.  With `keep`, what an interrupted run left in it is found again by
+    the next one; without, the folder starts empty.
+
+    Raises:
+        DataError: another process is writing `out` now, or its folder cannot be written.
+    """
+    work = out.parent / f".{out.name}.work"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = (work / "lock").open("w")
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another place")
+    with lock:
+        _lock_or_refuse(lock.fileno(), work / "lock", out)
+        if not keep:
+            _empty(work)
+        try:
+            yield work
+        except BaseException:
+            if not keep:
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _lock_or_refuse(handle: int, lock: Path, out: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A process that just finished may have removed the folder between opening and locking.
+        still_there = lock.exists() and os.fstat(handle).st_ino == lock.stat().st_ino
+    except BlockingIOError:
+        still_there = False
+    if not still_there:
+        raise DataError(f"{out}: another process is writing it now; wait for it or stop it")
+
+
+def _empty(work: Path) -> None:
+    for entry in work.iterdir():
+        if entry.name != "lock":
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def publish(made: Path, out: Path) -> None:
+    """Move a finished file or folder to its final place: sync, rename, sync the parent."""
+    for path in [*made.rglob("*"), made] if made.is_dir() else [made]:
+        _sync(path)
+    if out.is_dir():
+        old = made.parent / "replaced"
+        out.rename(old)
+        made.rename(out)
+        shutil.rmtree(old)
+    else:
+        made.replace(out)
+    _sync(out.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file all at once: a reader sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    publish(temporary, path)
+
+
+def write_result(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write a text artefact (a list, a run file) unless the same text lies there already.
+
+    Raises:
+        DataError: another text lies there and may not be replaced.
+    """
+    existing = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+    known = None if existing is None else identify("text", content=existing)
+    if not already_made(path, known, identify("text", content=text), overwrite=overwrite):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON, all at once."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of an artefact.
+
+    Raises:
+        DataError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; give the folder of a finished artefact") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable as JSON ({error}); make it again") from None

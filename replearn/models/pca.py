@@ -1,0 +1,36 @@
+"""Principal components of the pixels: the best linear code for reconstruction."""
+
+import torch
+from sklearn.decomposition import PCA as ScikitPCA
+from torch import Tensor
+
+from replearn.errors import DataError
+from replearn.objective import FittedEncoder
+
+
+class PCA(FittedEncoder):
+    """Projection of the centred pixels onto the directions of largest variance."""
+
+    mean: Tensor
+    components: Tensor
+
+    def __init__(self, *, size: int = 64, channels: int = 1, latent_dim: int = 128) -> None:
+        super().__init__()
+        pixels = channels * size * size
+        self.register_buffer("mean", torch.zeros(pixels))
+        self.register_buffer("components", torch.zeros(latent_dim, pixels))
+
+    def fit(self, images: Tensor) -> None:
+        wanted = len(self.components)
+        if wanted > len(images):
+            raise DataError(
+                f"latent_dim {wanted}: {len(images)} images have no more than {len(images)} "
+                "principal components; lower it or give more images"
+            )
+        solver = ScikitPCA(wanted, svd_solver="randomized", random_state=0)
+        solver.fit(images.flatten(1).cpu().numpy())
+        self.mean.copy_(torch.from_numpy(solver.mean_))
+        self.components.copy_(torch.from_numpy(solver.components_))
+
+    def embed(self, images: Tensor) -> Tensor:
+        return (images.flatten(1) - self.mean) @ self.components.T

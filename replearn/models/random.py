@@ -1,0 +1,36 @@
+"""An untrained network: the floor that says what training adds to an architecture.
+
+Only the batch normalisation's statistics are measured on the images.  Without that the floor
+would be lower than an untrained network deserves.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from replearn.networks import dcgan
+from replearn.objective import FittedEncoder
+
+
+class Random(FittedEncoder):
+    """The AAE's encoder with the weights that it starts from."""
+
+    def __init__(
+        self, *, size: int = 64, channels: int = 1, latent_dim: int = 128, width: int = 32
+    ) -> None:
+        super().__init__()
+        self.encoder = dcgan.encoder(size, channels, width, latent_dim)
+
+    def fit(self, images: Tensor) -> None:
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.reset_running_stats()
+                layer.momentum = None  # the plain average over the batches that follow
+        self.train()
+        with torch.no_grad():
+            for batch in torch.split(images, 256):
+                self.encoder(batch)
+        self.eval()
+
+    def embed(self, images: Tensor) -> Tensor:
+        codes: Tensor = self.encoder(images)
+        return codes

@@ -1,0 +1,1 @@
+"""Layers only: networks know neither losses nor training."""

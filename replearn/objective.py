@@ -1,0 +1,57 @@
+"""The contract between a model and everything that uses it.
+
+A model embeds images.  There are two kinds: a *fitted encoder* learns in one call of `fit`; an
+*objective* says who plays and what each player minimises, and the trainer does the rest.  A model
+never sees an optimiser, a device or a file.
+"""
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+
+class Model(nn.Module):
+    """Anything that turns images into embeddings."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return one embedding [N, D] for each image float [N, C, H, W] in [-1, 1].
+
+        In evaluation mode it is deterministic and independent of the other images.
+        """
+        raise NotImplementedError
+
+
+class FittedEncoder(Model):
+    """A model that learns from a sample of images at once, without a training loop."""
+
+    def fit(self, images: Tensor) -> None:
+        """Learn from images float [N, C, H, W] in [-1, 1]."""
+        raise NotImplementedError
+
+
+class Objective(Model):
+    """A model together with what it minimises."""
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        """Map each player's name to the networks that it may change.
+
+        Every parameter belongs to at least one player; each player gets its own optimiser.
+        """
+        raise NotImplementedError
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Yield (player, terms) in the order in which the players move.
+
+        The trainer minimises the sum of the terms for that player before it asks for the next
+        pair.  Never open an autocast context in here: it would leak into the trainer while the
+        generator is paused.
+
+        Args:
+            images: one batch, float [N, C, H, W] in [-1, 1].
+            progress: share of the training that is done, in [0, 1].
+        """
+        raise NotImplementedError
+
+    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+        """Return named batches of images [M, C, H, W] worth looking at, made from these images."""
+        return {}
