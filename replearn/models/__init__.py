@@ -5,7 +5,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from replearn.errors import UsageError
 from replearn.models.aae import AAE
@@ -14,6 +14,7 @@ from replearn.models.pca import PCA
 from replearn.models.random import Random
 from replearn.models.raw import Raw
 from replearn.objective import Model
+from replearn.settings import check_settings
 
 MODELS: dict[str, type[Model]] = {
     "aae": AAE,
@@ -41,19 +42,9 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         for key, parameter in inspect.signature(MODELS[name]).parameters.items()
         if key not in _FROM_IMAGES
     }
-    unknown = [key for key in arguments if key not in known]
-    if unknown:
-        raise UsageError(
-            f"arguments.{unknown[0]}: {name} has no such argument; known: {', '.join(known) or '-'}"
-        )
-    schema = create_model(name, __config__=ConfigDict(strict=False), **known)  # type: ignore[call-overload]
-    try:
-        return dict(schema(**arguments).model_dump())
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"arguments.{first['loc'][0]}: {first['input']!r} does not fit ({first['msg']})"
-        ) from None
+    schema = create_model(name, __config__=ConfigDict(extra="forbid"), **known)  # type: ignore[call-overload]
+    checked: BaseModel = check_settings(schema, arguments, "arguments")
+    return checked.model_dump()
 
 
 def build(name: str, *, size: int, channels: int, arguments: Mapping[str, Any]) -> Model:

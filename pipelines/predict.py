@@ -1,0 +1,56 @@
+"""predict: a detector and features -> a run file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replearn import imageclef
+from replearn.artefacts import check_same, say, warn, write_result
+from replearn.concepts import read_ids
+from replearn.detectors import load_detector
+from replearn.features import Features
+
+
+def predict(
+    detector_folder: Annotated[
+        Path, typer.Argument(metavar="DETECTOR", help="Folder of a fitted detector.")
+    ],
+    features_path: Annotated[
+        Path, typer.Argument(metavar="FEATURES", help="Features of the images to describe.")
+    ],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Where the run goes.")],
+    edition: Annotated[int, typer.Option(help="Whose format to write.")] = 2018,
+    ids: Annotated[
+        Path | None,
+        typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
+) -> None:
+    """Write a run file: the concepts that a detector finds.
+
+    Example: replearn predict runs/linear runs/test.h5 run.csv --edition 2026 --ids test-images.txt
+    """
+    rules = imageclef.edition(edition)
+    detector = load_detector(detector_folder)
+    features = Features.load(features_path)
+    check_same(detector.encoder, features.encoder, f"the encoder of {features_path}")
+    everything = features.ids + [id_ for id_, _ in features.errors]
+    wanted = read_ids(ids) if ids else everything
+    named = dict(
+        zip(
+            features.ids,
+            detector.name_concepts(features.vectors, limit=rules.max_concepts),
+            strict=True,
+        )
+    )
+    without = features.missing(wanted)
+    if without:
+        warn(
+            f"{len(without)} of {len(wanted)} images have no features and get the best constant "
+            f"prediction: {', '.join(without)}"
+        )
+    concepts = [named.get(id_, detector.constant) for id_ in wanted]
+    write_result(run_file, imageclef.write_run(wanted, concepts, rules), overwrite=overwrite)
+    mean = sum(map(len, concepts)) / max(len(concepts), 1)
+    say(f"{run_file}: {len(wanted):,} images, {mean:.2f} concepts each, format of {edition}")

@@ -1,0 +1,49 @@
+"""prepare: a folder, archive or list of images -> one image set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replearn import concepts, images
+
+
+def prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGES", help="A folder, .zip, .tar or text list of paths."),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Where the image set goes.")],
+    ids: Annotated[
+        Path | None, typer.Option(help="Only the ids in the first column, in that order.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Height and width to bring the images to.")] = 64,
+    channels: Annotated[int, typer.Option(help="1 (grey) or 3 (red, green, blue).")] = 1,
+    fit: Annotated[
+        images.Fit,
+        typer.Option(help="stretch to the square, or keep the aspect and pad with black."),
+    ] = "stretch",
+    ids_from: Annotated[
+        images.IdsFrom,
+        typer.Option(help="An id is the file's name, or its path, without extension."),
+    ] = "name",
+    max_errors: Annotated[
+        float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
+    ] = 0.05,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another set.")] = False,
+) -> None:
+    """Decode and resize images into one image set.
+
+    Example: replearn prepare radiographs.zip radiographs.h5 --size 128 --fit pad
+    """
+    images.prepare(
+        source,
+        out,
+        size=size,
+        channels=channels,
+        fit=fit,
+        ids=concepts.read_ids(ids) if ids else None,
+        ids_from=ids_from,
+        max_errors=max_errors,
+        overwrite=overwrite,
+    )

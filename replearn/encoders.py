@@ -1,0 +1,137 @@
+"""A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from replearn import batches
+from replearn.artefacts import publish, read_json, write_json
+from replearn.errors import DataError
+from replearn.models import MODELS, build
+from replearn.objective import Model
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `encoder.json` says, enough to rebuild the model and to prepare images for it.
+
+    Attributes:
+        model: name in MODELS.
+        arguments: the constructor's, complete.
+        size: side in pixels to which images are prepared.
+        channels: 1 or 3.
+        fit: the resize rule.
+        crop: side of the central crop that the networks see, None for the whole image.
+        identity: what this encoder is.
+        training: the settings it was trained with.
+    """
+
+    model: str
+    arguments: dict[str, Any]
+    size: int
+    channels: int
+    fit: Literal["stretch", "pad"]
+    crop: int | None
+    identity: str
+    training: dict[str, Any]
+
+    def build(self) -> Model:
+        """Return the model with fresh weights."""
+        return build(
+            self.model,
+            size=self.crop or self.size,
+            channels=self.channels,
+            arguments=self.arguments,
+        )
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model with its description, ready to embed."""
+
+    model: Model
+    description: Description
+
+    def embed(
+        self, pixels: batches.Pixels, *, batch_size: int = 256
+    ) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        """Yield the embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W]."""
+        device = next(iter(self.model.state_dict().values()), torch.empty(0)).device
+        crop = self.description.crop
+        with torch.inference_mode():
+            for images in batches.in_order(pixels, batch_size=batch_size, crop=crop):
+                yield self.model.embed(images.to(device)).float().cpu().numpy()
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device of this name; `auto` takes a GPU if there is one.
+
+    Raises:
+        DataError: the device was asked for by name and is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise DataError(
+            f"device {name!r}: not usable here ({str(error).splitlines()[0]}); "
+            "give another, or `auto`"
+        ) from None
+    return torch.device(name)
+
+
+def save_encoder(folder: Path, model: Model, description: Description) -> None:
+    """Write the weights, then the description: where the description lies, all is complete."""
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    temporary = folder / ".encoder.safetensors.tmp"
+    safetensors.torch.save_file(state, temporary)
+    publish(temporary, folder / "encoder.safetensors")
+    write_json(folder / "encoder.json", asdict(description))
+
+
+def read_description(folder: Path) -> Description:
+    """Read what an encoder folder holds.
+
+    Raises:
+        DataError: the folder is no encoder, or its training is not finished.
+    """
+    if (folder / "checkpoint.pt").exists() and not (folder / "encoder.json").exists():
+        raise DataError(f"{folder}: its training is not finished; go on with train --resume")
+    if not (folder / "encoder.json").exists():
+        raise DataError(f"{folder}: not an encoder folder (it has no encoder.json)")
+    content = read_json(folder / "encoder.json")
+    try:
+        description = Description(**content)
+    except TypeError as error:
+        raise DataError(f"{folder / 'encoder.json'}: not an encoder's ({error})") from None
+    if description.model not in MODELS:
+        raise DataError(
+            f"{folder / 'encoder.json'}: no model {description.model!r}; known: {', '.join(MODELS)}"
+        )
+    return description
+
+
+def load_encoder(folder: Path, device: str = "auto") -> Encoder:
+    """Rebuild an encoder in evaluation mode.
+
+    Raises:
+        DataError: the folder is no finished encoder, or its weights do not fit its description.
+    """
+    description = read_description(folder)
+    model = description.build()
+    path = folder / "encoder.safetensors"
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; train the encoder again") from None
+    except (RuntimeError, OSError, safetensors.SafetensorError) as error:
+        brief = str(error).splitlines()[0]
+        raise DataError(f"{path}: damaged or not this model's ({brief}); train it again") from None
+    return Encoder(model.to(device_named(device)).eval(), description)

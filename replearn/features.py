@@ -1,0 +1,94 @@
+"""Features on disk: one embedding for each image, under the image's id."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replearn import hdf5
+from replearn.artefacts import digest
+from replearn.errors import DataError
+
+HINTS: list[str] = ["encoder_path", "images_path"]
+
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Embeddings with their ids and their origin.
+
+    Attributes:
+        ids: one for each image [N], all different.
+        vectors: float [N, D], not normalised, perhaps a memory map.
+        errors: (id, reason) of the images that could not be read.
+        identity: what these features are; from elsewhere, a hash of their content.
+        encoder: identity of the encoder that made them, None if that is not known.
+        hints: where encoder and images lay, relative to the file; may be stale.
+    """
+
+    ids: list[str]
+    vectors: Vectors
+    identity: str
+    errors: hdf5.Errors = field(default_factory=list)
+    encoder: str | None = None
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Features":
+        """Open a features file; the seed's files of `data` and `id` can be read too.
+
+        Raises:
+            DataError: the file is missing, damaged, not of features, or holds NaN or infinity.
+        """
+        path = Path(path)
+        content = hdf5.read_rows(path, "vectors", "data")
+        if content.rows.ndim != 2 or not np.issubdtype(content.rows.dtype, np.floating):
+            raise DataError(
+                f"{path}: {content.rows.dtype} {list(content.rows.shape)} where float [N, D] is "
+                "expected; is it a features file?"
+            )
+        _check_finite(path, content)
+        attributes = content.attributes
+        identity = attributes.get("identity") or _identity_of(content)
+        hints = {key: str(attributes[key]) for key in HINTS if key in attributes}
+        encoder = attributes.get("encoder")
+        return cls(content.ids, content.rows, identity, content.errors, encoder, hints)
+
+    def select(self, ids: Sequence[str]) -> Vectors:
+        """Return the vectors of these ids [M, D] in this order; every id must be known."""
+        rows = {id_: row for row, id_ in enumerate(self.ids)}
+        return np.asarray(self.vectors[[rows[id_] for id_ in ids]])
+
+    def missing(self, ids: Iterable[str]) -> list[str]:
+        """Return those of the ids that have no features."""
+        known = set(self.ids)
+        return [id_ for id_ in ids if id_ not in known]
+
+
+def write_features(path: Path, features: Features, blocks: Iterable[Vectors]) -> None:
+    """Write features whose vectors come in blocks [n_i, D], together one row for each id."""
+    facts = {"identity": features.identity, "encoder": features.encoder, **features.hints}
+    attributes = {key: value for key, value in facts.items() if value is not None}
+    hdf5.write_rows(path, "vectors", blocks, features.ids, features.errors, attributes)
+
+
+def _identity_of(content: hdf5.Rows) -> str:
+    """Return an identity for vectors that carry none: a hash of what they are."""
+    return f"vectors:{digest(*content.ids, np.ascontiguousarray(content.rows).tobytes())}"
+
+
+def _check_finite(path: Path, content: hdf5.Rows, block: int = 65536) -> None:
+    for start in range(0, len(content.rows), block):
+        finite = np.isfinite(content.rows[start : start + block]).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            raise DataError(
+                f"{path}: the vector of {content.ids[row]!r} (row {row}) holds NaN or infinity; "
+                "extract the features again"
+            )

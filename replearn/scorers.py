@@ -1,0 +1,149 @@
+"""Scorers: features to a score of each concept, the part of a detector that learns.
+
+The seed's two are here, logistic regression and nearest neighbours, and the constant under both.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+from scipy import sparse, special
+
+from replearn import voting
+from replearn.concepts import multi_hot
+from replearn.decisions import Scores
+from replearn.errors import DataError
+from replearn.neighbors import Index, load_index, save_index
+
+Vectors = NDArray[np.floating[Any]]
+
+
+class Scorer(Protocol):
+    """What gives each concept of a vocabulary a score of at least 0."""
+
+    @property
+    def kind(self) -> str:
+        """Name in SCORERS."""
+        ...
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        ...
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write what cannot stand in JSON into the folder and return what can."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantScorer:
+    """Names the same concepts for every image: the floor under every detector."""
+
+    columns: list[int]
+    width: int
+    kind: str = "constant"
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        row = np.zeros(self.width, np.float32)
+        row[self.columns] = 1.0
+        return sparse.csr_array(np.tile(row, (len(vectors), 1)))
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays into the folder and return the rest."""
+        return {"columns": self.columns, "width": self.width}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "ConstantScorer":
+        """Open what `save` wrote."""
+        return cls(facts["columns"], facts["width"])
+
+
+@dataclass(frozen=True)
+class LinearScorer:
+    """Probabilities of a logistic regression for each concept.
+
+    Attributes:
+        coefficients: on the features as they are, float32 [L, D].
+        intercepts: float32 [L].
+        C: the penalty that was chosen.
+    """
+
+    coefficients: Vectors
+    intercepts: Vectors
+    C: float
+    kind: str = "linear"
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        if vectors.shape[1] != self.coefficients.shape[1]:
+            raise DataError(
+                f"features of width {vectors.shape[1]} for a detector of width "
+                f"{self.coefficients.shape[1]}; use features of the same encoder"
+            )
+        probabilities: Scores = special.expit(vectors @ self.coefficients.T + self.intercepts)
+        return probabilities
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays into the folder and return the rest."""
+        arrays = {"coefficients": self.coefficients, "intercepts": self.intercepts}
+        safetensors.numpy.save_file(arrays, folder / "detector.safetensors")
+        return {"C": self.C}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "LinearScorer":
+        """Open what `save` wrote."""
+        path = folder / "detector.safetensors"
+        try:
+            arrays = safetensors.numpy.load_file(path)
+            return cls(arrays["coefficients"], arrays["intercepts"], facts["C"])
+        except (OSError, KeyError, safetensors.SafetensorError) as error:
+            raise DataError(f"{path}: missing or damaged ({error}); classify again") from None
+
+
+@dataclass(frozen=True)
+class NeighborScorer:
+    """Concepts of the nearest training images.
+
+    Attributes:
+        index: the training images.
+        matrix: their concepts, 0/1 [N, L].
+        vote: `union` (the seed's) or `similarity`.
+        k: how many neighbours count; for the union, at most.
+    """
+
+    index: Index
+    matrix: sparse.csr_array
+    vote: str
+    k: int
+    kind: str = "knn"
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        distances, rows = self.index.search(vectors, self.k)
+        return voting.scores(self.vote, rows, distances, self.index.metric, self.matrix)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays into the folder and return the rest."""
+        save_index(folder / "index", self.index)
+        return {"vote": self.vote, "k": self.k, "metric": self.index.metric}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "NeighborScorer":
+        """Open what `save` wrote."""
+        index = load_index(folder / "index")
+        if index.concepts is None:
+            raise DataError(f"{folder / 'index'}: has no concepts; classify again")
+        matrix = multi_hot(index.concepts, facts["vocabulary"])
+        return cls(index, matrix, facts["vote"], facts["k"])
+
+
+SCORERS: dict[str, type[ConstantScorer] | type[LinearScorer] | type[NeighborScorer]] = {
+    "constant": ConstantScorer,
+    "linear": LinearScorer,
+    "knn": NeighborScorer,
+}

@@ -1,0 +1,74 @@
+"""Settings: typed, with defaults, and refused where unknown by a line that names the known."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from replearn.errors import DataError, UsageError
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def check_settings(schema: type[Schema], values: Any, where: str) -> Schema:
+    """Return the values as the schema has them, defaults filled in.
+
+    Args:
+        schema: the known settings; it forbids others.
+        values: a mapping, or None for no setting at all.
+        where: what a message calls the place of the values, as `training`.
+
+    Raises:
+        UsageError: a key is unknown or a value does not fit.
+    """
+    if not isinstance(values, Mapping | None):
+        raise UsageError(f"{where}: {values!r} where `key: value` lines are expected")
+    try:
+        return schema.model_validate(dict(values or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in (where, *first["loc"]) if part)
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(schema.model_fields) or "none"
+            raise UsageError(f"{key}: no such setting; known: {known}") from None
+        if first["type"] == "missing":
+            raise UsageError(f"{key}: missing; it has no default") from None
+        raise UsageError(f"{key}: {first['input']!r} does not fit ({first['msg']})") from None
+
+
+def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML file of settings and put `key.key=value` overrides on top.
+
+    Raises:
+        DataError: the file is missing or is not YAML of `key: value` lines.
+        UsageError: an override is not of that form.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: not a configuration; it needs `key: value` lines")
+    for override in overrides:
+        _set(content, override)
+    return content
+
+
+def _set(content: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise UsageError(f"--set {override}: give key=value, as training.steps=2000")
+    *outer, last = path.split(".")
+    place: Any = content
+    for key in outer:
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            raise UsageError(f"--set {override}: {key} holds a value, not settings")
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"--set {override}: {text!r} is not a YAML value") from None

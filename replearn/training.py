@@ -1,0 +1,305 @@
+"""The one trainer: it steps each player that an objective names, and keeps what is common.
+
+Device, schedule, averaged weights, checkpoints and watching live here, and the only optimiser
+code of the project.  All randomness of a step is a function of (seed, step), so a checkpoint
+needs no generator states and a resumed run is bit-identical to an uninterrupted one.
+"""
+
+import copy
+import json
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from replearn import batches
+from replearn.artefacts import publish, say
+from replearn.encoders import device_named
+from replearn.errors import DataError, UsageError
+from replearn.objective import FittedEncoder, Model, Objective
+from replearn.watching import Watch
+
+
+class TrainingSettings(BaseModel):
+    """How a model is trained; the defaults suit 200 to 200,000 images of 64 px.
+
+    Attributes:
+        steps: length of the training, whatever the size of the set.
+        epochs: replaces `steps` by this many passes over the set.
+        batch_size: images in a batch; a smaller set is one batch.
+        learning_rate: of Adam, one number or one for each player.
+        betas: of Adam.
+        schedule: `cosine` falls to zero at the end, `constant` does not.
+        warmup: steps in which the learning rate rises to its value.
+        ema: decay of the averaged weights, which are the ones kept; 0 keeps the last.
+        crop: side of a random crop of the prepared images; extraction takes the central one.
+        seed: decides initial weights, batches, crops and noise.
+        fit_images: at most this many images, drawn at random, go to a fitted encoder.
+        device: `auto`, `cpu`, `cuda`, ...
+        log_every: steps between two lines of metrics.
+        checkpoint_every: steps between two checkpoints.
+        sheet_every: steps between two sheets of pictures.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int = Field(2000, gt=0)
+    epochs: int | None = Field(None, gt=0)
+    batch_size: int = Field(64, gt=1)
+    learning_rate: float | dict[str, float] = 1e-3
+    betas: tuple[float, float] = (0.5, 0.99)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: int = Field(100, ge=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+    crop: int | None = Field(None, gt=0)
+    seed: int = Field(0, ge=0)
+    fit_images: int = Field(10_000, gt=1)
+    device: str = "auto"
+    log_every: int = Field(50, gt=0)
+    checkpoint_every: int = Field(500, gt=0)
+    sheet_every: int = Field(500, gt=0)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the settings that decide the result; watching and device are left out."""
+        watching = {"device", "log_every", "checkpoint_every", "sheet_every"}
+        return self.model_dump(mode="json", exclude=watching)
+
+    def length(self, count: int) -> int:
+        """Return the number of steps for a set of `count` images."""
+        if self.epochs is None:
+            return self.steps
+        return math.ceil(self.epochs * count / min(self.batch_size, count))
+
+
+def seed_all(*numbers: int) -> None:
+    """Make torch's randomness a function of these numbers."""
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1))
+
+
+def fit_encoder(model: FittedEncoder, pixels: batches.Pixels, settings: TrainingSettings) -> None:
+    """Fit on at most `fit_images` of the pixels uint8 [N, C, H, W], drawn by the seed."""
+    rows = np.random.default_rng(settings.seed).permutation(len(pixels))[: settings.fit_images]
+    images = batches.to_float(batches.centre_crop(pixels[np.sort(rows)], settings.crop))
+    seed_all(settings.seed)
+    model.eval()
+    model.fit(images)
+
+
+class Trainer:
+    """One training run in a folder: the objective, its averaged copy, optimisers and step."""
+
+    def __init__(
+        self, objective: Objective, pixels: batches.Pixels, settings: TrainingSettings
+    ) -> None:
+        self.device = device_named(settings.device)
+        self.objective = objective.to(self.device).train()
+        self.average = copy.deepcopy(self.objective).eval().requires_grad_(False)
+        self.pixels = pixels
+        self.settings = settings
+        self.optimisers = _optimisers(self.objective, settings)
+        self.batch_size = min(settings.batch_size, len(pixels))
+        self.steps = settings.length(len(pixels))
+        self.step = 0
+
+    def train_step(self) -> dict[str, Tensor]:
+        """Let every player of one round move and return the value of each term."""
+        settings = self.settings
+        seed_all(settings.seed, 2, self.step)
+        images = batches.training_batch(
+            self.pixels,
+            self.step,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            crop=settings.crop,
+        ).to(self.device)
+        factor = _schedule(settings, self.step, self.steps)
+        values: dict[str, Tensor] = {}
+        for player, terms in self.objective.losses(images, self.step / self.steps):
+            optimiser = self.optimisers[player]
+            for group in optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+            # Also clears what other players' losses left in this player's gradients.
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(torch.stack(list(terms.values())).sum())
+            optimiser.step()
+            values |= {f"{player}/{name}": term.detach() for name, term in terms.items()}
+        self.step += 1
+        self._update_average()
+        return values
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A short memory at first: the initial weights must not linger in a short training.
+        decay = min(self.settings.ema, self.step / (self.step + 10)) if self.settings.ema else 0.0
+        pairs = zip(
+            self.average.state_dict().values(), self.objective.state_dict().values(), strict=True
+        )
+        for average, current in pairs:
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:
+                average.copy_(current)
+
+    def save(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
+        """Write everything that resuming needs, all at once."""
+        state = {
+            "identity": identity,
+            "facts": json.dumps(facts),
+            "step": self.step,
+            "objective": self.objective.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": {name: o.state_dict() for name, o in self.optimisers.items()},
+        }
+        temporary = path.with_name(f".{path.name}.tmp")
+        torch.save(state, temporary)
+        publish(temporary, path)
+
+    def resume(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
+        """Go on from a checkpoint of the same training.
+
+        Raises:
+            DataError: the checkpoint is damaged or of another training.
+        """
+        state = read_checkpoint(path)
+        if state["identity"] != identity:
+            differences = _differences(json.loads(state["facts"]), facts)
+            raise DataError(
+                f"{path}: belongs to another training ({differences}); "
+                "resume with the same settings, or give --overwrite to start anew"
+            )
+        self.objective.load_state_dict(state["objective"])
+        self.average.load_state_dict(state["average"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        self.step = state["step"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; loading runs no code.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        brief = str(error).splitlines()[0][:100]
+        raise DataError(f"{path}: damaged ({brief}); give --overwrite to train anew") from None
+    return state
+
+
+def fit(
+    trainer: Trainer, folder: Path, identity: str, facts: dict[str, Any], *, resume: bool
+) -> Model:
+    """Train to the end inside `folder` and return the averaged model.
+
+    Metrics go to `metrics.jsonl` and TensorBoard events, pictures to `sheets/`, and the state to
+    `checkpoint.pt` at every interval, at the end, and on Ctrl-C or SIGTERM.
+
+    Raises:
+        DataError: a loss is no longer finite, or the checkpoint cannot be resumed.
+        KeyboardInterrupt: stopped by a signal, after saving.
+    """
+    checkpoint = folder / "checkpoint.pt"
+    if resume and checkpoint.exists():
+        trainer.resume(checkpoint, identity, facts)
+        say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
+    settings = trainer.settings
+    images = _fixed_images(trainer)
+    watch = Watch(folder, trainer.step, trainer.steps)
+    with watch, _stop_signals() as stopped:
+        while trainer.step < trainer.steps:
+            watch.add(trainer.train_step(), images=trainer.batch_size)
+            done = trainer.step == trainer.steps
+            if done or trainer.step % settings.log_every == 0:
+                watch.log(trainer.step)
+            if done or trainer.step % settings.sheet_every == 0:
+                watch.draw(trainer.step, images, _pictures(trainer.average, images))
+            if done or stopped() or trainer.step % settings.checkpoint_every == 0:
+                watch.check_finite(trainer.step)
+                trainer.save(checkpoint, identity, facts)
+            if stopped() and not done:
+                say(f"{folder}: stopped after step {trainer.step}, saved; go on with --resume")
+                raise KeyboardInterrupt
+    return trainer.average
+
+
+def _fixed_images(trainer: Trainer, count: int = 32) -> Tensor:
+    rows = np.linspace(0, len(trainer.pixels) - 1, min(count, len(trainer.pixels))).astype(int)
+    pixels = batches.centre_crop(trainer.pixels[rows], trainer.settings.crop)
+    return batches.to_float(pixels).to(trainer.device)
+
+
+def _pictures(model: Objective, images: Tensor) -> dict[str, Tensor]:
+    """Return the pictures of a model with the same noise at every step, for comparison."""
+    with torch.random.fork_rng(), torch.inference_mode():
+        seed_all(0)
+        return model.pictures(images)
+
+
+def _optimisers(
+    objective: Objective, settings: TrainingSettings
+) -> dict[str, torch.optim.Optimizer]:
+    players = objective.players()
+    rates = settings.learning_rate
+    if isinstance(rates, dict) and set(rates) != set(players):
+        raise UsageError(
+            f"training.learning_rate: gives {', '.join(rates)}; "
+            f"the players are {', '.join(players)}"
+        )
+    optimisers: dict[str, torch.optim.Optimizer] = {}
+    for name, networks in players.items():
+        parameters = [p for network in networks for p in network.parameters()]
+        rate = rates[name] if isinstance(rates, dict) else rates
+        optimisers[name] = torch.optim.Adam(parameters, lr=rate, betas=settings.betas)
+        for group in optimisers[name].param_groups:
+            group["initial_lr"] = rate
+    return optimisers
+
+
+def _schedule(settings: TrainingSettings, step: int, steps: int) -> float:
+    """Return the share of the learning rate that this step uses, in (0, 1]."""
+    rise = min(1.0, (step + 1) / (settings.warmup + 1))
+    fall = 0.5 * (1 + math.cos(math.pi * step / steps)) if settings.schedule == "cosine" else 1.0
+    return rise * fall
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
+    flat_old, flat_new = _flatten(old), _flatten(new)
+    return "; ".join(
+        f"{key}: {flat_old.get(key, 'unset')} there, {flat_new.get(key, 'unset')} now"
+        for key in sorted(flat_old | flat_new)
+        if flat_old.get(key) != flat_new.get(key)
+    )
+
+
+def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= (
+            _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a question, so that a round is never left half played."""
+    received: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = {n: signal.signal(n, lambda number, _: received.append(number)) for n in numbers}
+    except ValueError:  # not the main thread: whoever started it handles signals
+        before = {}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,52 @@
+"""What replearn needs: ranges here, the tested versions in constraints.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+DEVELOPMENT = [
+    "hypothesis>=6.100",
+    "mypy>=2.0",
+    "pytest>=8.0",
+    "pytest-xdist>=3.5",
+    "ruff>=0.15",
+    "scipy-stubs>=1.17",
+    "types-PyYAML>=6.0",
+    "types-tqdm>=4.66",
+]
+
+setup(
+    name="replearn",
+    version="0.1.0",
+    description="Representations of unlabelled medical images, and concept detection with them",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["replearn", "replearn.*", "pipelines"]),
+    package_data={"replearn": ["py.typed"]},
+    entry_points={"console_scripts": ["replearn = pipelines.__main__:main"]},
+    install_requires=[
+        "h5py>=3.10",
+        "joblib>=1.4",
+        "matplotlib>=3.8",
+        "numpy>=2.0",
+        "opencv-python-headless>=4.10",
+        "pillow>=11.0",
+        "pydantic>=2.7",
+        "PyYAML>=6.0",
+        "safetensors>=0.5",
+        "scikit-learn>=1.5",
+        "scipy>=1.14",
+        "tensorboard>=2.17",
+        "torch>=2.6",
+        "tqdm>=4.66",
+        "typer>=0.20",
+    ],
+    # Both FAISS packages install the same module: take one of the two, never both.
+    extras_require={
+        "cpu": ["faiss-cpu>=1.10"],
+        "gpu": ["faiss-gpu>=1.14.3"],
+        "dev": DEVELOPMENT,
+    },
+)
