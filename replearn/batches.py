@@ -16,7 +16,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 def to_float(pixels: Pixels) -> Tensor:
     """Scale pixels uint8 [N, C, H, W] to float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(127.5).sub_(1.0)
+    return torch.from_numpy(np.array(pixels)).float().div_(127.5).sub_(1.0)
 
 
 def centre_crop(pixels: Pixels, crop: int | None) -> Pixels:

@@ -91,7 +91,7 @@ def save_encoder(folder: Path, model: Model, description: Description) -> None:
     """Write the weights, then the description: where the description lies, all is complete."""
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     temporary = folder / ".encoder.safetensors.tmp"
-    safetensors.torch.save_file(state, temporary)
+    temporary.write_bytes(safetensors.torch.save(state))
     publish(temporary, folder / "encoder.safetensors")
     write_json(folder / "encoder.json", asdict(description))
 

@@ -99,6 +99,9 @@ def read_rows(path: Path, *names: str) -> Rows:
 
 
 def _map(path: Path, dataset: h5py.Dataset) -> np.ndarray[Any, Any]:
+    has_rows = isinstance(dataset, h5py.Dataset) and dataset.shape
+    if not has_rows or dataset.dtype.kind not in "iuf":
+        raise TypeError("it has no rows of numbers")
     offset = dataset.id.get_offset()
     if offset is None:  # chunked, as files from elsewhere may be, or empty
         return np.asarray(dataset[:])

@@ -30,7 +30,7 @@ def make_parts(
         size: items in a part.
         make: returns the arrays of the items from start to stop.
     """
-    _begin(folder, plan)
+    _begin(folder, [plan, count, size])
     starts = range(0, count, size)
     kept = sum(_path(folder, start).exists() for start in starts)
     if kept:
@@ -43,7 +43,14 @@ def make_parts(
             bar.update(stop - start)
 
 
-def _begin(folder: Path, plan: str) -> None:
+def read_parts(folder: Path) -> Iterator[Part]:
+    """Yield the finished parts that `make_parts` left in this folder, in order."""
+    for path in sorted(folder.glob("*[0-9].npz")):
+        with np.load(path, allow_pickle=False) as arrays:
+            yield dict(arrays)
+
+
+def _begin(folder: Path, plan: list[Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "plan.json"
     if note.exists() and json.loads(note.read_text()) == plan:
@@ -61,7 +68,7 @@ def _load(path: Path) -> Part | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (FileNotFoundError, zipfile.BadZipFile, ValueError):
+    except (FileNotFoundError, EOFError, zipfile.BadZipFile, ValueError):
         return None
 
 

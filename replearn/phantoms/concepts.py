@@ -1,0 +1,85 @@
+"""What the synthetic radiographs can show: ids and names of their concepts."""
+
+from __future__ import annotations
+
+CONCEPTS: dict[str, str] = {
+    # Modalities and how they were set.
+    "C1306645": "Plain x-ray",
+    "C0040405": "X-Ray Computed Tomography",
+    "C0024485": "Magnetic Resonance Imaging",
+    "C0041618": "Ultrasonography",
+    "C0442040": "Lateral projection",
+    "C1302560": "T1 weighted",
+    "C1302561": "T2 weighted",
+    "C1276307": "Fat saturation",
+    "C0009924": "Contrast media",
+    "C1699633": "PET/CT",
+    "C0162481": "Colour Doppler",
+    # Body regions.
+    "C0817096": "Chest",
+    "C0000726": "Abdomen",
+    "C0018670": "Head",
+    "C0030797": "Pelvis",
+    "C0037949": "Vertebral column",
+    "C0023216": "Lower extremity",
+    "C1140618": "Upper extremity",
+    "C0006141": "Breast",
+    "C0018787": "Heart",
+    "C0015965": "Fetus",
+    # Findings of the chest.
+    "C0028259": "Nodule",
+    "C0577559": "Mass",
+    "C0032227": "Pleural effusion",
+    "C0032326": "Pneumothorax",
+    "C0521530": "Lung consolidation",
+    "C0013604": "Oedema",
+    "C0004144": "Atelectasis",
+    "C0034069": "Pulmonary fibrosis",
+    "C1510420": "Cavitation",
+    "C0018800": "Cardiomegaly",
+    "C0031039": "Pericardial effusion",
+    "C0149721": "Ventricular hypertrophy",
+    "C0497156": "Lymphadenopathy",
+    # Findings of the abdomen.
+    "C0032320": "Pneumoperitoneum",
+    "C0022650": "Kidney stone",
+    "C0008350": "Gallstone",
+    "C0010709": "Cyst",
+    "C0020295": "Hydronephrosis",
+    "C0003962": "Ascites",
+    "C0021843": "Intestinal obstruction",
+    "C0002940": "Aneurysm",
+    "C0027651": "Neoplasm",
+    # Findings of the head.
+    "C0019080": "Haemorrhage",
+    "C0018946": "Subdural haematoma",
+    "C0020255": "Hydrocephalus",
+    "C0021308": "Infarction",
+    "C0011304": "Demyelination",
+    # Findings of bones and joints.
+    "C0016658": "Fracture",
+    "C0036439": "Scoliosis",
+    "C1956089": "Osteophyte",
+    "C0029408": "Osteoarthritis",
+    "C0221204": "Lytic lesion",
+    "C0021818": "Disc herniation",
+    "C0039144": "Syringomyelia",
+    "C1253936": "Joint effusion",
+    # Calcium.
+    "C0006663": "Calcification",
+    "C0521174": "Microcalcification",
+    # Pregnancy.
+    "C0032043": "Placenta",
+    "C0020224": "Polyhydramnios",
+    # Devices.
+    "C0030163": "Pacemaker",
+    "C1145640": "Central venous catheter",
+    "C0008034": "Chest tube",
+    "C0085678": "Nasogastric tube",
+    "C0581648": "Sternotomy wires",
+    "C0175649": "Joint prosthesis",
+    "C0016642": "Internal fixation",
+    "C0038257": "Stent",
+    "C0179412": "Implant",
+}
+"""Every concept an image can carry: its CUI-style id and its name, in a fixed order."""
