@@ -57,7 +57,6 @@ def classify(
         Literal["cosine", "l2"], typer.Option(help="knn: what near means.")
     ] = "cosine",
     edition: Annotated[int, typer.Option(help="Whose rules the threshold is tuned for.")] = 2018,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 takes all processors.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another one.")] = False,
 ) -> None:
     """Fit a detector of concepts on features; settings and threshold are chosen on VALID.
@@ -91,7 +90,7 @@ def classify(
         if already_made(folder, existing, identity, overwrite=overwrite):
             return
         if method == "linear":
-            scorer, words = fit_linear(tuning, top=concepts, jobs=jobs)
+            scorer, words = fit_linear(tuning, top=concepts)
         elif method == "knn":
             index = build_index(
                 learn.concepts.ids,

@@ -110,7 +110,7 @@ def fit_constant(tuning: Tuning) -> tuple[Scorer, list[str]]:
 
 
 def fit_linear(
-    tuning: Tuning, *, top: int, penalties: Sequence[float] = PENALTIES, jobs: int | None = None
+    tuning: Tuning, *, top: int, penalties: Sequence[float] = PENALTIES
 ) -> tuple[Scorer, list[str]]:
     """Return a logistic regression on the `top` most frequent concepts, and its vocabulary.
 
@@ -119,8 +119,9 @@ def fit_linear(
     words = vocabulary(tuning.train.concepts, top)
     labels = multi_hot(tuning.train.concepts, words)
     best: tuple[float, LinearScorer] | None = None
+    model = MultiLabelLogisticRegression(warm_start=True)
     for C in penalties:
-        model = MultiLabelLogisticRegression(C=C, n_jobs=jobs).fit(tuning.train.vectors, labels)
+        model.set_params(C=C).fit(tuning.train.vectors, labels)
         weights = model.coef_ / model.scale_
         scorer = LinearScorer(weights, model.intercept_ - weights @ model.mean_, C)
         f1 = tuning.judge(scorer, words)[0].f1

@@ -1,0 +1,127 @@
+"""The primary and the secondary score of a run file, as the edition's evaluator makes them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from replearn.concepts import ConceptTable, read_fields, split_field
+from replearn.errors import DataError, UsageError
+from replearn.imageclef.editions import Edition
+from replearn.imageclef.faults import some
+from replearn.imageclef.rows import Row
+from replearn.imageclef.runs import accepted_rows
+from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the evaluator makes of a run file.
+
+    Attributes:
+        edition: year whose rules were applied.
+        f1: mean over images of the F1 of the concept sets.
+        f1_secondary: the same for the manually checked concepts; None without their truth.
+        interval: 95 % bootstrap interval (low, high) of `f1` over images.
+        images: number of images in the truth.
+        scored: how many of them count in `f1`; in 2018 those without concepts do not.
+    """
+
+    edition: int
+    f1: float
+    f1_secondary: float | None
+    interval: tuple[float, float]
+    images: int
+    scored: int
+
+
+def evaluate_run(
+    path: Path,
+    truth: ConceptTable | Path,
+    edition: Edition,
+    manual: ConceptTable | Path | None = None,
+) -> Score:
+    """Score a run file as the edition's evaluator does; its pre-check need not pass.
+
+    Args:
+        path: the run file.
+        truth: the true concepts of the images; a file may have any layout.
+        edition: whose rules hold.
+        manual: the manually checked concepts; with them the secondary score is computed.
+
+    Raises:
+        DataError: the evaluator would refuse the file, or no image counts in the score.
+        UsageError: `manual` is given but the edition has no secondary score.
+    """
+    if manual is not None and not edition.secondary:
+        raise UsageError(f"{edition.year} has no secondary score; leave out the manual truth")
+    true = _true_sets(truth, edition)
+    rows = accepted_rows(path, edition, list(true))
+    predicted = {row.id: _predicted_set(row, edition) for row in rows}
+    scores = np.array([_f1(true[id_], predicted[id_], edition) for id_ in predicted])
+    try:
+        f1 = mean_score(scores)
+    except DataError as error:
+        raise DataError(f"{path}: {error}")
+    return Score(
+        edition=edition.year,
+        f1=f1,
+        f1_secondary=None if manual is None else _secondary(predicted, manual, edition),
+        interval=bootstrap_interval(scores),
+        images=len(true),
+        scored=int(np.count_nonzero(~np.isnan(scores))),
+    )
+
+
+def _f1(true: frozenset[str], predicted: frozenset[str], edition: Edition) -> float:
+    return np.nan if edition.empty == "skip" and not true else f1_of_sets(true, predicted)
+
+
+def _predicted_set(row: Row, edition: Edition) -> frozenset[str]:
+    # An id alone predicts nothing, not even the "" that an empty field stands for.
+    return edition.scored(row.cells[1]) if len(row.cells) > 1 else frozenset()
+
+
+def _true_sets(truth: ConceptTable | Path, edition: Edition) -> dict[str, frozenset[str]]:
+    """Return the set that the evaluator makes of each image's true concepts, by id."""
+    if isinstance(truth, Path):
+        fields = {entry.id: _translated(entry.field, edition) for entry in read_fields(truth)}
+    else:
+        joined = map(edition.separator.join, truth.concepts)
+        fields = dict(zip(truth.ids, joined, strict=True))
+    return {
+        id_: edition.scored(field)
+        for id_, field in fields.items()
+        if not (edition.skips_header and "ID" in id_)
+    }
+
+
+def _translated(field: str, edition: Edition) -> str:
+    """Return a field as it stands in the file, as evaluators read it: `C1;C2;` holds a third, "".
+
+    Where only commas stand between its concepts it has the layout of 2017, and gets this year's.
+    """
+    if edition.separator in field or "," not in field:
+        return field
+    return edition.separator.join(split_field(field))
+
+
+def _secondary(
+    predicted: dict[str, frozenset[str]], manual: ConceptTable | Path, edition: Edition
+) -> float:
+    """Return the F1 over the whitelisted concepts of the manual truth.
+
+    An image without one there is skipped; one that only the manual truth has scores 0.
+    """
+    name = manual if isinstance(manual, Path) else "the manual truth"
+    true = _true_sets(manual, edition)
+    absent = [id_ for id_ in predicted if id_ not in true]
+    if absent:
+        raise DataError(f"{name}: lacks {len(absent)} of the run's images: {some(absent)}")
+    allowed = edition.secondary
+    counting = {id_ for id_ in predicted if true[id_] & allowed}
+    images = len(true) - len(predicted) + len(counting)
+    if not images:
+        raise DataError(f"{name}: no image has one of the {len(allowed)} concepts that count")
+    total = sum(f1_of_sets(true[id_] & allowed, predicted[id_] & allowed) for id_ in counting)
+    return total / images

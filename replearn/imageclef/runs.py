@@ -1,0 +1,80 @@
+"""Run files written and read by the rules of an edition."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from replearn.concepts import ConceptTable
+from replearn.errors import DataError
+from replearn.imageclef.checks import find_faults
+from replearn.imageclef.editions import Edition
+from replearn.imageclef.faults import short
+from replearn.imageclef.rows import Row, Run, decode
+
+
+def write_run(ids: Sequence[str], concepts: Sequence[Iterable[str]], edition: Edition) -> str:
+    """Return the text of a run file, exactly as the organisers ask.
+
+    Args:
+        ids: of the images [N], in the order of the organisers' list.
+        concepts: what is predicted for each image [N].
+        edition: whose rules hold.
+
+    Raises:
+        DataError: the edition would refuse the file, or would read other names from it.
+    """
+    if len(ids) != len(concepts):
+        raise DataError(f"{len(concepts)} predictions for {len(ids)} images")
+    delimiter, separator = edition.delimiters[0], edition.separator
+    lines = [] if edition.header is None else [edition.header]
+    for id_, predicted in zip(ids, map(tuple, concepts), strict=True):
+        _refuse_unwritable(id_, delimiter)
+        for concept in predicted:
+            _refuse_unwritable(concept, delimiter + separator)
+        lines.append(f"{id_}{delimiter}{separator.join(predicted)}")
+    text = "".join(f"{line}\n" for line in lines)
+    faults = find_faults(Run(text, edition, ids, strict=bool(edition.precheck)))
+    if faults:
+        raise DataError(f"{edition.year} would refuse the run file: {faults[0]}")
+    return text
+
+
+def _refuse_unwritable(name: str, separators: str) -> None:
+    special = separators + ('"\ufeff' if "," in separators else "\ufeff")
+    one_line = name.splitlines() == [name] and name == name.strip()
+    if not one_line or any(character in special for character in name):
+        raise DataError(
+            f"the name {short(name)} cannot stand in a run file: it is empty or holds a "
+            "separator, a quote, a line break or outer spaces; rename it"
+        )
+
+
+def read_run(path: Path, edition: Edition) -> ConceptTable:
+    """Read a run file by the rules of the edition, whichever images it should hold.
+
+    Raises:
+        DataError: the file is missing, or the evaluator would refuse it for another reason than
+            its ids.
+    """
+    rows = accepted_rows(path, edition, None)
+    concepts = [tuple(c for c in row.concepts if c.strip()) for row in rows]
+    return ConceptTable([row.id for row in rows], concepts)
+
+
+def accepted_rows(path: Path, edition: Edition, expected: Sequence[str] | None) -> list[Row]:
+    """Return the images of a run file that the evaluator accepts.
+
+    Args:
+        path: the run file.
+        edition: whose rules hold.
+        expected: the ids of the images that it should hold; None if any will do.
+
+    Raises:
+        DataError: the evaluator would refuse the file; the text is the first of its faults.
+    """
+    text, faults = decode(path)
+    run = Run(text, edition, expected, strict=False)
+    faults += find_faults(run)
+    if faults:
+        more = f" (faults in all: {len(faults)}; see: replearn validate)" if faults[1:] else ""
+        raise DataError(f"{path}: {faults[0]}{more}")
+    return run.images
