@@ -21,7 +21,14 @@ from replearn.metrics import EmptyRule, bootstrap_interval, f1_per_image
 from replearn.neighbors import Index
 from replearn.scorers import SCORERS, ConstantScorer, LinearScorer, NeighborScorer, Scorer, Vectors
 
-PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0)  # values of C, from the smoothest model to the freest
+PENALTIES = (
+    0.001,
+    0.01,
+    0.1,
+    1.0,
+    10.0,
+    100.0,
+)  # values of C, from the smoothest model to the freest
 NEIGHBOURS = (1, 2, 3, 5, 10, 20, 30, 50, 100)  # values of k
 
 

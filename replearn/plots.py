@@ -1,10 +1,13 @@
 """Pictures for people: sheets of images, of queries with their neighbours, and tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from replearn.artefacts import publish
@@ -51,3 +54,46 @@ def write_png(path: Path, picture: Picture) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(data.tobytes())
     publish(temporary, path)
+
+
+def write_query_sheet(
+    path: Path, pixels: Sequence[Sequence[Picture]], concepts: Sequence[Sequence[Sequence[str]]]
+) -> None:
+    """Write rows of a query and what was found for it, each image above its concepts.
+
+    Concepts that a hit shares with the query are in bold.
+
+    Args:
+        path: of the PNG file.
+        pixels: for each query its own image and its hits, uint8 [C, H, W].
+        concepts: of the same images.
+    """
+    rows, columns = len(pixels), max(map(len, pixels))
+    figure = Figure(figsize=(1.9 * columns, 2.35 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for row, (images, lists) in enumerate(zip(pixels, concepts, strict=True)):
+        for column, (image, names) in enumerate(zip(images, lists, strict=True)):
+            _show(grid[row, column], image, names, set(lists[0]) if column else set())
+            grid[row, column].set_title(f"hit {column}" if column else "query", fontsize=8)
+    temporary = path.with_name(f".{path.name}.tmp")
+    figure.savefig(temporary, format="png", dpi=110)
+    publish(temporary, path)
+
+
+def _show(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) -> None:
+    axes.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    for line, name in enumerate(names[:5]):
+        axes.text(
+            0.5,
+            -0.04 - 0.11 * line,
+            name if len(name) <= 28 else f"{name[:27]}…",
+            transform=axes.transAxes,
+            ha="center",
+            va="top",
+            fontsize=6.5,
+            color="#0b6e4f" if name in shared else "#333333",
+            fontweight="bold" if name in shared else "normal",
+        )

@@ -25,6 +25,7 @@ class Score:
         interval: 95 % bootstrap interval (low, high) of `f1` over images.
         images: number of images in the truth.
         scored: how many of them count in `f1`; in 2018 those without concepts do not.
+        per_image: the F1 of each image by id, NaN where it does not count.
     """
 
     edition: int
@@ -33,6 +34,7 @@ class Score:
     interval: tuple[float, float]
     images: int
     scored: int
+    per_image: dict[str, float]
 
 
 def evaluate_run(
@@ -58,7 +60,8 @@ def evaluate_run(
     true = _true_sets(truth, edition)
     rows = accepted_rows(path, edition, list(true))
     predicted = {row.id: _predicted_set(row, edition) for row in rows}
-    scores = np.array([_f1(true[id_], predicted[id_], edition) for id_ in predicted])
+    per_image = {id_: _f1(true[id_], predicted[id_], edition) for id_ in predicted}
+    scores = np.array(list(per_image.values()))
     try:
         f1 = mean_score(scores)
     except DataError as error:
@@ -70,6 +73,7 @@ def evaluate_run(
         interval=bootstrap_interval(scores),
         images=len(true),
         scored=int(np.count_nonzero(~np.isnan(scores))),
+        per_image=per_image,
     )
 
 

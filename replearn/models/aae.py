@@ -33,43 +33,46 @@ class AAE(Objective):
         critic_width: int = 512,
         prior: Literal["sphere", "normal", "uniform"] = "sphere",
         prior_weight: float = 0.01,
+        layer: Literal["code", "convolution"] = "code",
     ) -> None:
         super().__init__()
-        self.encoder = dcgan.encoder(size, channels, width, latent_dim)
+        self.encoder = dcgan.Encoder(size, channels, width, latent_dim)
         self.decoder = dcgan.decoder(size, channels, width, latent_dim)
         self.critic = mlp.critic(latent_dim, critic_width)
         self.prior = PRIORS[prior]
         self.prior_weight = prior_weight
+        self.layer = layer
 
     def players(self) -> dict[str, list[nn.Module]]:
         return {"critic": [self.critic], "autoencoder": [self.encoder, self.decoder]}
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        codes = self.embed(images)  # [N, D]
+        codes = self.encode(images)  # [N, D]
         drawn = self.prior.sample_like(codes)
 
         # The critic must not train the encoder, hence the detach.
-        yield (
-            "critic",
-            {
-                "prior": call_real(self.critic(drawn)),
-                "codes": call_fake(self.critic(codes.detach())),
-            },
-        )
-        # Mean, not sum, over pixels: the weight then means the same at every image size.
-        yield (
-            "autoencoder",
-            {
-                "reconstruction": F.mse_loss(self.decoder(codes), images),
-                "prior": self.prior_weight * call_real(self.critic(codes)),
-            },
-        )
+        judged = {
+            "prior": call_real(self.critic(drawn)),
+            "codes": call_fake(self.critic(codes.detach())),
+        }
+        yield "critic", judged
 
-    def embed(self, images: Tensor) -> Tensor:
+        # Mean, not sum, over pixels: the weight then means the same at every image size.
+        fooled = {
+            "reconstruction": F.mse_loss(self.decoder(codes), images),
+            "prior": self.prior_weight * call_real(self.critic(codes)),
+        }
+        yield "autoencoder", fooled
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the code [N, D] of each image, on the support of the prior."""
         return self.prior.project(self.encoder(images))
 
+    def embed(self, images: Tensor) -> Tensor:
+        return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
+
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        codes = self.embed(images)
+        codes = self.encode(images)
         return {
             "reconstructions": self.decoder(codes),
             "samples": self.decoder(self.prior.sample_like(codes)),

@@ -4,6 +4,8 @@ Only the batch normalisation's statistics are measured on the images.  Without t
 would be lower than an untrained network deserves.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -15,10 +17,17 @@ class Random(FittedEncoder):
     """The AAE's encoder with the weights that it starts from."""
 
     def __init__(
-        self, *, size: int = 64, channels: int = 1, latent_dim: int = 128, width: int = 32
+        self,
+        *,
+        size: int = 64,
+        channels: int = 1,
+        latent_dim: int = 128,
+        width: int = 32,
+        layer: Literal["code", "convolution"] = "code",
     ) -> None:
         super().__init__()
-        self.encoder = dcgan.encoder(size, channels, width, latent_dim)
+        self.encoder = dcgan.Encoder(size, channels, width, latent_dim)
+        self.layer = layer
 
     def fit(self, images: Tensor) -> None:
         for layer in self.modules():
@@ -32,5 +41,7 @@ class Random(FittedEncoder):
         self.eval()
 
     def embed(self, images: Tensor) -> Tensor:
-        codes: Tensor = self.encoder(images)
-        return codes
+        embeddings: Tensor = (
+            self.encoder(images) if self.layer == "code" else self.encoder.pooled(images)
+        )
+        return embeddings
