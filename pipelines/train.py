@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
-from replearn.artefacts import identify, say, workspace
+from replearn.artefacts import identify, publish, say, workspace
 from replearn.concepts import read_ids
 from replearn.encoders import Description, read_description, save_encoder
 from replearn.errors import DataError, UsageError
@@ -90,11 +90,11 @@ def train(
         identity=identify(chosen.model, **facts),
         training=training.facts(),
     )
-    with workspace(folder):
+    with workspace(folder) as work:
         if _finished(folder, description, resume=resume, overwrite=overwrite):
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
-        _train(folder, description, training, images, facts, resume=resume)
+        _train(folder, work, description, training, images, facts, resume=resume)
     say(f"{folder}: {chosen.model} trained on {len(images):,} images")
 
 
@@ -138,6 +138,7 @@ def _finished(folder: Path, description: Description, *, resume: bool, overwrite
 
 def _train(
     folder: Path,
+    work: Path,
     description: Description,
     training: TrainingSettings,
     images: ImageSet,
@@ -147,12 +148,15 @@ def _train(
 ) -> None:
     seed_all(training.seed)
     model = description.build()
-    folder.mkdir(parents=True, exist_ok=True)
     if isinstance(model, Objective):
+        # Its checkpoint has to outlive a kill, so this folder fills up while the training runs.
+        folder.mkdir(parents=True, exist_ok=True)
         trainer = Trainer(model, images.pixels, training)
-        save_encoder(
-            folder, fit(trainer, folder, description.identity, facts, resume=resume), description
-        )
+        trained = fit(trainer, folder, description.identity, facts, resume=resume)
+        save_encoder(folder, trained, description)
     elif isinstance(model, FittedEncoder):
         fit_encoder(model, images.pixels, training)
-        save_encoder(folder, model, description)
+        made = work / "encoder"
+        made.mkdir()
+        save_encoder(made, model, description)
+        publish(made, folder)

@@ -105,7 +105,7 @@ def workspace(out: Path, *, keep: bool = False) -> Iterator[Path]:
         try:
             yield work
         except BaseException:
-            if not keep:
+            if not keep or not any(entry.name != "lock" for entry in work.iterdir()):
                 shutil.rmtree(work, ignore_errors=True)
             raise
         shutil.rmtree(work, ignore_errors=True)
@@ -138,6 +138,8 @@ def publish(made: Path, out: Path) -> None:
         made.rename(out)
         shutil.rmtree(old)
     else:
+        if made.is_dir():
+            out.unlink(missing_ok=True)
         made.replace(out)
     _sync(out.parent)
 

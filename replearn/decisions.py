@@ -74,7 +74,8 @@ def _pairs(scores: Scores, at_least: float = 0.0) -> tuple[Rows, Rows, NDArray[n
     matrix = sparse.coo_array(scores)
     if np.isnan(matrix.data).any():
         raise DataError("scores hold NaN; the detector has diverged")
-    keep = (matrix.data > 0) & (matrix.data >= at_least)
+    # As a Python float, a threshold between neighbouring float32 scores would be rounded to one.
+    keep = (matrix.data > 0) & (matrix.data >= np.float64(at_least))
     images, concepts = (axis[keep].astype(np.intp) for axis in matrix.coords)
     return images, concepts, matrix.data[keep].astype(np.float64)
 
@@ -165,7 +166,7 @@ def best_constant(
     shown = truth[:, frequent].toarray()  # [N, candidates]
     best = metrics.mean_f1(truth, sparse.csr_array(truth.shape), counts, empty=empty)
     chosen: list[int] = []
-    while len(chosen) < min(len(frequent), limit or len(frequent)):
+    while len(chosen) < len(frequent[:limit]):
         hits = shown[:, chosen].sum(axis=1, keepdims=True) + shown
         scores = 2 * hits / (counts[:, None] + len(chosen) + 1)  # [N, candidates]
         means = scores[counts > 0 if empty == "skip" else slice(None)].mean(axis=0)

@@ -6,6 +6,7 @@ A detector is a scorer with a vocabulary, tuned on validation images.  It is sto
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Detector:
     def name_concepts(self, vectors: Vectors, *, limit: int | None) -> list[list[str]]:
         """Return the concepts of each image for features [M, D], at most `limit` of them."""
         named = decisions.name_above(self.scorer.scores(vectors), self.threshold, limit=limit)
-        rows = np.split(named.indices, named.indptr[1:-1])
+        rows = (named.indices[start:stop] for start, stop in pairwise(named.indptr))
         return [[self.vocabulary[column] for column in sorted(row)] for row in rows]
 
 

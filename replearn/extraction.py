@@ -35,14 +35,13 @@ def extract(
         DataError: other features lie at `out`, or another process is writing there.
     """
     identity = features_identity(encoder, images)
-    existing = Features.load(out).identity if out.exists() and not overwrite else None
-    if already_made(out, existing, identity, overwrite=overwrite):
-        return Features.load(out)
 
     def embed(start: int, stop: int) -> Part:
         return {"vectors": np.concatenate(list(encoder.embed(images.pixels[start:stop])))}
 
     with workspace(out, keep=True) as work:
+        if already_made(out, _identity_there(out), identity, overwrite=overwrite):
+            return Features.load(out)
         parts = make_parts(work / "parts", identity, len(images), _PART, embed)
         features = Features(
             ids=images.ids,
@@ -56,6 +55,13 @@ def extract(
         write_features(made, features, (_finite(out, part["vectors"]) for part in parts))
         publish(made, out)
     return Features.load(out)
+
+
+def _identity_there(out: Path) -> str | None:
+    try:
+        return Features.load(out).identity
+    except DataError:  # nothing there, or nothing of use
+        return None
 
 
 def _finite(

@@ -215,15 +215,15 @@ def prepare(
         plan = make_plan(source, opened.files, ids, ids_from)
         listing = artefacts.digest(*(f"{id_}\t{file and file.size}" for id_, file in plan))
         wanted = artefacts.identify("prepared", listing=listing, form=str(form), ids_from=ids_from)
-        if not artefacts.already_made(out, _made_from(out), wanted, overwrite=overwrite):
-            with artefacts.workspace(out, keep=True) as work:
+        with artefacts.workspace(out, keep=True) as work:
+            if not artefacts.already_made(out, _made_from(out), wanted, overwrite=overwrite):
                 reading = Reading(source, opened, plan, form, max_errors)
                 _make_parts(work / "parts", wanted, reading)
                 facts = {"size": size, "channels": channels, "fit": fit, "source": wanted}
                 facts["folder"] = os.path.relpath(source, out.parent)  # a hint
                 _join(work / "images.h5", work / "parts", reading, facts)
                 artefacts.publish(work / "images.h5", out)
-            _say_done(out, reading, time.monotonic() - start)
+                _say_done(out, reading, time.monotonic() - start)
     made = ImageSet.load(out)
     check_errors(out, made.errors, len(plan), max_errors)
     return made

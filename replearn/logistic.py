@@ -42,7 +42,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         C: float = 1.0,
         standardize: bool = True,
         max_iter: int = 100,
-        tol: float = 1e-4,
+        tol: float = 1e-5,
         warm_start: bool = False,
     ) -> None:
         """Set the penalty and when to stop.
@@ -51,7 +51,8 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             C: weight of the losses against the penalty.
             standardize: whether to bring features to mean 0 and deviation 1 first.
             max_iter: Newton steps at most.
-            tol: a label is done when no entry of the gradient of its mean loss exceeds this.
+            tol: a label is done when no entry of its gradient exceeds this for each image of its
+                rarer class; measured by all images, a rare label would be done at the start.
             warm_start: whether `fit` begins at the last solution, as along a path of C.
         """
         self.C = C
@@ -79,9 +80,9 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         self.mean_, self.scale_ = self._moments(X)
         extended = np.ones((X.shape[0], X.shape[1] + 1), np.float32)  # the last is the intercept's
         extended[:, :-1] = (X - self.mean_) / self.scale_
-        weights = self._start(labels, X.shape[1])
         rate = labels.mean(axis=0)
         learnable = np.flatnonzero((rate > 0) & (rate < 1))
+        weights = self._start(rate, learnable, X.shape[1])
         weights[:, learnable], self.n_iter_ = _minimise(
             extended, labels[:, learnable], weights[:, learnable], self.C, self.tol, self.max_iter
         )
@@ -99,12 +100,14 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         scale[scale <= 1e-6 * np.maximum(np.abs(mean), scale.max(initial=0))] = 1.0
         return mean.astype(np.float32), scale.astype(np.float32)
 
-    def _start(self, labels: Matrix, width: int) -> Matrix:
+    def _start(self, rate: Matrix, learnable: NDArray[np.intp], width: int) -> Matrix:
         """Return where to begin [D + 1, L]: the prevalences, or the last solution."""
-        if self.warm_start and hasattr(self, "coef_"):
-            return np.vstack([self.coef_.T, self.intercept_])
-        weights = np.zeros((width + 1, labels.shape[1]), np.float32)
-        weights[-1] = np.clip(special.logit(labels.mean(axis=0)), -_CERTAIN, _CERTAIN)
+        weights = np.zeros((width + 1, len(rate)), np.float32)
+        weights[-1] = np.clip(special.logit(rate), -_CERTAIN, _CERTAIN)
+        if self.warm_start and hasattr(self, "coef_") and self.coef_.shape == (len(rate), width):
+            # From a certain label there is no way back: its loss is flat.
+            known = learnable[np.abs(self.intercept_[learnable]) < _CERTAIN]
+            weights[:-1, known], weights[-1, known] = self.coef_[known].T, self.intercept_[known]
         return weights
 
     def decision_function(self, X: Matrix) -> Matrix:
@@ -128,6 +131,8 @@ def _minimise(
 ) -> tuple[Matrix, int]:
     """Return the weights [D + 1, L] of the least objective, and the number of steps."""
     weights = weights.copy()
+    positive = Y.sum(axis=0)
+    enough = tol * np.minimum(positive, len(X) - positive)
     penalty = np.full((X.shape[1], 1), 1 / C, np.float32)
     penalty[-1] = 0
     active = np.arange(Y.shape[1])
@@ -138,7 +143,7 @@ def _minimise(
         logits = X @ w
         probabilities = special.expit(logits)
         gradient = X.T @ (probabilities - y) + penalty * w
-        unfinished = np.abs(gradient).max(axis=0) > tol * len(X)
+        unfinished = np.abs(gradient).max(axis=0) > enough[active]
         if not unfinished.any():
             break
         active, w, y = active[unfinished], w[:, unfinished], y[:, unfinished]
@@ -186,7 +191,7 @@ def _step_lengths(
 
     def objective(length: Matrix) -> Matrix:
         z = logits + length * change
-        # log(1 + e^z) - y z, summed in double precision: the differences are small.
+        # log(1 + e^z) - y z in double precision, as `length` is: the differences are small.
         losses = np.logaddexp(0, z) - y * z
         moved = w + length * direction
         total: Matrix = losses.sum(axis=0, dtype=np.float64) + 0.5 * (penalty * moved**2).sum(
@@ -194,7 +199,7 @@ def _step_lengths(
         )
         return total
 
-    lengths = np.ones(y.shape[1], np.float32)
+    lengths = np.ones(y.shape[1])
     before = objective(np.zeros_like(lengths))
     for _ in range(20):
         worse = objective(lengths) >= before

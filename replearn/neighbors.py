@@ -20,6 +20,7 @@ from replearn.errors import DataError, UsageError
 Metric = Literal["cosine", "l2"]
 Vectors = NDArray[np.floating[Any]]
 
+_MEASURES = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
 _BLOCK = 1024  # queries at a time; FAISS's fast kernel wants a few hundred
 
 
@@ -100,16 +101,15 @@ def build_index(
         centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     else:
         _check_not_zero(ids, vectors)
-    measure = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
     try:
-        engine = faiss.index_factory(width, factory, measure)
+        engine = faiss.index_factory(width, factory, _MEASURES[metric])
         if not engine.is_trained:
             engine.train(_comparable(vectors, metric, centre))
+        for start in range(0, len(vectors), 65536):
+            engine.add(_comparable(vectors[start : start + 65536], metric, centre))
     except RuntimeError as error:
         brief = str(error).splitlines()[0][-120:]
         raise UsageError(f"--factory {factory!r}: FAISS refuses it ({brief})") from None
-    for start in range(0, len(vectors), 65536):
-        engine.add(_comparable(vectors[start : start + 65536], metric, centre))
     return Index(list(ids), metric, centre, engine, encoder, identity, concepts, hints or {})
 
 
@@ -138,7 +138,8 @@ def save_index(folder: Path, index: Index) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     faiss.write_index(index.engine, str(folder / "index.faiss"))
     if index.concepts is not None:
-        text = write_concepts(index.concepts)
+        # The header keeps a first image called `image` from being taken for one.
+        text = "id\tconcepts\n" + write_concepts(index.concepts)
         (folder / "concepts.tsv").write_text(text, encoding="utf-8")
     write_json(
         folder / "index.json",
@@ -170,12 +171,17 @@ def load_index(folder: Path) -> Index:
     try:
         ids, hints = facts["ids"], facts["hints"]
         centre = np.array(facts["centre"], np.float32)
-        whole = digest(*ids) == facts["ids_hash"] and len(ids) == engine.ntotal
         metric, encoder, identity = facts["metric"], facts["encoder"], facts["identity"]
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / 'index.json'}: lacks {error}; index again") from None
-    if not whole or len(centre) != engine.d:
+        told = digest(*ids), len(ids), centre.shape, _MEASURES[metric]
+        found = facts["ids_hash"], engine.ntotal, (engine.d,), engine.metric_type
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder / 'index.json'}: lacks or does not know {error}; index again"
+        ) from None
+    if told != found:
         raise DataError(f"{folder}: ids and vectors do not belong together; index again")
     concepts_file = folder / "concepts.tsv"
     concepts = read_concepts(concepts_file) if concepts_file.exists() else None
+    if concepts is not None and concepts.ids != ids:
+        raise DataError(f"{concepts_file}: lists other images than the index; index again")
     return Index(ids, metric, centre, engine, encoder, identity, concepts, hints)

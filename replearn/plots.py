@@ -76,7 +76,7 @@ def write_query_sheet(
             _show(grid[row, column], image, names, set(lists[0]) if column else set())
             grid[row, column].set_title(f"hit {column}" if column else "query", fontsize=8)
     temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=110)
+    figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
     publish(temporary, path)
 
 

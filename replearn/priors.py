@@ -45,7 +45,7 @@ class Sphere:
 
     def sample_like(self, codes: Tensor) -> Tensor:
         """Draw codes [N, D] of length sqrt(D) in uniform directions."""
-        return self.project(torch.randn_like(codes))
+        return self.project(torch.randn_like(codes)).to(codes.dtype)
 
     def project(self, raw: Tensor) -> Tensor:
         """Scale each row [N, D] to the length sqrt(D)."""

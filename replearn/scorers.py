@@ -100,9 +100,12 @@ class LinearScorer:
         path = folder / "detector.safetensors"
         try:
             arrays = safetensors.numpy.load_file(path)
-            return cls(arrays["coefficients"], arrays["intercepts"], facts["C"])
+            scorer = cls(arrays["coefficients"], arrays["intercepts"], facts["C"])
         except (OSError, KeyError, safetensors.SafetensorError) as error:
             raise DataError(f"{path}: missing or damaged ({error}); classify again") from None
+        if len(scorer.intercepts) != len(facts["vocabulary"]):
+            raise DataError(f"{path}: is of another vocabulary than detector.json; classify again")
+        return scorer
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,9 @@ def _set(content: dict[str, Any], override: str) -> None:
     *outer, last = path.split(".")
     place: Any = content
     for key in outer:
-        place = place.setdefault(key, {})
+        if place.get(key) is None:  # absent, or a key with nothing under it
+            place[key] = {}
+        place = place[key]
         if not isinstance(place, dict):
             raise UsageError(f"--set {override}: {key} holds a value, not settings")
     try:

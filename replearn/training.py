@@ -148,7 +148,17 @@ class Trainer:
                 average.copy_(current)
 
     def save(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
-        """Write everything that resuming needs, all at once."""
+        """Write everything that resuming needs, all at once.
+
+        Raises:
+            DataError: a weight is NaN or infinite, as an infinite gradient of a finite loss does.
+        """
+        for name, value in self.objective.state_dict().items():
+            if not value.isfinite().all():
+                raise DataError(
+                    f"{path.parent}: the weight {name} is not finite at step {self.step}; the last "
+                    "checkpoint is from before: lower training.learning_rate and start anew"
+                )
         state = {
             "identity": identity,
             "facts": json.dumps(facts),
@@ -185,12 +195,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint; loading runs no code.
 
     Raises:
-        DataError: the file is damaged.
+        DataError: the file is damaged or no checkpoint.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        brief = str(error).splitlines()[0][:100]
+        if not {"identity", "facts", "step", "objective", "average", "optimisers"} <= set(state):
+            raise ValueError("no checkpoint of a training")
+    except Exception as error:  # torch raises many kinds for a damaged file, some without a text
+        brief = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise DataError(f"{path}: damaged ({brief}); give --overwrite to train anew") from None
     return state
 

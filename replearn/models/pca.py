@@ -21,11 +21,12 @@ class PCA(FittedEncoder):
         self.register_buffer("components", torch.zeros(latent_dim, pixels))
 
     def fit(self, images: Tensor) -> None:
-        wanted = len(self.components)
-        if wanted > len(images):
+        wanted, pixels = self.components.shape
+        most = min(len(images), pixels)
+        if wanted > most:
             raise DataError(
-                f"latent_dim {wanted}: {len(images)} images have no more than {len(images)} "
-                "principal components; lower it or give more images"
+                f"latent_dim {wanted}: {len(images)} images of {pixels} values have no more than "
+                f"{most} principal components; lower it or give more or larger images"
             )
         solver = ScikitPCA(wanted, svd_solver="randomized", random_state=0)
         solver.fit(images.flatten(1).cpu().numpy())

@@ -1,0 +1,146 @@
+# One target for each stage and one for each check.  Stage targets are real files, so make redoes
+# only what is stale.  `make` alone prints this page.
+
+PYTHON ?= python3
+EXTRAS ?= cpu
+VENV   ?= .venv
+SEEDS  ?= 1
+COUNT  ?= 2400
+
+DATA     ?=
+CONFIG   ?= configs/aae.yaml
+NAME     ?= run1
+EDITION  ?= 2018
+METHOD   ?= linear
+CHANNELS ?= 1
+SIZE     ?= 64
+FIT      ?= stretch
+IMAGE    ?=
+
+RUN      := runs/$(NAME)
+REPLEARN := $(VENV)/bin/replearn
+READY    := $(VENV)/.ready-$(EXTRAS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo check test test-all train extract classify index predict query clean
+
+help: ## print this page
+	@echo "make demo                          the whole chain on synthetic radiographs, about 4 minutes"
+	@echo "make demo SEEDS=3                  the same with three trainings of each encoder"
+	@echo "make train extract classify index predict DATA=folder [CONFIG=$(CONFIG)] [NAME=$(NAME)]"
+	@echo "                                   the stages on your own images, see README.md"
+	@echo "make query DATA=folder IMAGE=file  the images most like one"
+	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
+	@echo "make check                         ruff and mypy"
+	@echo "make test                          the tests, about 5 minutes on 2 cores"
+	@echo "make test-all                      the slow ones too"
+	@echo "make clean                         remove runs/demo"
+
+# Set-up ------------------------------------------------------------------------------------------
+
+setup: $(READY)
+
+$(READY): setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "replearn needs Python 3.11 or newer: make setup PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	@# torch first, at the tested version: a range alone may fetch another build of several gigabytes.
+	$(VENV)/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	@# The two FAISS packages install the same module; the other one has to go.
+	$(VENV)/bin/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2>/dev/null
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,$(EXTRAS)]'
+	rm -f $(VENV)/.ready-* && touch $@
+
+# The demonstration -------------------------------------------------------------------------------
+
+demo: $(READY)
+	$(REPLEARN) phantoms runs/demo/data --count $(COUNT)
+	$(REPLEARN) compare configs/demo.yaml runs/demo/data runs/demo --seeds $(SEEDS)
+	@echo
+	@echo "Look at runs/demo: table.md, queries.png, aae-reconstructions.png, aae-samples.png"
+
+# The stages on your own images -------------------------------------------------------------------
+
+# DATA holds images/, train-concepts.*, and valid-concepts.* (else it is split from train).  What is
+# to be predicted is test-concepts.* or test-images.txt; without either, the validation images.
+TRAIN_LIST := $(firstword $(wildcard $(DATA)/train-concepts.*))
+VALID_LIST := $(firstword $(wildcard $(DATA)/valid-concepts.*))
+GROUPS     := $(firstword $(wildcard $(DATA)/groups.*))
+ifeq ($(VALID_LIST),)
+LEARN  := $(RUN)/split/train-concepts.tsv
+CHOOSE := $(RUN)/split/valid-concepts.tsv
+else
+LEARN  := $(TRAIN_LIST)
+CHOOSE := $(VALID_LIST)
+endif
+ASKED := $(firstword $(wildcard $(DATA)/test-concepts.* $(DATA)/test-images.*) $(CHOOSE))
+
+train: $(RUN)/encoder/encoder.json
+extract: $(RUN)/train.h5 $(RUN)/valid.h5 $(RUN)/test.h5
+classify: $(RUN)/$(METHOD)/detector.json
+index: $(RUN)/index/index.json
+predict: $(RUN)/$(METHOD)-$(EDITION).csv
+
+ifneq ($(filter train extract classify index predict query,$(MAKECMDGOALS)),)
+ifeq ($(and $(TRAIN_LIST),$(wildcard $(DATA)/images)),)
+$(error DATA="$(DATA)": give DATA=folder with images/ and train-concepts.tsv)
+endif
+endif
+
+$(RUN): | $(READY)
+	@mkdir -p $@
+
+$(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) | $(RUN)
+	$(REPLEARN) split $(TRAIN_LIST) $(RUN)/split $(if $(GROUPS),--groups $(GROUPS)) --overwrite
+
+$(RUN)/split/valid-concepts.tsv: $(RUN)/split/train-concepts.tsv ;
+
+$(RUN)/images.h5: $(DATA)/images | $(RUN)
+	$(REPLEARN) prepare $(DATA)/images $@ --size $(SIZE) --channels $(CHANNELS) --fit $(FIT) --overwrite
+	@touch $@
+
+$(RUN)/encoder/encoder.json: $(CONFIG) $(RUN)/images.h5 $(LEARN)
+	$(REPLEARN) train $(CONFIG) $(RUN)/images.h5 $(RUN)/encoder --ids $(LEARN) --resume
+	@touch $@
+
+$(RUN)/train.h5: LIST = $(LEARN)
+$(RUN)/valid.h5: LIST = $(CHOOSE)
+$(RUN)/test.h5: LIST = $(ASKED)
+$(RUN)/%.h5: $(RUN)/encoder/encoder.json
+	$(REPLEARN) extract $(RUN)/encoder $(RUN)/images.h5 $@ --ids $(LIST) --overwrite
+	@touch $@
+
+$(RUN)/$(METHOD)/detector.json: $(RUN)/train.h5 $(RUN)/valid.h5 $(LEARN) $(CHOOSE)
+	$(REPLEARN) classify $(RUN)/train.h5 $(LEARN) $(RUN)/valid.h5 $(CHOOSE) $(RUN)/$(METHOD) \
+		--method $(METHOD) --edition $(EDITION) --overwrite
+	@touch $@
+
+$(RUN)/$(METHOD)-$(EDITION).csv: $(RUN)/$(METHOD)/detector.json $(RUN)/test.h5 $(ASKED)
+	$(REPLEARN) predict $(RUN)/$(METHOD) $(RUN)/test.h5 $@ --edition $(EDITION) --ids $(ASKED) --overwrite
+	$(REPLEARN) validate $@ $(ASKED) --edition $(EDITION)
+	@touch $@
+
+$(RUN)/index/index.json: $(RUN)/train.h5 $(LEARN)
+	$(REPLEARN) index $(RUN)/train.h5 $(RUN)/index --concepts $(LEARN) --overwrite
+	@touch $@
+
+query: $(RUN)/index/index.json
+	$(REPLEARN) query $(RUN)/index $(IMAGE)
+
+# Checks ------------------------------------------------------------------------------------------
+
+check: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: $(READY)
+	$(VENV)/bin/pytest -m "not slow"
+
+test-all: $(READY)
+	$(VENV)/bin/pytest
+
+clean:
+	rm -rf runs/demo

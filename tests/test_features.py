@@ -1,0 +1,144 @@
+"""Features on disk: vectors come back under their ids, and what is not finite is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from replearn.errors import DataError
+from replearn.features import Features, write_features
+
+IDS = ["b", "a", "é"]
+
+
+@pytest.fixture
+def vectors() -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "features.h5"
+
+
+def write(path: Path, vectors: np.ndarray[Any, Any], **more: Any) -> None:
+    facts: dict[str, Any] = {"ids": IDS, "vectors": vectors, "identity": "features:1"}
+    write_features(path, Features(**(facts | more)), [vectors])
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        Features.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_features_come_back_as_they_were_written(path: Path, vectors: Any) -> None:
+    more: dict[str, Any] = {
+        "errors": [("c", "empty file")],
+        "encoder": "aae:1",
+        "hints": {"encoder_path": "../aae", "images_path": "images.h5"},
+    }
+    write(path, vectors, **more)
+    found = Features.load(str(path))
+    assert found.ids == IDS
+    assert len(found) == 3
+    assert found.vectors.dtype == np.float32
+    assert np.array_equal(found.vectors, vectors)
+    assert found.identity == "features:1"
+    assert {key: getattr(found, key) for key in more} == more
+
+
+def test_blocks_are_joined_in_order(path: Path, vectors: Any) -> None:
+    features = Features(IDS, vectors, "features:1")
+    write_features(path, features, (vectors[i : i + 2] for i in (0, 2)))
+    assert np.array_equal(Features.load(path).vectors, vectors)
+
+
+def test_what_is_not_known_is_not_written(path: Path, vectors: Any) -> None:
+    write(path, vectors)
+    found = Features.load(path)
+    assert (found.encoder, found.errors, found.hints) == (None, [], {})
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_rows_are_uncompressed_and_mapped(kind: type, path: Path, vectors: Any) -> None:
+    write(path, vectors.astype(kind))
+    found = Features.load(path)
+    assert isinstance(found.vectors, np.memmap)
+    assert found.vectors.dtype == kind
+
+
+def foreign(path: Path, ids: list[str], vectors: np.ndarray[Any, Any]) -> None:
+    """Write a file as the seed did: `data` and `id`, and no attributes."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=vectors)
+        file.create_dataset("id", data=ids, dtype=h5py.string_dtype())
+
+
+def test_files_with_the_seed_s_names_are_read(path: Path, vectors: Any) -> None:
+    foreign(path, IDS, vectors)
+    found = Features.load(path)
+    assert found.ids == IDS
+    assert np.array_equal(found.vectors, vectors)
+    assert found.encoder is None
+
+
+def test_features_from_elsewhere_are_identified_by_ids_and_vectors(
+    path: Path, vectors: Any
+) -> None:
+    def identity(ids: list[str], vectors: np.ndarray[Any, Any]) -> str:
+        foreign(path, ids, vectors)
+        return Features.load(path).identity
+
+    same = identity(IDS, vectors)
+    assert identity(IDS, vectors.copy()) == same
+    others = [identity(IDS[::-1], vectors), identity(IDS, vectors + 1), identity(IDS, -vectors)]
+    assert len({same, *others}) == 4
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 2])
+def test_a_vector_that_is_not_finite_is_refused_by_its_id(
+    bad: float, row: int, path: Path, vectors: Any
+) -> None:
+    vectors[row, 3] = bad
+    write(path, vectors)
+    assert f"the vector of {IDS[row]!r} (row {row})" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((3, 4), np.int32), np.zeros(3, np.float32), np.zeros((3, 1, 2, 2), np.uint8)],
+    ids=["integers", "one-dimension", "pixels"],
+)
+def test_rows_that_are_no_vectors_are_refused(wrong: Any, path: Path) -> None:
+    write(path, wrong)
+    assert "where float [N, D] is expected" in refusal(path)
+
+
+def test_missing_and_damaged_files_are_refused(path: Path, vectors: Any) -> None:
+    assert "no such file" in refusal(path)
+    write(path, vectors)
+    whole = path.read_bytes()
+    for content in (b"", b"nonsense", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        assert "make it again" in refusal(path)
+
+
+def test_select_takes_vectors_in_the_order_asked(vectors: Any) -> None:
+    features = Features(IDS, vectors, "features:1")
+    assert np.array_equal(features.select(["é", "b", "é"]), vectors[[2, 0, 2]])
+    assert features.select([]).shape == (0, 4)
+    with pytest.raises(KeyError, match="none"):
+        features.select(["a", "none"])
+
+
+def test_missing_names_the_ids_without_features_in_order(vectors: Any) -> None:
+    features = Features(IDS, vectors, "features:1")
+    assert features.missing(["z", "a", "y", "b"]) == ["z", "y"]
+    assert features.missing(iter(IDS)) == []

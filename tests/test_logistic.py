@@ -1,0 +1,236 @@
+"""Many-label logistic regression against scikit-learn's exact solver, label by label."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import sparse, special
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+
+from replearn.errors import DataError
+from replearn.logistic import MultiLabelLogisticRegression
+
+Matrix = NDArray[np.float64]
+
+POSITIVES = (1, 3, 12, 200, 1000, 1990)  # of 2,000 images: prevalences 0.05 % to 99.5 %
+PENALTIES = (0.01, 1.0, 100.0)
+
+
+@cache
+def data() -> tuple[Matrix, Matrix]:
+    """Return correlated features of differing scale [2000, 12] and labels of POSITIVES [2000, 6].
+
+    The labels of a share p are the p highest of a noisy linear score.
+    """
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(2000, 12)) @ generator.normal(size=(12, 12))
+    X = 5 + X * np.logspace(-2, 2, 12)
+    directions = generator.normal(size=(12, len(POSITIVES)))
+    scores = standardised(X) @ directions / 4 + generator.logistic(size=(2000, len(POSITIVES)))
+    ranks = (-scores).argsort(axis=0).argsort(axis=0)
+    return X, (ranks < POSITIVES).astype(np.float64)
+
+
+def standardised(X: Matrix) -> Matrix:
+    return np.asarray((X - X.mean(axis=0)) / X.std(axis=0))
+
+
+def objectives(X: Matrix, Y: Matrix, coef: Any, intercept: Any, C: float) -> Matrix:
+    """Return scikit-learn's objective of each label [L], in double precision."""
+    logits = X @ coef.T.astype(np.float64) + intercept
+    losses = (np.logaddexp(0, logits) - Y * logits).sum(axis=0)
+    return np.asarray(C * losses + (coef.astype(np.float64) ** 2).sum(axis=1) / 2)
+
+
+@cache
+def least_objectives(C: float) -> Matrix:
+    """Return the least objective of each label of `data` [L], by scikit-learn."""
+    X, Y = standardised(data()[0]), data()[1]
+    exact = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=300)
+    fitted = [clone(exact).fit(X, y) for y in Y.T]
+    coef = np.vstack([one.coef_ for one in fitted])
+    return objectives(X, Y, coef, np.concatenate([one.intercept_ for one in fitted]), C)
+
+
+def excess(model: MultiLabelLogisticRegression) -> Matrix:
+    """Return by what share the objective of each label of `data` [L] is above the least."""
+    X, Y = standardised(data()[0]), data()[1]
+    least = least_objectives(model.C)
+    return (objectives(X, Y, model.coef_, model.intercept_, model.C) - least) / least
+
+
+@pytest.mark.parametrize("C", PENALTIES)
+def test_the_objective_of_every_label_is_the_least_one(C: float) -> None:
+    model = MultiLabelLogisticRegression(C=C).fit(*data())
+    np.testing.assert_array_less(np.abs(excess(model)), 1e-6)
+
+
+@pytest.mark.parametrize("C", PENALTIES)
+def test_features_of_single_precision_reach_the_least_objective_too(C: float) -> None:
+    X, Y = data()
+    model = MultiLabelLogisticRegression(C=C).fit(X.astype(np.float32), Y)
+    np.testing.assert_array_less(np.abs(excess(model)), 1e-6)
+
+
+@pytest.mark.parametrize("label", range(len(POSITIVES)))
+def test_a_label_does_not_depend_on_the_others_beside_it(label: int) -> None:
+    X, Y = data()
+    together = MultiLabelLogisticRegression(tol=1e-6).fit(X, Y)
+    alone = MultiLabelLogisticRegression(tol=1e-6).fit(X, Y[:, [label]])
+    np.testing.assert_allclose(alone.coef_[0], together.coef_[label], atol=1e-4)
+    np.testing.assert_allclose(alone.intercept_[0], together.intercept_[label], atol=1e-3)
+
+
+def test_standardising_inside_equals_standardising_by_hand() -> None:
+    X, Y = data()
+    inside = MultiLabelLogisticRegression().fit(X, Y)
+    by_hand = MultiLabelLogisticRegression(standardize=False).fit(standardised(X), Y)
+    np.testing.assert_allclose(inside.coef_, by_hand.coef_, atol=1e-4)
+    np.testing.assert_allclose(
+        inside.predict_proba(X), by_hand.predict_proba(standardised(X)), atol=1e-4
+    )
+
+
+def test_shifting_and_scaling_features_changes_no_probability() -> None:
+    X, Y = data()
+    moved = X * np.linspace(30, 0.1, X.shape[1]) - 7
+    before = MultiLabelLogisticRegression().fit(X, Y).predict_proba(X)
+    after = MultiLabelLogisticRegression().fit(moved, Y).predict_proba(moved)
+    np.testing.assert_allclose(after, before, atol=1e-4)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1000.3])
+def test_a_constant_feature_changes_nothing(constant: float) -> None:
+    X, Y = data()
+    noise = np.random.default_rng(1).normal(size=(len(X), 1))
+    wider = np.hstack([X, constant * (1 + 1e-9 * noise)])  # but for its rounding errors
+    without = MultiLabelLogisticRegression().fit(X, Y)
+    model = MultiLabelLogisticRegression().fit(wider, Y)
+    np.testing.assert_allclose(model.coef_[:, -1], 0, atol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(wider), without.predict_proba(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_label_of_all_or_no_image_is_predicted_with_certainty(value: int) -> None:
+    X, Y = data()
+    model = MultiLabelLogisticRegression().fit(X, np.hstack([Y, np.full((len(X), 1), value)]))
+    np.testing.assert_allclose(model.predict_proba(100 * X)[:, -1], value, atol=1e-6)
+    np.testing.assert_array_less(np.abs(excess_of_first(model)), 1e-6)
+
+
+def excess_of_first(model: MultiLabelLogisticRegression) -> Matrix:
+    """Return `excess` of a model of the labels of `data` and one more."""
+    shorter = clone(model)
+    shorter.coef_, shorter.intercept_ = model.coef_[:-1], model.intercept_[:-1]
+    return excess(shorter)
+
+
+def test_labels_that_are_all_constant_need_no_step() -> None:
+    X, _ = data()
+    model = MultiLabelLogisticRegression().fit(X, np.tile([0.0, 1.0], (len(X), 1)))
+    assert model.n_iter_ == 0
+    np.testing.assert_array_equal(model.predict(X), np.tile([0, 1], (len(X), 1)))
+
+
+def test_a_warm_start_reaches_the_same_optimum_in_fewer_steps() -> None:
+    X, Y = data()
+    cold = MultiLabelLogisticRegression(C=1.2).fit(X, Y)
+    warm = MultiLabelLogisticRegression(C=1.0, warm_start=True).fit(X, Y)
+    warm.set_params(C=1.2).fit(X, Y)
+    np.testing.assert_array_less(np.abs(excess(warm)), 1e-6)
+    assert warm.n_iter_ < cold.n_iter_
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_warm_start_forgets_labels_that_become_or_were_constant(value: float) -> None:
+    X, Y = data()
+    constant = Y.copy()
+    constant[:, 3] = value
+    model = MultiLabelLogisticRegression(warm_start=True).fit(X, Y).fit(X, constant)
+    np.testing.assert_allclose(model.predict_proba(X)[:, 3], value, atol=1e-6)
+    np.testing.assert_array_less(np.abs(excess(model.fit(X, Y))), 1e-6)
+
+
+def test_a_warm_start_with_other_labels_starts_afresh() -> None:
+    X, Y = data()
+    model = MultiLabelLogisticRegression(warm_start=True).fit(X, Y[:, :2]).fit(X, Y)
+    np.testing.assert_array_less(np.abs(excess(model)), 1e-6)
+
+
+def test_without_a_warm_start_the_last_fit_leaves_no_trace() -> None:
+    X, Y = data()
+    once = MultiLabelLogisticRegression().fit(X, Y)
+    twice = MultiLabelLogisticRegression().fit(X, 1 - Y).fit(X, Y)
+    np.testing.assert_array_equal(twice.coef_, once.coef_)
+
+
+def test_probabilities_are_the_sigmoid_of_the_decision_function() -> None:
+    X, Y = data()
+    model = MultiLabelLogisticRegression().fit(X, Y)
+    logits = standardised(X) @ model.coef_.T + model.intercept_
+    np.testing.assert_allclose(model.decision_function(X), logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(X), special.expit(logits), atol=1e-5)
+    np.testing.assert_array_equal(model.predict(X), model.predict_proba(X) > 0.5)
+
+
+def test_the_mean_probability_of_a_label_is_its_prevalence() -> None:
+    # The intercept is free, so its gradient, the sum of p - y, is zero at the optimum.
+    X, Y = data()
+    model = MultiLabelLogisticRegression(tol=1e-6).fit(X, Y)
+    np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(axis=0), rtol=1e-4)
+
+
+def test_a_smaller_c_gives_smaller_weights() -> None:
+    X, Y = data()
+    norms = [np.square(MultiLabelLogisticRegression(C=C).fit(X, Y).coef_).sum() for C in PENALTIES]
+    assert norms == sorted(norms)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_array, np.array])
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.bool_])
+def test_labels_of_any_form_give_the_same_model(kind: type, dtype: type) -> None:
+    X, Y = data()
+    model = MultiLabelLogisticRegression().fit(X, kind(Y.astype(dtype)))
+    np.testing.assert_array_equal(model.coef_, MultiLabelLogisticRegression().fit(X, Y).coef_)
+
+
+def test_fitting_changes_neither_features_nor_labels() -> None:
+    X, Y = (array.copy() for array in data())
+    MultiLabelLogisticRegression().fit(X, Y)
+    np.testing.assert_array_equal(X, data()[0])
+    np.testing.assert_array_equal(Y, data()[1])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_that_is_not_finite_is_refused_by_its_number(value: float) -> None:
+    X, Y = data()[0].copy(), data()[1]
+    X[17, 4] = value
+    with pytest.raises(DataError, match="row 17 "):
+        MultiLabelLogisticRegression().fit(X, Y)
+
+
+def test_different_numbers_of_rows_are_refused() -> None:
+    X, Y = data()
+    with pytest.raises(DataError, match="1999 rows of features for 2000 rows of labels"):
+        MultiLabelLogisticRegression().fit(X[1:], Y)
+
+
+def test_a_model_that_is_not_fitted_says_so() -> None:
+    with pytest.raises(NotFittedError):
+        MultiLabelLogisticRegression().predict_proba(data()[0])
+
+
+def test_a_clone_has_the_settings_and_not_the_fit() -> None:
+    model = MultiLabelLogisticRegression(C=3.0, standardize=False, max_iter=7).fit(*data())
+    copy = clone(model)
+    assert copy.get_params() == model.get_params()
+    assert (copy.C, copy.standardize, copy.max_iter) == (3.0, False, 7)
+    assert not hasattr(copy, "coef_")
+
+
+def test_no_label_takes_more_steps_than_allowed() -> None:
+    assert MultiLabelLogisticRegression(max_iter=2).fit(*data()).n_iter_ == 2

@@ -1,0 +1,350 @@
+"""The whole chain on 48 phantoms, as a user types it, and what it answers to wrong input."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.__main__ import STAGES, main
+from replearn.concepts import read_concepts, read_ids
+from replearn.features import Features
+
+Run = Callable[..., tuple[int, str, str]]
+
+SMALL = ["arguments.width=4", "arguments.latent_dim=8", "arguments.critic_width=16"]
+SHORT = ["training.steps=4", "training.batch_size=8", "training.sheet_every=2"]
+
+
+def overrides(*settings: str) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the chain has run once."""
+    folder = tmp_path_factory.mktemp("chain")
+    (folder / "aae.yaml").write_text("model: aae\n")
+    (folder / "pca.yaml").write_text("model: pca\narguments: {latent_dim: 8}\n")
+    data = folder / "data"
+    steps: list[list[str]] = [
+        ["phantoms", f"{data}", "--count", "48"],
+        ["prepare", f"{data}/images", f"{folder}/images.h5"],
+        [
+            *("train", f"{folder}/aae.yaml", f"{folder}/images.h5", f"{folder}/aae"),
+            *("--ids", f"{data}/train-concepts.tsv"),
+            *overrides(*SMALL, *SHORT),
+        ],
+        ["train", f"{folder}/pca.yaml", f"{folder}/images.h5", f"{folder}/pca"],
+    ]
+    for encoder in ("aae", "pca"):
+        steps += [
+            [
+                *("extract", f"{folder}/{encoder}", f"{folder}/images.h5"),
+                *(f"{folder}/{encoder}-{part}.h5", "--ids", f"{data}/{part}-concepts.tsv"),
+            ]
+            for part in ("train", "valid", "test")
+        ]
+    for name, options in {
+        "linear": [],
+        "knn": ["--method", "knn"],
+        "union": ["--method", "knn", "--vote", "union", "--metric", "l2"],
+        "constant": ["--method", "constant"],
+    }.items():
+        steps.append(
+            [
+                *("classify", f"{folder}/aae-train.h5", f"{data}/train-concepts.tsv"),
+                *(f"{folder}/aae-valid.h5", f"{data}/valid-concepts.tsv", f"{folder}/{name}"),
+                *options,
+            ]
+        )
+    steps.append(
+        [
+            *("index", f"{folder}/aae-train.h5", f"{folder}/index"),
+            *("--concepts", f"{data}/train-concepts.tsv"),
+        ]
+    )
+    for step in steps:
+        assert main(step) == 0, step
+    return folder
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a stage and return its exit status, stdout and stderr."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.mark.parametrize("edition", ["2018", "2026"])
+@pytest.mark.parametrize("detector", ["linear", "knn", "union", "constant"])
+def test_every_detector_ends_in_a_valid_scored_run(
+    work: Path, run: Run, tmp_path: Path, detector: str, edition: str
+) -> None:
+    truth, file = work / "data/test-concepts.tsv", tmp_path / "run.csv"
+    words = ["--edition", edition]
+    assert run("predict", work / detector, work / "aae-test.h5", file, *words)[0] == 0
+    assert run("validate", file, truth, *words)[0] == 0
+    status, out, _ = run("evaluate", file, truth, "--json", *words)
+    assert status == 0
+    score = json.loads(out)
+    assert score["images"] == len(read_ids(truth))
+    assert 0 < score["f1"] <= 1
+    assert score["interval"][0] <= score["f1"] <= score["interval"][1]
+
+
+def test_features_lie_in_the_order_of_the_list(work: Path) -> None:
+    features = Features.load(work / "aae-test.h5")
+    assert features.ids == read_ids(work / "data/test-concepts.tsv")
+    assert features.vectors.shape == (len(features), 8)
+
+
+def test_sheets_are_written_while_training(work: Path) -> None:
+    sheets = {path.name for path in (work / "aae/sheets").iterdir()}
+    assert {"reconstructions-0000002.png", "samples-0000004.png"} <= sheets
+
+
+def test_a_run_file_is_never_short(work: Path, run: Run, tmp_path: Path) -> None:
+    listed = [*read_ids(work / "data/test-concepts.tsv")[::-1], "an_image_without_features"]
+    (tmp_path / "ids.txt").write_text("\n".join(listed))
+    file = tmp_path / "run.txt"
+    status, _, err = run(
+        "predict", work / "linear", work / "aae-test.h5", file, "--ids", tmp_path / "ids.txt"
+    )
+    assert status == 0
+    assert "an_image_without_features" in err
+    written = read_concepts(file)
+    assert written.ids == listed
+    assert set(written.concepts[-1]) == set(
+        json.loads((work / "linear/detector.json").read_text())["constant"]
+    )
+
+
+def test_an_indexed_image_finds_itself_unless_excluded(work: Path, run: Run) -> None:
+    id_ = read_ids(work / "data/train-concepts.tsv")[3]
+    image = work / f"data/images/{id_}.png"
+    status, out, _ = run("query", work / "index", image, "-k", "3", "--json")
+    assert status == 0
+    (answer,) = json.loads(out)
+    assert answer["hits"][0]["id"] == id_
+    assert answer["hits"][0]["distance"] == pytest.approx(0, abs=1e-5)
+    assert len(answer["hits"]) == 3
+    table = read_concepts(work / "data/train-concepts.tsv")
+    assert answer["hits"][0]["concepts"] == list(table.select([id_]).concepts[0])
+    _, out, _ = run("query", work / "index", image, "-k", "3", "--json", "--exclude-self")
+    (other,) = json.loads(out)
+    assert other["hits"][:2] == answer["hits"][1:]
+    assert len(other["hits"]) == 3
+
+
+def test_training_on_a_crop_extracts_the_matching_centre(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    status, _, err = run(
+        *("train", work / "aae.yaml", work / "data/images", tmp_path / "cropped"),
+        *overrides(*SMALL, *SHORT, "images.size=72", "training.crop=64"),
+    )
+    assert status == 0, err
+    image = work / "data/images/phantom_000000.png"
+    assert run("extract", tmp_path / "cropped", image, tmp_path / "one.h5")[0] == 0
+    assert Features.load(tmp_path / "one.h5").vectors.shape == (1, 8)
+
+
+def test_the_chain_runs_in_colour_on_train_concepts_only(run: Run, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert run("phantoms", data, "--count", 24, "--channels", 3)[0] == 0
+    pixels = cv2.imread(str(data / "images/phantom_000001.png"), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
+    assert pixels.shape == (64, 64, 3)
+    (data / "valid-concepts.tsv").unlink()
+    (tmp_path / "compare.yaml").write_text(
+        "encoders:\n"
+        "  raw: {model: raw}\n"
+        "  aae:\n"
+        "    model: aae\n"
+        "    arguments: {width: 4, latent_dim: 8}\n"
+        "    training: {steps: 2, batch_size: 4}\n"
+        "images: {channels: 3}\n"
+    )
+    out = tmp_path / "out"
+    status, table, err = run("compare", tmp_path / "compare.yaml", data, out)
+    assert status == 0, err
+    assert "| aae | linear |" in table
+    rows = json.loads((out / "table.json").read_text())
+    assert {(row["encoder"], row["detector"]) for row in rows} == {
+        ("none", "constant"),
+        *((name, kind) for name in ("raw", "aae") for kind in ("linear", "knn-union", "knn-vote")),
+    }
+    assert {"encoder", "detector", "f1", "interval", "threshold", "seed"} <= set(rows[0])
+    assert (out / "queries.png").exists()
+    assert (out / "aae-reconstructions.png").exists()
+    status, _, err = run("compare", tmp_path / "compare.yaml", data, out)
+    assert status == 0
+    assert "already trained" in err
+
+
+def test_running_a_stage_again_does_nothing_and_other_settings_are_refused(
+    work: Path, run: Run
+) -> None:
+    data = work / "data"
+    same = ["extract", work / "aae", work / "images.h5", work / "aae-test.h5"]
+    before = (work / "aae-test.h5").read_bytes()
+    status, _, err = run(*same, "--ids", data / "test-concepts.tsv")
+    assert status == 0
+    assert "already made" in err
+    status, _, err = run(*same, "--ids", data / "valid-concepts.tsv")
+    assert status == 1
+    assert "--overwrite" in err
+    assert (work / "aae-test.h5").read_bytes() == before
+    detect = ["classify", work / "aae-train.h5", data / "train-concepts.tsv"]
+    detect += [work / "aae-valid.h5", data / "valid-concepts.tsv", work / "linear"]
+    assert "already made" in run(*detect)[2]
+    assert run(*detect, "--concepts", 5)[0] == 1
+    train = ["train", work / "aae.yaml", work / "images.h5", work / "aae"]
+    train += ["--ids", data / "train-concepts.tsv", *overrides(*SMALL, *SHORT)]
+    assert "already trained" in run(*train, "--resume")[2]
+    status, _, err = run(*train, *overrides("training.seed=1"))
+    assert status == 1
+    assert "--overwrite" in err
+
+
+WRONG = {
+    "prepare a missing folder": (1, "prepare {work}/none {new}.h5"),
+    "prepare a folder without images": (1, "prepare {work}/aae/sheets/.. {new}.h5 --ids {text}"),
+    "prepare at an impossible size": (2, "prepare {data}/images {new}.h5 --size 0"),
+    "train without a configuration": (1, "train {work}/none.yaml {work}/images.h5 {new}"),
+    "train with a binary configuration": (1, "train {work}/images.h5 {work}/images.h5 {new}"),
+    "train an unknown model": (2, "train {aae} {work}/images.h5 {new} --set model=wgan"),
+    "train with an unknown key": (2, "train {aae} {work}/images.h5 {new} --set training.lr=1"),
+    "train with an unknown argument": (2, "train {aae} {work}/images.h5 {new} --set arguments.x=1"),
+    "train with a wrong type": (2, "train {aae} {work}/images.h5 {new} --set training.steps=many"),
+    "train on features": (1, "train {aae} {work}/aae-test.h5 {new}"),
+    "train on two channels": (2, "train {aae} {data}/images {new} --set images.channels=2"),
+    "extract with no encoder": (1, "extract {work}/index {work}/images.h5 {new}.h5"),
+    "extract from features": (1, "extract {work}/aae {work}/aae-test.h5 {new}.h5"),
+    "extract on a missing device": (1, "extract {work}/aae {work}/images.h5 {new}.h5 --device tpu"),
+    "classify images": (1, "classify {work}/images.h5 {train} {work}/aae-valid.h5 {valid} {new}"),
+    "classify with other ids": (
+        1,
+        "classify {work}/aae-train.h5 {valid} {work}/aae-valid.h5 {valid} {new}",
+    ),
+    "classify with two encoders": (
+        1,
+        "classify {work}/aae-train.h5 {train} {work}/pca-valid.h5 {valid} {new}",
+    ),
+    "classify without a file": (
+        1,
+        "classify {work}/none.h5 {train} {work}/aae-valid.h5 {valid} {new}",
+    ),
+    "classify by an unknown method": (
+        2,
+        "classify {work}/aae-train.h5 {train} {work}/aae-valid.h5 {valid} {new} --method svm",
+    ),
+    "predict with features of another encoder": (
+        1,
+        "predict {work}/linear {work}/pca-test.h5 {new}",
+    ),
+    "predict without a detector": (1, "predict {work}/index {work}/aae-test.h5 {new}"),
+    "predict for an unknown edition": (
+        2,
+        "predict {work}/linear {work}/aae-test.h5 {new} --edition 1999",
+    ),
+    "index an image": (1, "index {data}/images/phantom_000000.png {new}"),
+    "index with concepts of others": (1, "index {work}/aae-train.h5 {new} --concepts {valid}"),
+    "index by an unknown factory": (2, "index {work}/aae-train.h5 {new} --factory Tree"),
+    "query with another encoder": (
+        1,
+        "query {work}/index {data}/images/phantom_000000.png --encoder {work}/pca",
+    ),
+    "query with a text": (1, "query {work}/index {text}"),
+    "query a missing image": (1, "query {work}/index {work}/none.png"),
+    "query a missing index": (1, "query {work}/none {data}/images/phantom_000000.png"),
+    "evaluate a missing run": (1, "evaluate {work}/none {valid}"),
+    "compare on a folder without data": (1, "compare {compare} {work}/aae {new}"),
+    "compare with an unknown key": (2, "compare {aae} {data} {new}"),
+    "split nothing": (1, "split {work}/none {new}"),
+    "phantoms of no size": (2, "phantoms {new} --size 4"),
+    "an unknown stage": (2, "learn"),
+    "an unknown option": (2, "split {train} {new} --share 3"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_gets_one_line_and_leaves_nothing(
+    work: Path, run: Run, tmp_path: Path, case: str
+) -> None:
+    expected, words = WRONG[case]
+    (tmp_path / "text.txt").write_text("not an image\n")
+    (tmp_path / "compare.yaml").write_text("encoders: {raw: {model: raw}}\n")
+    here = set(tmp_path.iterdir())
+    filled = words.format(
+        work=work,
+        data=work / "data",
+        train=work / "data/train-concepts.tsv",
+        valid=work / "data/valid-concepts.tsv",
+        aae=work / "aae.yaml",
+        text=tmp_path / "text.txt",
+        compare=tmp_path / "compare.yaml",
+        new=tmp_path / "new",
+    )
+    status, out, err = run(*filled.split())
+    assert status == expected, err
+    assert out == ""
+    message = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    assert len(message) == 1, err
+    assert message[0].startswith("replearn")
+    assert set(tmp_path.iterdir()) == here
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_explains_itself_with_an_example(run: Run, stage: str) -> None:
+    status, out, _ = run(stage, "--help")
+    assert status == 0
+    assert f"Example: replearn {stage} " in out
+
+
+def test_evaluating_imports_nothing_heavy(work: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from pipelines.__main__ import main; main(['evaluate', '--help']); "
+        "heavy = {'torch', 'sklearn', 'faiss', 'cv2', 'h5py', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(bool(heavy))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_damaged_artefact_is_named(work: Path, run: Run, tmp_path: Path) -> None:
+    features = tmp_path / "features.h5"
+    features.write_bytes((work / "aae-test.h5").read_bytes()[:2000])
+    shutil.copytree(work / "linear", tmp_path / "linear")
+    (tmp_path / "linear/detector.safetensors").write_bytes(b"\0" * 100)
+    shutil.copytree(work / "index", tmp_path / "index")
+    (tmp_path / "index/index.faiss").write_bytes(b"\0" * 100)
+    image = work / "data/images/phantom_000000.png"
+    for words, name in (
+        (("predict", work / "linear", features, tmp_path / "run"), "features.h5"),
+        (("predict", tmp_path / "linear", work / "aae-test.h5", tmp_path / "run"), "safetensors"),
+        (("query", tmp_path / "index", image, "--encoder", work / "aae"), "index.faiss"),
+    ):
+        status, _, err = run(*words)
+        assert status == 1
+        assert name in err
+        assert len(err.splitlines()) == 1
+
+
+def test_colour_and_grey_are_not_confused(work: Path, run: Run, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "red.png"), np.full((40, 30, 3), (0, 0, 255), np.uint8))
+    status, out, _ = run("query", work / "index", tmp_path / "red.png", "--json")
+    assert status == 0
+    assert len(json.loads(out)[0]["hits"]) == 10

@@ -1,0 +1,574 @@
+"""The trainer: it learns, resumes bit for bit, stops cleanly, and keeps what it promises."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from replearn.artefacts import identify
+from replearn.errors import DataError, UsageError
+from replearn.models import MODELS, build
+from replearn.models.ae import AE
+from replearn.objective import FittedEncoder, Objective
+from replearn.training import Trainer, TrainingSettings, fit, fit_encoder, read_checkpoint, seed_all
+
+SIZE = 16
+SMALL = {
+    "aae": {"width": 4, "latent_dim": 8, "critic_width": 16},
+    "ae": {"width": 4, "latent_dim": 8},
+}
+STEPS = 8
+
+Terms = dict[str, Tensor]
+
+
+def pictures(count: int = 24) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return smooth images uint8 [N, 1, 16, 16]."""
+    random = np.random.default_rng(0)
+    coarse = random.uniform(0, 255, (count, 4, 4)).astype(np.float32)
+    images = [cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR) for image in coarse]
+    return np.stack(images).astype(np.uint8)[:, None]
+
+
+def settings_of(**changes: Any) -> TrainingSettings:
+    common = {"steps": STEPS, "batch_size": 8, "warmup": 2, "device": "cpu", "log_every": 1}
+    return TrainingSettings.model_validate(common | changes)
+
+
+def new_trainer(name: str = "ae", *, weights: int = 0, count: int = 24, **changes: Any) -> Trainer:
+    seed_all(weights)
+    model = build(name, size=SIZE, channels=1, arguments=SMALL[name])
+    assert isinstance(model, Objective)
+    return Trainer(model, pictures(count), settings_of(**changes))
+
+
+def odd_trainer(kind: type[AE], **changes: Any) -> Trainer:
+    """Return a trainer of an autoencoder whose losses do something odd."""
+    seed_all(0)
+    return Trainer(kind(size=SIZE, width=4, latent_dim=8), pictures(), settings_of(**changes))
+
+
+def go(trainer: Trainer, folder: Path, *, resume: bool = False) -> None:
+    """Run `fit` as the stage does."""
+    facts = {"model": "ae", "training": trainer.settings.facts()}
+    folder.mkdir(exist_ok=True)
+    fit(trainer, folder, identify("ae", **facts), facts, resume=resume)
+
+
+def rates(trainer: Trainer) -> dict[str, float]:
+    return {name: o.param_groups[0]["lr"] for name, o in trainer.optimisers.items()}
+
+
+def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def assert_same_bits(found: Trainer, expected: Trainer) -> None:
+    def state(trainer: Trainer) -> dict[str, Any]:
+        return {
+            "step": trainer.step,
+            "objective": trainer.objective.state_dict(),
+            "average": trainer.average.state_dict(),
+            "optimisers": {name: o.state_dict() for name, o in trainer.optimisers.items()},
+        }
+
+    torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Let sums run in one order here and in the processes started here."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# Learning
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_overfits_sixteen_images(name: str) -> None:
+    trainer = new_trainer(
+        name, count=16, steps=250, batch_size=16, learning_rate=0.01, warmup=0, ema=0.9
+    )
+    first = trainer.train_step()["autoencoder/reconstruction"]
+    while trainer.step < trainer.steps:
+        last = trainer.train_step()["autoencoder/reconstruction"]
+    assert float(last) < float(first) / 8
+
+
+def test_the_averaged_model_that_fit_returns_has_learned_too(tmp_path: Path) -> None:
+    trainer = new_trainer(count=16, steps=150, batch_size=16, learning_rate=0.01, log_every=50)
+    images = torch.from_numpy(pictures(16)).float() / 127.5 - 1
+
+    def error() -> float:
+        with torch.no_grad():
+            (_, terms), *_ = trainer.average.losses(images, 1.0)
+        return float(terms["reconstruction"])
+
+    before = error()
+    facts = {"training": trainer.settings.facts()}
+    model = fit(trainer, tmp_path, "ae:1", facts, resume=False)
+    assert model is trainer.average
+    assert not model.training
+    assert error() < before / 4
+
+
+def test_training_depends_on_its_seed_only() -> None:
+    first, again, other = (new_trainer("aae", seed=seed) for seed in (3, 3, 4))
+    for trainer in (first, again, other):
+        torch.manual_seed(trainer.settings.seed * 7)  # noise from elsewhere changes nothing
+        for _ in range(3):
+            torch.rand(1)
+            trainer.train_step()
+    assert_same_bits(again, first)
+    with pytest.raises(AssertionError):
+        assert_same_bits(other, first)
+
+
+def test_a_loss_that_is_named_is_the_loss_that_is_minimised() -> None:
+    trainer = new_trainer("aae", batch_size=24)
+    assert set(trainer.train_step()) == {
+        "critic/prior",
+        "critic/codes",
+        "autoencoder/reconstruction",
+        "autoencoder/prior",
+    }
+
+
+# Length, learning rate and schedule
+
+
+@pytest.mark.parametrize(
+    ("changes", "count", "steps"),
+    [
+        ({"steps": 7}, 24, 7),
+        ({"steps": 7, "epochs": 1}, 24, 3),
+        ({"epochs": 2, "batch_size": 10}, 24, 5),
+        ({"epochs": 3, "batch_size": 64}, 24, 3),
+    ],
+)
+def test_epochs_replace_steps(changes: dict[str, Any], count: int, steps: int) -> None:
+    assert settings_of(**changes).length(count) == steps
+    assert new_trainer(count=count, **changes).steps == steps
+
+
+def test_each_player_may_have_a_learning_rate_of_its_own() -> None:
+    trainer = new_trainer(
+        "aae", learning_rate={"critic": 0.0, "autoencoder": 0.01}, schedule="constant", warmup=0
+    )
+    before = weights_of(trainer.objective)
+    trainer.train_step()
+    assert rates(trainer) == {"critic": 0.0, "autoencoder": 0.01}
+    after = weights_of(trainer.objective)
+    moved = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert moved == {"encoder", "decoder"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["critic"], ["critic", "autoencoder", "decoder"], ["critic", "autoencoders"], []],
+)
+def test_learning_rates_of_other_players_are_refused(names: list[str]) -> None:
+    with pytest.raises(UsageError, match="the players are critic, autoencoder") as caught:
+        new_trainer("aae", learning_rate=dict.fromkeys(names, 0.1))
+    assert str(caught.value).startswith(f"training.learning_rate: gives {', '.join(names)}")
+
+
+def rates_over_time(**changes: Any) -> list[float]:
+    trainer = new_trainer(learning_rate=0.5, **changes)
+    found = []
+    while trainer.step < trainer.steps:
+        trainer.train_step()
+        found.append(rates(trainer)["autoencoder"])
+    return found
+
+
+@pytest.mark.parametrize("warmup", [0, 3, 100])
+def test_the_learning_rate_rises_in_equal_steps_and_stays(warmup: int) -> None:
+    expected = [0.5 * min(1, (step + 1) / (warmup + 1)) for step in range(STEPS)]
+    assert rates_over_time(schedule="constant", warmup=warmup) == pytest.approx(expected)
+
+
+def test_the_cosine_schedule_falls_from_the_whole_to_almost_nothing() -> None:
+    found = rates_over_time(schedule="cosine", warmup=0)
+    expected = [0.25 * (1 + math.cos(math.pi * step / STEPS)) for step in range(STEPS)]
+    assert found == pytest.approx(expected)
+    assert found[0] == 0.5
+    assert found[STEPS // 2] == pytest.approx(0.25)
+    assert 0 < found[-1] < 0.02
+
+
+def test_warm_up_and_cosine_are_multiplied() -> None:
+    rising, falling, both = (
+        rates_over_time(schedule=schedule, warmup=warmup)
+        for schedule, warmup in (("constant", 3), ("cosine", 0), ("cosine", 3))
+    )
+    expected = [a * b / 0.5 for a, b in zip(rising, falling, strict=True)]
+    assert both == pytest.approx(expected)
+
+
+# Averaged weights
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.2, 0.999])
+def test_the_averages_equal_a_computation_by_hand(ema: float) -> None:
+    trainer = new_trainer(ema=ema, learning_rate=0.01)
+    expected = {key: value.double() for key, value in weights_of(trainer.objective).items()}
+    for step in range(1, 6):
+        trainer.train_step()
+        decay = min(ema, step / (step + 10))
+        for key, value in weights_of(trainer.objective).items():
+            if value.is_floating_point():
+                expected[key] = decay * expected[key] + (1 - decay) * value.double()
+            else:
+                expected[key] = value.double()
+    found = {key: value.double() for key, value in trainer.average.state_dict().items()}
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert not any(parameter.requires_grad for parameter in trainer.average.parameters())
+    assert not trainer.average.training
+
+
+def test_without_averaging_the_last_weights_are_kept() -> None:
+    trainer = new_trainer(ema=0)
+    for _ in range(3):
+        trainer.train_step()
+    torch.testing.assert_close(
+        trainer.average.state_dict(), trainer.objective.state_dict(), rtol=0, atol=0
+    )
+
+
+# Going on
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("done", [1, STEPS // 2])
+def test_resuming_is_bit_identical_to_not_stopping(name: str, done: int, tmp_path: Path) -> None:
+    whole, first = (new_trainer(name, crop=None) for _ in range(2))
+    for _ in range(STEPS):
+        whole.train_step()
+    for _ in range(done):
+        first.train_step()
+    first.save(tmp_path / "checkpoint.pt", "x:1", {})
+    second = new_trainer(name, weights=99)
+    second.resume(tmp_path / "checkpoint.pt", "x:1", {})
+    assert second.step == done
+    assert_same_bits(second, first)
+    while second.step < STEPS:
+        second.train_step()
+    assert_same_bits(second, whole)
+
+
+def test_a_checkpoint_holds_no_code(tmp_path: Path) -> None:
+    trainer = new_trainer()
+    trainer.train_step()
+    trainer.save(tmp_path / "checkpoint.pt", "ae:1", {"seed": 0})
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert (state["identity"], state["step"]) == ("ae:1", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"learning_rate": 0.01}, "training.learning_rate: 0.001 there, 0.01 now"),
+        ({"steps": 9}, "training.steps: 8 there, 9 now"),
+        ({"epochs": 2}, "training.epochs: None there, 2 now"),
+        (
+            {"learning_rate": {"autoencoder": 0.01}},
+            "training.learning_rate.autoencoder: unset there, 0.01 now",
+        ),
+    ],
+)
+def test_resuming_with_other_settings_is_refused_with_both_values(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    go(new_trainer(), tmp_path)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(DataError, match="another training") as caught:
+        go(new_trainer(**changes), tmp_path, resume=True)
+    assert said in str(caught.value)
+    assert "training.seed" not in str(caught.value), "what agrees is not named"
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_watching_and_device_may_change_between_runs(tmp_path: Path) -> None:
+    go(new_trainer(), tmp_path)
+    watching: dict[str, Any] = {
+        "log_every": 3,
+        "checkpoint_every": 2,
+        "sheet_every": 4,
+        "device": "auto",
+    }
+    go(new_trainer(**watching), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "nonsense", "code", "another's", "a list"])
+def test_a_damaged_checkpoint_is_refused_in_one_line(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    go(new_trainer(), tmp_path)
+    whole = path.read_bytes()
+    if damage == "code":
+        torch.save({"identity": print, "step": pytest.fail}, path)
+    elif damage == "another's":
+        torch.save({"weights": torch.zeros(3)}, path)
+    elif damage == "a list":
+        torch.save([1, 2], path)
+    else:
+        contents = {"empty": b"", "short": whole[: len(whole) // 2], "nonsense": b"nonsense"}
+        path.write_bytes(contents[damage])
+    with pytest.raises(DataError, match="damaged") as caught:
+        go(new_trainer(), tmp_path, resume=True)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "--overwrite" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# Stopping
+
+
+class BreaksAtHalf(AE):
+    """Fails in the middle of the training, as a machine does that is switched off."""
+
+    broken = True
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
+        if self.broken and progress >= 0.5:
+            raise RuntimeError("switched off")
+        yield from super().losses(images, progress)
+
+
+def test_no_step_stands_twice_in_the_metrics_after_resuming(tmp_path: Path) -> None:
+    often: dict[str, Any] = {"checkpoint_every": 3}
+    with pytest.raises(RuntimeError, match="switched off"):
+        go(odd_trainer(BreaksAtHalf, **often), tmp_path)
+    assert [line["step"] for line in metrics(tmp_path)] == [1, 2, 3, 4]
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5, "autoenc')  # a line that a kill cut short
+    trainer = odd_trainer(BreaksAtHalf, **often)
+    trainer.objective.broken = False  # type: ignore[assignment]
+    go(trainer, tmp_path, resume=True)
+    assert [line["step"] for line in metrics(tmp_path)] == list(range(1, STEPS + 1))
+    undisturbed = new_trainer(**often)
+    go(undisturbed, tmp_path / "undisturbed")
+    assert_same_bits(trainer, undisturbed)
+    term = "autoencoder/reconstruction"
+    expected = [line[term] for line in metrics(tmp_path / "undisturbed")]
+    assert [line[term] for line in metrics(tmp_path)] == expected
+
+
+class InfiniteLoss(AE):
+    """Gives a term that is not finite from half of the training on."""
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
+        for player, terms in super().losses(images, progress):
+            factor = math.inf if progress >= 0.5 else 1.0
+            yield player, {"steady": torch.zeros(())} | {k: v * factor for k, v in terms.items()}
+
+
+class InfiniteGradient(AE):
+    """Gives a finite term with a gradient that is not, at half of the training."""
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
+        for player, terms in super().losses(images, progress):
+            root = (terms["reconstruction"] * 0).sqrt()  # its slope at zero is infinite
+            yield player, terms | ({"root": root} if progress >= 0.5 else {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (InfiniteLoss, r"the term autoencoder/reconstruction is (inf|nan)"),
+        (
+            InfiniteGradient,
+            r"the (weight \S+ is not finite|term autoencoder/reconstruction is nan)",
+        ),
+    ],
+)
+@pytest.mark.parametrize(("log_every", "checkpoint_every"), [(1, 1), (100, 2), (2, 5), (100, 5)])
+def test_a_training_that_diverges_stops_and_leaves_the_last_good_checkpoint(
+    kind: type[AE], said: str, log_every: int, checkpoint_every: int, tmp_path: Path
+) -> None:
+    trainer = odd_trainer(
+        kind, steps=10, log_every=log_every, checkpoint_every=checkpoint_every, sheet_every=100
+    )
+    with pytest.raises(DataError, match=f"{said} at step (6|8|10);") as caught:
+        go(trainer, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+    if (tmp_path / "checkpoint.pt").exists():
+        state = read_checkpoint(tmp_path / "checkpoint.pt")
+        assert state["step"] == 5 - 5 % checkpoint_every
+        assert all(value.isfinite().all() for value in state["objective"].values())
+        assert all(value.isfinite().all() for value in state["average"].values())
+    else:
+        assert checkpoint_every == 5
+    for line in metrics(tmp_path) if log_every < 100 else []:
+        assert all(math.isfinite(value) for value in line.values())
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+import torch
+from tests import test_training as tests
+torch.set_num_threads(1)
+class Slow(tests.AE):
+    def losses(self, images, progress):
+        time.sleep(0.2)
+        yield from super().losses(images, progress)
+tests.go(tests.odd_trainer(Slow, steps=30), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_a_checkpoint_from_which_training_ends_the_same(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stopped"
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder)],
+        cwd=Path(__file__).parent.parent,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        deadline = time.monotonic() + 60
+        while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(number)
+        _, said = child.communicate(timeout=60)
+    assert child.returncode != 0
+    assert "saved; go on with --resume" in said
+    resumed = odd_trainer(AE, steps=30)
+    facts = {"model": "ae", "training": resumed.settings.facts()}
+    stopped = odd_trainer(AE, steps=30)
+    stopped.resume(folder / "checkpoint.pt", identify("ae", **facts), facts)
+    assert 0 < stopped.step < 30
+    go(resumed, folder, resume=True)
+    undisturbed = odd_trainer(AE, steps=30)
+    go(undisturbed, tmp_path / "undisturbed")
+    assert_same_bits(resumed, undisturbed)
+    assert [line["step"] for line in metrics(folder)] == list(range(1, 31))
+
+
+class AsksToStop(AE):
+    """Sends its own process a signal at the given progress."""
+
+    at = 0.5
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
+        if progress == self.at:
+            signal.raise_signal(signal.SIGTERM)
+        yield from super().losses(images, progress)
+
+
+def test_a_signal_in_the_last_step_lets_the_training_end(tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    trainer = odd_trainer(AsksToStop)
+    trainer.objective.at = 1 - 1 / STEPS  # type: ignore[assignment]
+    go(trainer, tmp_path)
+    assert trainer.step == STEPS
+    assert signal.getsignal(signal.SIGTERM) is handler, "signals are given back"
+
+
+def test_a_signal_stops_after_the_round_that_it_found(tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    trainer = odd_trainer(AsksToStop)
+    with pytest.raises(KeyboardInterrupt):
+        go(trainer, tmp_path)
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == trainer.step == STEPS // 2 + 1
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+# What is seen of it
+
+
+def test_sheets_metrics_and_events_are_written(tmp_path: Path) -> None:
+    go(new_trainer("aae", sheet_every=5, log_every=4), tmp_path)
+    sheets = sorted(path.name for path in (tmp_path / "sheets").iterdir())
+    assert sheets == [
+        f"{kind}-{step:07d}.png" for kind in ("reconstructions", "samples") for step in (5, STEPS)
+    ]
+    for name in sheets:
+        sheet = cv2.imread(str(tmp_path / "sheets" / name))
+        assert sheet is not None
+        assert sheet.std() > 0
+    lines = metrics(tmp_path)
+    assert [line["step"] for line in lines] == [4, 8]
+    assert all(line["images_per_second"] > 0 for line in lines)
+    assert len(list(tmp_path.glob("events.*"))) == 1
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_line_of_metrics_is_the_mean_since_the_last_line(tmp_path: Path) -> None:
+    for every in (1, 4):
+        go(new_trainer(log_every=every), tmp_path / str(every))
+    term = "autoencoder/reconstruction"
+    single = [line[term] for line in metrics(tmp_path / "1")]
+    means = [sum(single[start : start + 4]) / 4 for start in (0, 4)]
+    assert [line[term] for line in metrics(tmp_path / "4")] == pytest.approx(means)
+
+
+def test_watching_does_not_change_the_training(tmp_path: Path) -> None:
+    often = new_trainer("aae", log_every=1, sheet_every=1, checkpoint_every=1)
+    seldom = new_trainer("aae", log_every=100, sheet_every=100, checkpoint_every=100)
+    go(often, tmp_path / "often")
+    go(seldom, tmp_path / "seldom")
+    assert_same_bits(often, seldom)
+
+
+# Fitted encoders
+
+
+class Notes(FittedEncoder):
+    """Notes what it was fitted on."""
+
+    images: Tensor
+
+    def fit(self, images: Tensor) -> None:
+        self.images = images
+        self.noise = torch.rand(())
+
+
+def test_an_encoder_is_fitted_on_some_of_the_images_drawn_by_the_seed() -> None:
+    pixels = np.broadcast_to(np.arange(100, dtype=np.uint8).reshape(-1, 1, 1, 1), (100, 1, 12, 12))
+    drawn: dict[tuple[int, int], list[float]] = {}
+    noise = {}
+    for turn, seed in enumerate((0, 0, 1)):
+        model = Notes()
+        fit_encoder(model, pixels, settings_of(fit_images=30, crop=8, seed=seed))
+        assert model.images.shape == (30, 1, 8, 8)
+        numbers = model.images[:, 0, 0, 0].tolist()
+        assert len(set(numbers)) == 30
+        drawn[turn, seed], noise[turn, seed] = numbers, float(model.noise)
+    assert drawn[0, 0] == drawn[1, 0] != drawn[2, 1]
+    assert noise[0, 0] == noise[1, 0] != noise[2, 1]
+
+
+def test_a_small_set_is_fitted_on_whole_and_in_order() -> None:
+    model = Notes()
+    fit_encoder(model, pictures(), settings_of())
+    expected = torch.from_numpy(pictures()).float() / 127.5 - 1
+    torch.testing.assert_close(model.images, expected)
+
+
+def test_the_models_used_here_are_objectives() -> None:
+    assert all(issubclass(MODELS[name], Objective) for name in SMALL)
