@@ -50,7 +50,7 @@ $(READY): setup.py constraints.txt
 	$(VENV)/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
 	@# The two FAISS packages install the same module; the other one has to go.
 	$(VENV)/bin/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2>/dev/null
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,$(EXTRAS)]'
+	$(VENV)/bin/python -m pip install -qq --constraint constraints.txt --editable '.[dev,$(EXTRAS)]'
 	rm -f $(VENV)/.ready-* && touch $@
 
 # The demonstration -------------------------------------------------------------------------------

@@ -71,10 +71,13 @@ def write_query_sheet(
     rows, columns = len(pixels), max(map(len, pixels))
     figure = Figure(figsize=(1.9 * columns, 2.35 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
     for row, (images, lists) in enumerate(zip(pixels, concepts, strict=True)):
         for column, (image, names) in enumerate(zip(images, lists, strict=True)):
             _show(grid[row, column], image, names, set(lists[0]) if column else set())
             grid[row, column].set_title(f"hit {column}" if column else "query", fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
     publish(temporary, path)
@@ -82,9 +85,6 @@ def write_query_sheet(
 
 def _show(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) -> None:
     axes.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
     for line, name in enumerate(names[:5]):
         axes.text(
             0.5,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replearn.concepts import ConceptTable, multi_hot
+from replearn.concepts import ConceptTable, multi_hot, vocabulary
 from replearn.decisions import best_constant
 from replearn.detectors import (
     Detector,
@@ -153,7 +153,7 @@ def test_no_image_has_no_description(name: str) -> None:
 def test_the_constant_detector_names_the_best_constant_everywhere(empty: EmptyRule) -> None:
     on = tuning(empty)
     detector = fit("constant", on)
-    words = ["C9", "C0", "C1", "C2", "C3", "C4", "only-train"]
+    words = vocabulary(on.train.concepts)
     truth = multi_hot(on.train.concepts, words)
     columns, _ = best_constant(truth, on.train.concepts.counts, empty=empty)
     expected = sorted(words[column] for column in columns)
@@ -181,7 +181,7 @@ def test_a_linear_detector_gives_the_probabilities_of_the_logistic_regression() 
     on = tuning()
     scorer, words = fit_linear(on, top=4)
     assert isinstance(scorer, LinearScorer)
-    assert words == ["C9", "C0", "C1", "C2", "C3", "C4", "only-train"][:4]
+    assert words == vocabulary(on.train.concepts)[:4]
     model = MultiLabelLogisticRegression(C=scorer.C)
     model.fit(on.train.vectors, multi_hot(on.train.concepts, words))
     np.testing.assert_allclose(
@@ -193,7 +193,7 @@ def test_a_linear_detector_gives_the_probabilities_of_the_logistic_regression() 
 def test_the_penalty_is_the_best_on_validation(penalties: tuple[float, ...]) -> None:
     scorer, _ = fit_linear(tuning(), top=6, penalties=penalties)
     assert isinstance(scorer, LinearScorer)
-    assert scorer.C == max(penalties)
+    assert max(penalties) == scorer.C
 
 
 def test_the_number_of_voting_neighbours_is_the_best_on_validation() -> None:

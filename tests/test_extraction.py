@@ -201,7 +201,7 @@ def test_features_of_other_images_are_refused(out: Path) -> None:
 
 def test_what_is_no_features_file_is_replaced_only_when_overwriting(out: Path) -> None:
     out.write_text("my notes")
-    with pytest.raises(DataError, match="holds something else.*--overwrite"):
+    with pytest.raises(DataError, match=r"holds something else.*--overwrite"):
         extract(encoder_of(Squares()), IMAGES, out)
     assert out.read_text() == "my notes"
     assert extract(encoder_of(Squares()), IMAGES, out, overwrite=True).ids == IMAGES.ids

@@ -314,6 +314,14 @@ def test_fitting_twice_on_the_same_images_gives_the_same_encoder(name: str) -> N
 
 
 @every_fitted
+def test_fitting_leaves_a_model_in_evaluation_mode(name: str) -> None:
+    model = small(name).eval()
+    assert isinstance(model, FittedEncoder)
+    model.fit(pictures())
+    assert not any(module.training for module in model.modules())
+
+
+@every_fitted
 def test_images_that_were_not_fitted_on_can_be_embedded(name: str) -> None:
     unseen = pictures(seed=5)
     embeddings = ready(name, pictures()).embed(unseen)

@@ -142,9 +142,17 @@ def test_training_depends_on_its_seed_only() -> None:
         assert_same_bits(other, first)
 
 
-def test_a_loss_that_is_named_is_the_loss_that_is_minimised() -> None:
-    trainer = new_trainer("aae", batch_size=24)
-    assert set(trainer.train_step()) == {
+def test_every_step_draws_its_own_noise() -> None:
+    # The whole set is one batch and nothing moves, so only the draws from the prior can differ.
+    trainer = new_trainer("aae", batch_size=24, learning_rate=0)
+    values = [trainer.train_step() for _ in range(4)]
+    codes = [float(value["critic/codes"]) for value in values]
+    assert codes == pytest.approx([codes[0]] * 4, rel=1e-4)
+    assert len({round(float(value["critic/prior"]), 6) for value in values}) == 4
+
+
+def test_the_terms_come_back_under_their_players_names() -> None:
+    assert set(new_trainer("aae").train_step()) == {
         "critic/prior",
         "critic/codes",
         "autoencoder/reconstruction",
@@ -260,7 +268,7 @@ def test_without_averaging_the_last_weights_are_kept() -> None:
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("done", [1, STEPS // 2])
 def test_resuming_is_bit_identical_to_not_stopping(name: str, done: int, tmp_path: Path) -> None:
-    whole, first = (new_trainer(name, crop=None) for _ in range(2))
+    whole, first = (new_trainer(name) for _ in range(2))
     for _ in range(STEPS):
         whole.train_step()
     for _ in range(done):
@@ -339,6 +347,23 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(damage: str, tmp_path: Path
     assert str(caught.value).startswith(f"{path}: ")
     assert "--overwrite" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_the_crop_s_size_trains_and_resumes_on_larger_images(tmp_path: Path) -> None:
+    def cropping() -> Trainer:
+        seed_all(0)
+        return Trainer(AE(size=8, width=4, latent_dim=8), pictures(), settings_of(crop=8))
+
+    whole, first = cropping(), cropping()
+    go(whole, tmp_path / "whole")
+    for _ in range(3):
+        first.train_step()
+    first.save(tmp_path / "checkpoint.pt", "x:1", {})
+    second = cropping()
+    second.resume(tmp_path / "checkpoint.pt", "x:1", {})
+    while second.step < STEPS:
+        second.train_step()
+    assert_same_bits(second, whole)
 
 
 # Stopping

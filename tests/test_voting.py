@@ -94,14 +94,16 @@ def test_equal_similarities_give_the_share_of_neighbours(
     weight = np.random.default_rng(seed).choice([0.0, 0.2, 1.0, 30.0])
     weights: Numbers = np.full((len(found), len(found[0])), weight, dtype)
     scores = voting.weighted_scores(np.array(found), weights, matrix(shown)).toarray()
-    shares = [matrix(shown).toarray()[rows].mean(axis=0) for rows in found]
+    shares = np.array([matrix(shown).toarray()[rows].mean(axis=0) for rows in found])
     np.testing.assert_allclose(scores, shares, atol=1e-6)
 
 
 def test_only_images_without_any_similar_neighbour_weigh_all_alike() -> None:
     weights = np.array([[0.0, 0.0], [0.0, 0.5]])
     scores = voting.weighted_scores(np.array([[2, 5], [2, 5]]), weights, matrix(WORKED))
-    np.testing.assert_allclose(scores.toarray(), [[0.0, 0, 0.5, 0, 0.5], [0, 0, 0, 0, 1]])
+    np.testing.assert_allclose(
+        scores.toarray(), [[0.0, 0.0, 0.5, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0, 1.0]]
+    )
 
 
 @pytest.mark.parametrize("vote", ["union", "similarity"])
