@@ -53,9 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _command(stage: str) -> typer.Typer:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(context_settings={"max_content_width": 110})(
-        getattr(importlib.import_module(f"pipelines.{stage}"), stage)
-    )
+    app.command()(getattr(importlib.import_module(f"pipelines.{stage}"), stage))
     return app
 
 

@@ -61,7 +61,7 @@ def classify(
 ) -> None:
     """Fit a detector of concepts on features; settings and threshold are chosen on VALID.
 
-    Example: replearn classify train.h5 train-concepts.tsv valid.h5 valid-concepts.tsv runs/linear
+    Example: replearn classify train.h5 train.tsv valid.h5 valid.tsv runs/linear
     """
     rules = edition_of(edition)
     if concepts < 1:

@@ -100,7 +100,7 @@ def compare(
 ) -> None:
     """Run encoders x detectors on one data folder into one table.
 
-    Example: replearn compare configs/demo.yaml data runs/comparison --seeds 3
+    Example: replearn compare configs/demo.yaml data runs/all --seeds 3
     """
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: at least 1")

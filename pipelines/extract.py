@@ -33,7 +33,7 @@ def extract(
 ) -> None:
     """Turn images into features with a trained encoder.
 
-    Example: replearn extract runs/aae images.h5 runs/aae/train.h5 --ids train-concepts.tsv
+    Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """
     encoder = load_encoder(encoder_folder, device)
     images = open_images(

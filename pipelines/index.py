@@ -27,7 +27,7 @@ def index(
 ) -> None:
     """Build a search index of features.
 
-    Example: replearn index runs/train.h5 runs/index --concepts train-concepts.tsv
+    Example: replearn index train.h5 runs/index --concepts train.tsv
     """
     features = Features.load(features_path)
     table = _concepts_of(features, features_path, concepts) if concepts else None

@@ -29,7 +29,7 @@ def predict(
 ) -> None:
     """Write a run file: the concepts that a detector finds.
 
-    Example: replearn predict runs/linear runs/test.h5 run.csv --edition 2026 --ids test-images.txt
+    Example: replearn predict runs/linear test.h5 run.csv --ids test-images.txt
     """
     rules = imageclef.edition(edition)
     detector = load_detector(detector_folder)

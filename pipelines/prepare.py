@@ -34,7 +34,7 @@ def prepare(
 ) -> None:
     """Decode and resize images into one image set.
 
-    Example: replearn prepare radiographs.zip radiographs.h5 --size 128 --fit pad
+    Example: replearn prepare archive.zip images.h5 --size 128 --fit pad
     """
     images.prepare(
         source,

@@ -28,7 +28,7 @@ def split(
 ) -> None:
     """Divide a concept file into train, validation and test lists.
 
-    Example: replearn split concepts.tsv lists --valid 0.1 --test 0.1 --groups patients.tsv
+    Example: replearn split concepts.tsv lists --groups patients.tsv
     """
     if valid < 0 or test < 0 or valid + test >= 1:
         raise UsageError(f"--valid {valid} and --test {test}: shares of 0 to 1, together below 1")

@@ -66,7 +66,7 @@ def train(
 ) -> None:
     """Train an encoder on images without labels.
 
-    Example: replearn train configs/aae.yaml images.h5 runs/aae --set training.steps=2000
+    Example: replearn train configs/aae.yaml images.h5 runs/aae
     """
     chosen = check_settings(Configuration, read_yaml(config, settings or ()), "")
     arguments = check_arguments(chosen.model, chosen.arguments or {})

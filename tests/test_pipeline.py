@@ -309,7 +309,10 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(
 def test_every_stage_explains_itself_with_an_example(run: Run, stage: str) -> None:
     status, out, _ = run(stage, "--help")
     assert status == 0
-    assert f"Example: replearn {stage} " in out
+    (example,) = [line for line in out.splitlines() if "Example: " in line]
+    # On one line, so that it can be copied.
+    assert f"Example: replearn {stage} " in example
+    assert out.count("\n\n", out.index(example), out.index(example) + len(example) + 2) == 1
 
 
 def test_evaluating_imports_nothing_heavy(work: Path) -> None:
