@@ -12,11 +12,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import Tensor
 
 from replearn import batches
@@ -25,6 +25,8 @@ from replearn.encoders import device_named
 from replearn.errors import DataError, UsageError
 from replearn.objective import FittedEncoder, Model, Objective
 from replearn.watching import Watch
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingSettings(BaseModel):
@@ -53,11 +55,11 @@ class TrainingSettings(BaseModel):
     steps: int = Field(2000, gt=0)
     epochs: int | None = Field(None, gt=0)
     batch_size: int = Field(64, gt=1)
-    learning_rate: float | dict[str, float] = 1e-3
-    betas: tuple[float, float] = (0.5, 0.99)
+    learning_rate: PositiveFloat | dict[str, PositiveFloat] = 1e-3
+    betas: tuple[Decay, Decay] = (0.5, 0.99)
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: int = Field(100, ge=0)
-    ema: float = Field(0.999, ge=0, lt=1)
+    ema: Decay = 0.999
     crop: int | None = Field(None, gt=0)
     seed: int = Field(0, ge=0)
     fit_images: int = Field(10_000, gt=1)

@@ -227,6 +227,8 @@ WRONG = {
     "train with an unknown key": (2, "train {aae} {work}/images.h5 {new} --set training.lr=1"),
     "train with an unknown argument": (2, "train {aae} {work}/images.h5 {new} --set arguments.x=1"),
     "train with a wrong type": (2, "train {aae} {work}/images.h5 {new} --set training.steps=many"),
+    "train with no width": (2, "train {aae} {work}/images.h5 {new} --set arguments.width=0"),
+    "train downhill": (2, "train {aae} {work}/images.h5 {new} --set training.learning_rate=-1"),
     "train on features": (1, "train {aae} {work}/aae-test.h5 {new}"),
     "train on two channels": (2, "train {aae} {data}/images {new} --set images.channels=2"),
     "extract with no encoder": (1, "extract {work}/index {work}/images.h5 {new}.h5"),

@@ -44,7 +44,12 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
     schema = create_model(name, __config__=ConfigDict(extra="forbid"), **known)  # type: ignore[call-overload]
     checked: BaseModel = check_settings(schema, arguments, "arguments")
-    return checked.model_dump()
+    complete = checked.model_dump()
+    for key, value in complete.items():
+        # Whole numbers are sizes: widths, depths, dimensions.
+        if type(value) is int and value < 1:
+            raise UsageError(f"arguments.{key}: {value} does not fit (it must be at least 1)")
+    return complete
 
 
 def build(name: str, *, size: int, channels: int, arguments: Mapping[str, Any]) -> Model:
