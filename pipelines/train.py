@@ -57,6 +57,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated."),
     ] = None,
+    max_errors: Annotated[
+        float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
+    ] = 0.05,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.")
     ] = False,
@@ -71,7 +74,7 @@ def train(
     chosen = check_settings(Configuration, read_yaml(config, settings or ()), "")
     arguments = check_arguments(chosen.model, chosen.arguments or {})
     training = check_settings(TrainingSettings, chosen.training, "training")
-    images = _open(source, chosen.images, ids)
+    images = _open(source, chosen.images, ids, max_errors)
     if training.crop and training.crop > images.size:
         raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
     facts: dict[str, Any] = {
@@ -98,7 +101,9 @@ def train(
     say(f"{folder}: {chosen.model} trained on {len(images):,} images")
 
 
-def _open(source: Path, settings: dict[str, Any] | None, ids: Path | None) -> ImageSet:
+def _open(
+    source: Path, settings: dict[str, Any] | None, ids: Path | None, max_errors: float
+) -> ImageSet:
     wanted = check_settings(ImageSettings, settings, "images")
     if is_prepared(source):
         there = ImageSet.load(source)
@@ -114,6 +119,7 @@ def _open(source: Path, settings: dict[str, Any] | None, ids: Path | None) -> Im
         channels=wanted.channels,
         fit=wanted.fit,
         ids=read_ids(ids) if ids else None,
+        max_errors=max_errors,
     )
 
 
