@@ -7,7 +7,7 @@ import typer
 
 from replearn import concepts
 from replearn.artefacts import say, write_result
-from replearn.errors import UsageError
+from replearn.errors import DataError, UsageError
 
 
 def split(
@@ -35,7 +35,17 @@ def split(
     table = concepts.read_concepts(concept_file)
     group_of = concepts.read_names(groups) if groups else None
     parts = concepts.split(table, valid=valid, test=test, seed=seed, groups=group_of)
+    _refuse_leftovers(folder, set(parts), overwrite=overwrite)
     for part, table in parts.items():
         path = folder / f"{part}-concepts.tsv"
         write_result(path, concepts.write_concepts(table), overwrite=overwrite)
     say(", ".join(f"{part} {len(table)}" for part, table in parts.items()) + f" images in {folder}")
+
+
+def _refuse_leftovers(folder: Path, parts: set[str], *, overwrite: bool) -> None:
+    """Keep no list of an earlier split beside the new ones: its images may be in train now."""
+    for part in {"train", "valid", "test"} - parts:
+        path = folder / f"{part}-concepts.tsv"
+        if path.exists() and not overwrite:
+            raise DataError(f"{path}: is of another split; choose another place or --overwrite")
+        path.unlink(missing_ok=True)

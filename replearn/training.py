@@ -239,6 +239,7 @@ def fit(
             if done or stopped() or trainer.step % settings.checkpoint_every == 0:
                 watch.check_finite(trainer.step)
                 trainer.save(checkpoint, identity, facts)
+                watch.tell(trainer.step)
             if stopped() and not done:
                 say(f"{folder}: stopped after step {trainer.step}, saved; go on with --resume")
                 raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from replearn import plots
-from replearn.artefacts import write_text
+from replearn.artefacts import say, write_text
 from replearn.errors import DataError
 
 
@@ -27,6 +27,7 @@ class Watch:
         _forget_after(self._metrics, step)
         self._writer = SummaryWriter(str(folder), purge_step=step)
         self._bar = tqdm(total=steps, initial=step, unit="step", delay=1, disable=None)
+        self._steps = steps
         self._clear()
 
     def __enter__(self) -> "Watch":
@@ -85,6 +86,11 @@ class Watch:
             self._writer.add_scalar(name, value, step)
         self._bar.set_postfix({name.split("/")[-1]: f"{v:.3g}" for name, v in means.items()})
         self._clear()
+
+    def tell(self, step: int) -> None:
+        """Print one line where there is no terminal to show the progress bar on."""
+        if self._bar.disable:
+            say(f"{self.folder}: step {step} of {self._steps}")
 
     def draw(self, step: int, images: Tensor, pictures: dict[str, Tensor]) -> None:
         """Write a sheet for each kind of picture; reconstructions stand beside their images."""

@@ -366,3 +366,12 @@ def test_the_command_fails_in_one_line(
     [line] = output.err.splitlines()
     assert words in line
     assert not Path("lists").exists()
+
+
+def test_a_list_of_another_split_is_not_left_beside_the_new_ones(tmp_path: Path) -> None:
+    (tmp_path / "all.tsv").write_text("".join(f"image{i}\tC1\n" for i in range(20)))
+    words = ["split", str(tmp_path / "all.tsv"), str(tmp_path / "lists")]
+    assert main([*words, "--test", "0.2"]) == 0
+    assert main(words) == 1
+    assert main([*words, "--overwrite"]) == 0
+    assert not (tmp_path / "lists/test-concepts.tsv").exists()
