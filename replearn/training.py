@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 from torch import Tensor
 
 from replearn import batches
@@ -55,7 +55,7 @@ class TrainingSettings(BaseModel):
     steps: int = Field(2000, gt=0)
     epochs: int | None = Field(None, gt=0)
     batch_size: int = Field(64, gt=1)
-    learning_rate: PositiveFloat | dict[str, PositiveFloat] = 1e-3
+    learning_rate: NonNegativeFloat | dict[str, NonNegativeFloat] = 1e-3
     betas: tuple[Decay, Decay] = (0.5, 0.99)
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: int = Field(100, ge=0)
