@@ -2,8 +2,9 @@
 # only what is stale.  `make` alone prints this page.
 
 PYTHON ?= python3
-EXTRAS ?= cpu
 VENV   ?= .venv
+# What was installed stays, unless another is asked for.
+EXTRAS ?= $(or $(patsubst $(VENV)/.ready-%,%,$(firstword $(wildcard $(VENV)/.ready-*))),cpu)
 SEEDS  ?= 1
 COUNT  ?= 2400
 
@@ -16,8 +17,11 @@ CHANNELS ?= 1
 SIZE     ?= 64
 FIT      ?= stretch
 IMAGE    ?=
+OVERWRITE ?=
 
 RUN      := runs/$(NAME)
+DETECTOR := $(RUN)/$(METHOD)-$(EDITION)
+REPLACE  := $(if $(OVERWRITE),--overwrite)
 REPLEARN := $(VENV)/bin/replearn
 READY    := $(VENV)/.ready-$(EXTRAS)
 
@@ -31,6 +35,7 @@ help: ## print this page
 	@echo "make train extract classify index predict DATA=folder [CONFIG=$(CONFIG)] [NAME=$(NAME)]"
 	@echo "                                   the stages on your own images, see README.md"
 	@echo "make query DATA=folder IMAGE=file  the images most like one"
+	@echo "make train ... OVERWRITE=1         train anew where images or settings changed"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff and mypy"
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
@@ -56,8 +61,8 @@ $(READY): setup.py constraints.txt
 # The demonstration -------------------------------------------------------------------------------
 
 demo: $(READY)
-	$(REPLEARN) phantoms runs/demo/data --count $(COUNT)
-	$(REPLEARN) compare configs/demo.yaml runs/demo/data runs/demo --seeds $(SEEDS)
+	$(REPLEARN) phantoms runs/demo/data --count $(COUNT) $(REPLACE)
+	$(REPLEARN) compare configs/demo.yaml runs/demo/data runs/demo --seeds $(SEEDS) $(REPLACE)
 	@echo
 	@echo "Look at runs/demo: table.md, queries.png, aae-reconstructions.png, aae-samples.png"
 
@@ -79,9 +84,9 @@ ASKED := $(firstword $(wildcard $(DATA)/test-concepts.* $(DATA)/test-images.*) $
 
 train: $(RUN)/encoder/encoder.json
 extract: $(RUN)/train.h5 $(RUN)/valid.h5 $(RUN)/test.h5
-classify: $(RUN)/$(METHOD)/detector.json
+classify: $(DETECTOR)/detector.json
 index: $(RUN)/index/index.json
-predict: $(RUN)/$(METHOD)-$(EDITION).csv
+predict: $(DETECTOR).csv
 
 ifneq ($(filter train extract classify index predict query,$(MAKECMDGOALS)),)
 ifeq ($(and $(TRAIN_LIST),$(wildcard $(DATA)/images)),)
@@ -92,33 +97,45 @@ endif
 $(RUN): | $(READY)
 	@mkdir -p $@
 
-$(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) | $(RUN)
+$(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) | $(RUN)
 	$(REPLEARN) split $(TRAIN_LIST) $(RUN)/split $(if $(GROUPS),--groups $(GROUPS)) --overwrite
 
 $(RUN)/split/valid-concepts.tsv: $(RUN)/split/train-concepts.tsv ;
 
-$(RUN)/images.h5: $(DATA)/images | $(RUN)
+# A setting that changed makes stale what depends on it.
+$(RUN)/.images: FORCE | $(RUN)
+	@echo '$(SIZE) $(CHANNELS) $(FIT)' | cmp -s - $@ || echo '$(SIZE) $(CHANNELS) $(FIT)' > $@
+
+$(RUN)/.config: FORCE | $(RUN)
+	@echo '$(CONFIG)' | cmp -s - $@ || echo '$(CONFIG)' > $@
+
+FORCE:
+
+$(RUN)/images.h5: $(DATA)/images $(RUN)/.images
 	$(REPLEARN) prepare $(DATA)/images $@ --size $(SIZE) --channels $(CHANNELS) --fit $(FIT) --overwrite
 	@touch $@
 
-$(RUN)/encoder/encoder.json: $(CONFIG) $(RUN)/images.h5 $(LEARN)
-	$(REPLEARN) train $(CONFIG) $(RUN)/images.h5 $(RUN)/encoder --ids $(LEARN) --resume
+$(RUN)/encoder/encoder.json: $(CONFIG) $(RUN)/.config $(RUN)/images.h5 $(LEARN)
+	$(REPLEARN) train $(CONFIG) $(RUN)/images.h5 $(RUN)/encoder --ids $(LEARN) --resume $(REPLACE)
 	@touch $@
 
 $(RUN)/train.h5: LIST = $(LEARN)
 $(RUN)/valid.h5: LIST = $(CHOOSE)
 $(RUN)/test.h5: LIST = $(ASKED)
-$(RUN)/%.h5: $(RUN)/encoder/encoder.json
+$(RUN)/train.h5: $(LEARN)
+$(RUN)/valid.h5: $(CHOOSE)
+$(RUN)/test.h5: $(ASKED)
+$(RUN)/train.h5 $(RUN)/valid.h5 $(RUN)/test.h5: $(RUN)/encoder/encoder.json
 	$(REPLEARN) extract $(RUN)/encoder $(RUN)/images.h5 $@ --ids $(LIST) --overwrite
 	@touch $@
 
-$(RUN)/$(METHOD)/detector.json: $(RUN)/train.h5 $(RUN)/valid.h5 $(LEARN) $(CHOOSE)
-	$(REPLEARN) classify $(RUN)/train.h5 $(LEARN) $(RUN)/valid.h5 $(CHOOSE) $(RUN)/$(METHOD) \
+$(DETECTOR)/detector.json: $(RUN)/train.h5 $(RUN)/valid.h5 $(LEARN) $(CHOOSE)
+	$(REPLEARN) classify $(RUN)/train.h5 $(LEARN) $(RUN)/valid.h5 $(CHOOSE) $(DETECTOR) \
 		--method $(METHOD) --edition $(EDITION) --overwrite
 	@touch $@
 
-$(RUN)/$(METHOD)-$(EDITION).csv: $(RUN)/$(METHOD)/detector.json $(RUN)/test.h5 $(ASKED)
-	$(REPLEARN) predict $(RUN)/$(METHOD) $(RUN)/test.h5 $@ --edition $(EDITION) --ids $(ASKED) --overwrite
+$(DETECTOR).csv: $(DETECTOR)/detector.json $(RUN)/test.h5 $(ASKED)
+	$(REPLEARN) predict $(DETECTOR) $(RUN)/test.h5 $@ --edition $(EDITION) --ids $(ASKED) --overwrite
 	$(REPLEARN) validate $@ $(ASKED) --edition $(EDITION)
 	@touch $@
 

@@ -28,7 +28,6 @@ setup(
     entry_points={"console_scripts": ["replearn = pipelines.__main__:main"]},
     install_requires=[
         "h5py>=3.10",
-        "joblib>=1.4",
         "matplotlib>=3.8",
         "numpy>=2.0",
         "opencv-python-headless>=4.10",

@@ -2,6 +2,9 @@
 
 import importlib
 import sys
+import tempfile
+import traceback
+from pathlib import Path
 
 import typer
 
@@ -44,11 +47,17 @@ def main(arguments: list[str] | None = None) -> int:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         return _fail(stage, f"{message} (see: replearn {stage} --help)", 2)
     except OSError as error:
-        return _fail(stage, f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
+        return _fail(
+            stage, f"{error.filename or 'writing the output'}: {error.strerror or error}", 1
+        )
     except MemoryError as error:
         return _fail(stage, f"not enough memory: {error}", 1)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(stage, "stopped", 130)
+    except Exception as error:  # not foreseen: one line all the same, and all of it in a file
+        log = Path(tempfile.gettempdir()) / "replearn-traceback.txt"
+        log.write_text(traceback.format_exc(), encoding="utf-8")
+        return _fail(stage, f"{type(error).__name__}: {error} (traceback in {log})", 1)
 
 
 def _command(stage: str) -> typer.Typer:

@@ -9,8 +9,8 @@ from replearn.artefacts import (
     already_made,
     check_same,
     identify,
+    identity_in,
     publish,
-    read_json,
     say,
     warn,
     workspace,
@@ -85,8 +85,7 @@ def classify(
         limit=rules.max_concepts,
     )
     with workspace(folder) as work:
-        there = folder / "detector.json"
-        existing = read_json(there).get("identity") if there.exists() else None
+        existing = identity_in(folder / "detector.json")
         if already_made(folder, existing, identity, overwrite=overwrite):
             return
         if method == "linear":

@@ -97,6 +97,9 @@ def compare(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Where everything goes.")],
     seeds: Annotated[int, typer.Option(help="Train every encoder with so many seeds.")] = 1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what was made from other inputs.")
+    ] = False,
 ) -> None:
     """Run encoders x detectors on one data folder into one table.
 
@@ -108,18 +111,27 @@ def compare(
     found = find_data(data, out)
     form = chosen.images
     image_set = out / "images.h5"
-    prepare(found.images, image_set, size=form.size, channels=form.channels, fit=form.fit)
+    prepare(
+        found.images,
+        image_set,
+        size=form.size,
+        channels=form.channels,
+        fit=form.fit,
+        overwrite=overwrite,
+    )
     results = []
     for seed in range(seeds):
         for number, (name, encoder) in enumerate(chosen.encoders.items()):
             folder = out / f"seed-{seed}" / name
-            _train_and_extract(encoder, found, image_set, folder, seed)
+            _train_and_extract(encoder, found, image_set, folder, seed, overwrite=overwrite)
             for detector, options in _detectors(chosen, with_constant=number == 0):
-                result = _detect(chosen, found, folder, detector, options, seed)
+                result = _detect(
+                    chosen, found, folder, detector, options, seed, overwrite=overwrite
+                )
                 say(f"seed {seed}: {result.name}: F1 {result.f1:.4f} on {found.scored}")
                 results.append(result)
     _write_tables(results, found, out)
-    _write_sheets(results, found, image_set, out)
+    _write_sheets(results, found, image_set, out, overwrite=overwrite)
 
 
 def find_data(folder: Path, out: Path) -> Data:
@@ -152,15 +164,22 @@ def _only(folder: Path, pattern: str) -> Path | None:
 
 
 def _train_and_extract(
-    encoder: Configuration, data: Data, image_set: Path, folder: Path, seed: int
+    encoder: Configuration, data: Data, image_set: Path, folder: Path, seed: int, *, overwrite: bool
 ) -> None:
     settings = encoder.model_dump(exclude_none=True, exclude_unset=True)
     settings["training"] = {**settings.get("training", {}), "seed": seed}
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
-    train(folder / "config.yaml", image_set, folder / "encoder", ids=data.train, resume=True)
+    train(
+        folder / "config.yaml",
+        image_set,
+        folder / "encoder",
+        ids=data.train,
+        resume=True,
+        overwrite=overwrite,
+    )
     for part, ids in data.parts.items():
-        extract(folder / "encoder", image_set, folder / f"{part}.h5", ids=ids)
+        extract(folder / "encoder", image_set, folder / f"{part}.h5", ids=ids, overwrite=overwrite)
 
 
 def _detectors(chosen: Comparison, *, with_constant: bool) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -172,7 +191,14 @@ def _detectors(chosen: Comparison, *, with_constant: bool) -> Iterator[tuple[str
 
 
 def _detect(
-    chosen: Comparison, data: Data, folder: Path, name: str, options: dict[str, Any], seed: int
+    chosen: Comparison,
+    data: Data,
+    folder: Path,
+    name: str,
+    options: dict[str, Any],
+    seed: int,
+    *,
+    overwrite: bool,
 ) -> Result:
     """Fit one detector, write its run file and score it."""
     detector = folder / name
@@ -184,6 +210,7 @@ def _detect(
         detector,
         concepts=chosen.concepts,
         edition=chosen.edition,
+        overwrite=overwrite,
         **options,
     )
     for part in set(data.parts) - {"train"}:
@@ -221,7 +248,9 @@ def _write_tables(results: list[Result], data: Data, out: Path) -> None:
     say(f"tables, sheets and run files are in {out}")
 
 
-def _write_sheets(results: list[Result], data: Data, image_set: Path, out: Path) -> None:
+def _write_sheets(
+    results: list[Result], data: Data, image_set: Path, out: Path, *, overwrite: bool
+) -> None:
     """Copy the last sheets of the training, and draw queries with what the best encoder finds."""
     for encoder in sorted(out.glob("seed-0/*/encoder")):
         for kind in ("reconstructions", "samples"):
@@ -229,10 +258,10 @@ def _write_sheets(results: list[Result], data: Data, image_set: Path, out: Path)
             if last is not None:
                 target = out / f"{encoder.parent.name}-{kind}.png"
                 target.write_bytes(last.read_bytes())
-    linear = [r for r in results if r.encoder != "none"]
-    best = max(linear, key=lambda r: r.f1_valid).encoder
+    trained = [result for result in results if result.encoder != "none"]
+    best = max(trained, key=lambda result: result.f1_valid).encoder
     folder = out / "seed-0" / best
-    index(folder / "train.h5", folder / "index", concepts=data.train)
+    index(folder / "train.h5", folder / "index", concepts=data.train, overwrite=overwrite)
     _draw_queries(folder, data, image_set, out / "queries.png")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.artefacts import already_made, identify, publish, read_json, say, warn, workspace
+from replearn.artefacts import already_made, identify, identity_in, publish, say, warn, workspace
 from replearn.concepts import ConceptTable, read_concepts
 from replearn.errors import DataError
 from replearn.features import Features
@@ -39,8 +39,7 @@ def index(
         concepts=table and table.digest,
     )
     with workspace(folder) as work:
-        there = folder / "index.json"
-        existing = read_json(there).get("identity") if there.exists() else None
+        existing = identity_in(folder / "index.json")
         if already_made(folder, existing, identity, overwrite=overwrite):
             return
         hints = _hints_from(features, features_path, folder)

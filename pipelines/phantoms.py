@@ -10,8 +10,8 @@ from tqdm import tqdm
 from replearn.artefacts import (
     already_made,
     identify,
+    identity_in,
     publish,
-    read_json,
     say,
     workspace,
     write_json,
@@ -45,8 +45,7 @@ def phantoms(
         )
     identity = identify("phantoms", count=count, seed=seed, size=size, channels=channels)
     with workspace(folder) as work:
-        note = folder / "phantoms.json"
-        existing = read_json(note).get("identity") if note.exists() else None
+        existing = identity_in(folder / "phantoms.json")
         if already_made(folder, existing, identity, overwrite=overwrite):
             return
         made = work / "phantoms"

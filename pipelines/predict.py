@@ -9,6 +9,7 @@ from replearn import imageclef
 from replearn.artefacts import check_same, say, warn, write_result
 from replearn.concepts import read_ids
 from replearn.detectors import load_detector
+from replearn.errors import DataError
 from replearn.features import Features
 
 
@@ -45,6 +46,11 @@ def predict(
         )
     )
     without = features.missing(wanted)
+    if len(without) == len(wanted):
+        raise DataError(
+            f"{features_path}: has features of none of the {len(wanted)} images of "
+            f"{ids or features_path}; give the features of these images"
+        )
     if without:
         warn(
             f"{len(without)} of {len(wanted)} images have no features and get the best constant "

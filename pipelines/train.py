@@ -1,5 +1,6 @@
 """train: images without labels -> an encoder."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,15 +8,20 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
-from replearn.artefacts import identify, publish, say, workspace
+from replearn.artefacts import identify, identity_in, publish, say, workspace
 from replearn.concepts import read_ids
-from replearn.encoders import Description, read_description, save_encoder
+from replearn.encoders import Description, save_encoder
 from replearn.errors import DataError, UsageError
 from replearn.images import Fit, ImageSet, is_prepared, open_images
 from replearn.models import check_arguments
 from replearn.objective import FittedEncoder, Objective
 from replearn.settings import check_settings, read_yaml
-from replearn.training import Trainer, TrainingSettings, fit, fit_encoder, seed_all
+from replearn.training import Trainer, TrainingSettings, fit, fit_encoder, read_checkpoint, seed_all
+
+# What a training writes; a folder with anything else in it is not touched.
+_OURS = re.compile(
+    r"encoder\.(json|safetensors)|checkpoint\.pt|metrics\.jsonl|sheets|events\..*|\..*\.tmp"
+)
 
 
 class ImageSettings(BaseModel):
@@ -98,6 +104,7 @@ def train(
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
         _train(folder, work, description, training, images, facts, resume=resume)
+        _remove(_set_aside(folder))
     say(f"{folder}: {chosen.model} trained on {len(images):,} images")
 
 
@@ -125,21 +132,43 @@ def _open(
 
 def _finished(folder: Path, description: Description, *, resume: bool, overwrite: bool) -> bool:
     """Tell whether there is nothing to do; make room for a new start where that is allowed."""
-    if overwrite and folder.exists():
-        shutil.rmtree(folder)
-    if (folder / "encoder.json").exists():
-        there = read_description(folder).identity
-        if there == description.identity:
-            return True
-        raise DataError(
-            f"{folder}: holds {there}, trained from other images or settings, not "
-            f"{description.identity}; choose another place or give --overwrite"
-        )
-    if (folder / "checkpoint.pt").exists() and not resume:
-        raise DataError(f"{folder}: a training was begun there; give --resume or --overwrite")
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise DataError(f"{folder}: not empty; choose another place or give --overwrite")
+    others = [path.name for path in _entries(folder) if not _OURS.fullmatch(path.name)]
+    if others:
+        raise DataError(f"{folder}: holds other files ({others[0]}); choose another place")
+    there = identity_in(folder / "encoder.json")
+    if there == description.identity:
+        return True
+    if there is not None:
+        if not overwrite:
+            raise DataError(
+                f"{folder}: holds {there}, trained from other images or settings, not "
+                f"{description.identity}; choose another place or give --overwrite"
+            )
+        _remove(_set_aside(folder))
+        folder.rename(_set_aside(folder))
+    elif (folder / "checkpoint.pt").exists():
+        if not resume and not overwrite:
+            raise DataError(f"{folder}: a training was begun there; give --resume or --overwrite")
+        begun = read_checkpoint(folder / "checkpoint.pt")["identity"] if resume else None
+        if overwrite and begun != description.identity:
+            _remove(folder)
+    elif not resume:
+        _remove(folder)  # a training that ended before its first checkpoint
     return False
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def _set_aside(folder: Path) -> Path:
+    """Return where a finished encoder waits until the one that replaces it is finished too."""
+    return folder.with_name(f"{folder.name}.replaced")
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _train(

@@ -74,6 +74,9 @@ def already_made(out: Path, existing: str | None, wanted: str, *, overwrite: boo
     if existing == wanted:
         say(f"{out}: already made from the same inputs, nothing to do")
         return True
+    if existing is None and out.is_dir() and any(out.iterdir()):
+        # Never replaced, whatever was asked: it may be the user's own folder.
+        raise DataError(f"{out}: a folder that holds other files; choose another place")
     if out.exists() and not overwrite:
         raise DataError(
             f"{out}: holds {existing or 'something else'}, not {wanted}; "
@@ -170,6 +173,12 @@ def write_result(path: Path, text: str, *, overwrite: bool) -> None:
     if not already_made(path, known, identify("text", content=text), overwrite=overwrite):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
+
+
+def identity_in(path: Path) -> str | None:
+    """Return the identity that a JSON file of an artefact states, None if it states none."""
+    content = read_json(path) if path.exists() else None
+    return content.get("identity") if isinstance(content, dict) else None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -69,7 +69,7 @@ def write_query_sheet(
         concepts: of the same images.
     """
     rows, columns = len(pixels), max(map(len, pixels))
-    figure = Figure(figsize=(1.9 * columns, 2.35 * rows), layout="constrained")
+    figure = Figure(figsize=(1.9 * columns, 2.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()

@@ -1,5 +1,6 @@
 """Settings: typed, with defaults, and refused where unknown by a line that names the known."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from replearn.errors import DataError, UsageError
+
+_BRANCH = re.compile(r"\[|constrained-|^(float|int|str|bool|dict|list)$")
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -29,7 +32,9 @@ def check_settings(schema: type[Schema], values: Any, where: str) -> Schema:
         return schema.model_validate(dict(values or {}))
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in (where, *first["loc"]) if part)
+        # pydantic also names the branch of a union, as `dict[str,float]`: no key of the user's.
+        parts = (where, *(part for part in first["loc"] if not _BRANCH.search(str(part))))
+        key = ".".join(str(part) for part in parts if part)
         if first["type"] == "extra_forbidden":
             known = ", ".join(schema.model_fields) or "none"
             raise UsageError(f"{key}: no such setting; known: {known}") from None

@@ -232,15 +232,16 @@ def fit(
         while trainer.step < trainer.steps:
             watch.add(trainer.train_step(), images=trainer.batch_size)
             done = trainer.step == trainer.steps
+            stop = stopped()  # asked once: what is said to be saved has to be
             if done or trainer.step % settings.log_every == 0:
                 watch.log(trainer.step)
             if done or trainer.step % settings.sheet_every == 0:
                 watch.draw(trainer.step, images, _pictures(trainer.average, images))
-            if done or stopped() or trainer.step % settings.checkpoint_every == 0:
+            if done or stop or trainer.step % settings.checkpoint_every == 0:
                 watch.check_finite(trainer.step)
                 trainer.save(checkpoint, identity, facts)
                 watch.tell(trainer.step)
-            if stopped() and not done:
+            if stop and not done:
                 say(f"{folder}: stopped after step {trainer.step}, saved; go on with --resume")
                 raise KeyboardInterrupt
     return trainer.average

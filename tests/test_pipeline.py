@@ -353,3 +353,55 @@ def test_colour_and_grey_are_not_confused(work: Path, run: Run, tmp_path: Path) 
     status, out, _ = run("query", work / "index", tmp_path / "red.png", "--json")
     assert status == 0
     assert len(json.loads(out)[0]["hits"]) == 10
+
+
+def test_overwriting_never_touches_a_folder_with_other_files(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(work / "data", own)
+    before = sorted(own.rglob("*"))
+    encoder = ("train", work / "pca.yaml", own / "images", own, "--overwrite")
+    features = ("extract", work / "pca", work / "images.h5", own, "--overwrite")
+    index = ("index", work / "aae-train.h5", own / "images", "--overwrite")
+    for words in (encoder, features, index):
+        status, _, err = run(*words)
+        assert status == 1
+        assert "choose another place" in err
+        assert sorted(own.rglob("*")) == before
+
+
+def test_an_encoder_stays_until_the_one_that_replaces_it_is_finished(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(work / "aae", tmp_path / "aae")
+    train = ["train", work / "aae.yaml", work / "images.h5", tmp_path / "aae", "--overwrite"]
+    train += overrides(*SMALL, *SHORT)
+    assert run(*train, *overrides("training.learning_rate=1e30"))[0] == 1
+    kept = tmp_path / "aae.replaced"
+    assert (kept / "encoder.json").read_bytes() == (work / "aae/encoder.json").read_bytes()
+    assert run(*train, *overrides("training.seed=5"))[0] == 0
+    assert not kept.exists()
+
+
+def test_a_list_of_other_images_is_not_answered_with_the_constant(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    other = work / "data/valid-concepts.tsv"
+    words = ["predict", work / "linear", work / "aae-test.h5", tmp_path / "run", "--ids", other]
+    status, _, err = run(*words)
+    assert status == 1
+    assert "none of the" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_nobody_foresaw_is_one_line_too(
+    work: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    shutil.copytree(work / "aae", tmp_path / "aae")
+    facts = json.loads((tmp_path / "aae/encoder.json").read_text())
+    (tmp_path / "aae/encoder.json").write_text(json.dumps(facts | {"size": "x"}))
+    status, _, err = run("extract", tmp_path / "aae", work / "images.h5", tmp_path / "new.h5")
+    assert status == 1
+    assert len(err.splitlines()) == 1
