@@ -69,8 +69,10 @@ def write_query_sheet(
         concepts: of the same images.
     """
     rows, columns = len(pixels), max(map(len, pixels))
-    figure = Figure(figsize=(1.9 * columns, 2.8 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
+    # Below each image is room for the lines that `_show` writes.
+    figure = Figure(figsize=(1.9 * columns, 3.1 * rows))
+    places = {"hspace": 0.75, "wspace": 0.12, "left": 0.02, "right": 0.98, "top": 0.97}
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
     for axes in grid.flat:
         axes.set_axis_off()
     for row, (images, lists) in enumerate(zip(pixels, concepts, strict=True)):
