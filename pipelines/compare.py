@@ -108,7 +108,7 @@ def compare(
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: at least 1")
     chosen = check_settings(Comparison, read_yaml(config), "")
-    found = find_data(data, out)
+    found = find_data(data, out, overwrite=overwrite)
     form = chosen.images
     image_set = out / "images.h5"
     prepare(
@@ -134,7 +134,7 @@ def compare(
     _write_sheets(results, found, image_set, out, overwrite=overwrite)
 
 
-def find_data(folder: Path, out: Path) -> Data:
+def find_data(folder: Path, out: Path, *, overwrite: bool = False) -> Data:
     """Find the parts of a data folder; without validation, train is split into `out`.
 
     Raises:
@@ -150,7 +150,7 @@ def find_data(folder: Path, out: Path) -> Data:
     test = _only(folder, "test-concepts.*") or _only(folder, "test-images.*")
     if valid is None:
         groups = _only(folder, "groups.*")
-        split(train, out / "split", valid=0.1, groups=groups)
+        split(train, out / "split", valid=0.1, groups=groups, overwrite=overwrite)
         train, valid = (out / "split" / f"{part}-concepts.tsv" for part in ("train", "valid"))
     names = _only(folder, "concept-names.*")
     return Data(images, train, valid, test, read_names(names) if names else {})
