@@ -16,6 +16,7 @@ from replearn.images import Fit, ImageSet, is_prepared, open_images
 from replearn.models import check_arguments
 from replearn.objective import FittedEncoder, Objective
 from replearn.settings import check_settings, read_yaml
+from replearn.sheets import fixed_images, pictures_of, write_sheets
 from replearn.training import Trainer, TrainingSettings, fit, fit_encoder, read_checkpoint, seed_all
 
 # What a training writes; a folder with anything else in it is not touched.
@@ -193,5 +194,7 @@ def _train(
         fit_encoder(model, images.pixels, training)
         made = work / "encoder"
         made.mkdir()
+        shown = fixed_images(images.pixels, training.crop)
+        write_sheets(made / "sheets", pictures_of(model, shown))
         save_encoder(made, model, description)
         publish(made, folder)

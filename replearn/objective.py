@@ -20,6 +20,10 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
+    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+        """Return named grids [rows, columns, C, H, W] worth looking at, made from these images."""
+        return {}
+
 
 class FittedEncoder(Model):
     """A model that learns from a sample of images at once, without a training loop."""
@@ -52,6 +56,9 @@ class Objective(Model):
         """
         raise NotImplementedError
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        """Return named batches of images [M, C, H, W] worth looking at, made from these images."""
-        return {}
+    def settle(self, images: Tensor) -> None:
+        """Measure on images what no player trains, once, after the training.
+
+        Args:
+            images: a sample of the training set, float [N, C, H, W] in [-1, 1].
+        """

@@ -21,29 +21,22 @@ def to_pixels(images: Tensor) -> Picture:
     return scaled.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
 
 
-def sheet(
-    images: Tensor, *, beside: Tensor | None = None, columns: int = 8, gap: int = 2
-) -> Picture:
-    """Lay images float [N, C, H, W] out in rows, uint8 [H, W, 3].
+def sheet(grid: Tensor, *, gap: int = 2) -> Picture:
+    """Lay a grid of images float [rows, columns, C, h, w] in [-1, 1] out, uint8 [H, W, 3].
 
     Args:
-        images: what to show.
-        beside: as many images again, each shown to the left of its counterpart.
-        columns: images in a row.
+        grid: what to show.
         gap: white pixels between images.
     """
-    pixels = to_pixels(images)
-    if beside is not None:
-        pixels = np.stack([to_pixels(beside), pixels], axis=1).reshape(-1, *pixels.shape[1:])
-    count, height, width, _ = pixels.shape
-    rows = -(-count // columns)
+    rows, columns, _, height, width = grid.shape
+    pixels = to_pixels(grid.flatten(0, 1)).reshape(rows, columns, height, width, 3)
     canvas = np.full(
         (rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8
     )
-    for place, image in enumerate(pixels):
-        row, column = divmod(place, columns)
-        top, left = gap + row * (height + gap), gap + column * (width + gap)
-        canvas[top : top + height, left : left + width] = image
+    for row in range(rows):
+        for column in range(columns):
+            top, left = gap + row * (height + gap), gap + column * (width + gap)
+            canvas[top : top + height, left : left + width] = pixels[row, column]
     return canvas
 
 

@@ -35,12 +35,25 @@ def check_settings(schema: type[Schema], values: Any, where: str) -> Schema:
         # pydantic also names the branch of a union, as `dict[str,float]`: no key of the user's.
         parts = (where, *(part for part in first["loc"] if not _BRANCH.search(str(part))))
         key = ".".join(str(part) for part in parts if part)
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, UsageError):  # of a check inside the schema
+            raise UsageError(f"{key}: {cause}") from None
         if first["type"] == "extra_forbidden":
-            known = ", ".join(schema.model_fields) or "none"
+            known = ", ".join(_fields(schema, parts[1:-1])) or "none"
             raise UsageError(f"{key}: no such setting; known: {known}") from None
         if first["type"] == "missing":
             raise UsageError(f"{key}: missing; it has no default") from None
         raise UsageError(f"{key}: {first['input']!r} does not fit ({first['msg']})") from None
+
+
+def _fields(schema: type[BaseModel], path: Sequence[Any]) -> list[str]:
+    """Return the settings known at a place inside a schema."""
+    for key in path:
+        inner = schema.model_fields[key].annotation if key in schema.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        schema = inner
+    return list(schema.model_fields)
 
 
 def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

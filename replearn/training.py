@@ -24,6 +24,7 @@ from replearn.artefacts import publish, say
 from replearn.encoders import device_named
 from replearn.errors import DataError, UsageError
 from replearn.objective import FittedEncoder, Model, Objective
+from replearn.sheets import fixed_images, pictures_of
 from replearn.watching import Watch
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -87,11 +88,15 @@ def seed_all(*numbers: int) -> None:
 
 def fit_encoder(model: FittedEncoder, pixels: batches.Pixels, settings: TrainingSettings) -> None:
     """Fit on at most `fit_images` of the pixels uint8 [N, C, H, W], drawn by the seed."""
-    rows = np.random.default_rng(settings.seed).permutation(len(pixels))[: settings.fit_images]
-    images = batches.to_float(batches.centre_crop(pixels[np.sort(rows)], settings.crop))
     seed_all(settings.seed)
     model.eval()
-    model.fit(images)
+    model.fit(_sample(pixels, settings))
+
+
+def _sample(pixels: batches.Pixels, settings: TrainingSettings) -> Tensor:
+    """Return at most `fit_images` images, drawn by the seed, in their order."""
+    rows = np.random.default_rng(settings.seed).permutation(len(pixels))[: settings.fit_images]
+    return batches.to_float(batches.centre_crop(pixels[np.sort(rows)], settings.crop))
 
 
 class Trainer:
@@ -226,7 +231,7 @@ def fit(
         trainer.resume(checkpoint, identity, facts)
         say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
     settings = trainer.settings
-    images = _fixed_images(trainer)
+    images = fixed_images(trainer.pixels, settings.crop).to(trainer.device)
     watch = Watch(folder, trainer.step, trainer.steps)
     with watch, _stop_signals() as stopped:
         while trainer.step < trainer.steps:
@@ -236,7 +241,7 @@ def fit(
             if done or trainer.step % settings.log_every == 0:
                 watch.log(trainer.step)
             if done or trainer.step % settings.sheet_every == 0:
-                watch.draw(trainer.step, images, _pictures(trainer.average, images))
+                watch.draw(trainer.step, pictures_of(trainer.average, images))
             if done or stop or trainer.step % settings.checkpoint_every == 0:
                 watch.check_finite(trainer.step)
                 trainer.save(checkpoint, identity, facts)
@@ -244,20 +249,10 @@ def fit(
             if stop and not done:
                 say(f"{folder}: stopped after step {trainer.step}, saved; go on with --resume")
                 raise KeyboardInterrupt
+    seed_all(settings.seed)
+    with torch.no_grad():
+        trainer.average.settle(_sample(trainer.pixels, settings).to(trainer.device))
     return trainer.average
-
-
-def _fixed_images(trainer: Trainer, count: int = 32) -> Tensor:
-    rows = np.linspace(0, len(trainer.pixels) - 1, min(count, len(trainer.pixels))).astype(int)
-    pixels = batches.centre_crop(trainer.pixels[rows], trainer.settings.crop)
-    return batches.to_float(pixels).to(trainer.device)
-
-
-def _pictures(model: Objective, images: Tensor) -> dict[str, Tensor]:
-    """Return the pictures of a model with the same noise at every step, for comparison."""
-    with torch.random.fork_rng(), torch.inference_mode():
-        seed_all(0)
-        return model.pictures(images)
 
 
 def _optimisers(

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from replearn import plots
 from replearn.artefacts import say, write_text
 from replearn.errors import DataError
+from replearn.sheets import write_sheets
 
 
 class Watch:
@@ -92,13 +93,11 @@ class Watch:
         if self._bar.disable:
             say(f"{self.folder}: step {step} of {self._steps}")
 
-    def draw(self, step: int, images: Tensor, pictures: dict[str, Tensor]) -> None:
-        """Write a sheet for each kind of picture; reconstructions stand beside their images."""
-        for name, made in pictures.items():
-            beside = images.cpu() if name == "reconstructions" else None
-            sheet = plots.sheet(made.cpu(), beside=beside)
-            plots.write_png(self.folder / "sheets" / f"{name}-{step:07d}.png", sheet)
-            self._writer.add_image(name, sheet, step, dataformats="HWC")
+    def draw(self, step: int, pictures: dict[str, Tensor]) -> None:
+        """Write a sheet for each named grid of images."""
+        write_sheets(self.folder / "sheets", pictures, f"-{step:07d}")
+        for name, grid in pictures.items():
+            self._writer.add_image(name, plots.sheet(grid.cpu()), step, dataformats="HWC")
 
 
 def _forget_after(metrics: Path, step: int) -> None:

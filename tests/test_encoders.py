@@ -21,7 +21,7 @@ from replearn.errors import DataError
 from replearn.training import seed_all
 
 DESCRIPTION = Description(
-    model="ae",
+    model="sdae",
     arguments={"latent_dim": 8, "width": 4, "layer": "code"},
     size=20,
     channels=1,
@@ -123,7 +123,9 @@ def test_weights_of_another_model_are_refused(other: dict[str, Any], folder: Pat
     assert "not this model's" in refusal(folder.parent)
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"model": "ae"', "[]", "3", "null", '{"model": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"model": "sdae"', "[]", "3", "null", '{"model": 1}']
+)
 def test_a_damaged_description_is_refused(content: str, folder: Path) -> None:
     (folder / "encoder.json").write_text(content)
     assert "encoder.json: not " in refusal(folder)

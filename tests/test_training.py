@@ -19,14 +19,14 @@ from torch import Tensor
 from replearn.artefacts import identify
 from replearn.errors import DataError, UsageError
 from replearn.models import MODELS, build
-from replearn.models.ae import AE
+from replearn.models.sdae import SDAE
 from replearn.objective import FittedEncoder, Objective
 from replearn.training import Trainer, TrainingSettings, fit, fit_encoder, read_checkpoint, seed_all
 
 SIZE = 16
 SMALL = {
     "aae": {"width": 4, "latent_dim": 8, "critic_width": 16},
-    "ae": {"width": 4, "latent_dim": 8},
+    "sdae": {"width": 4, "latent_dim": 8},
 }
 STEPS = 8
 
@@ -46,14 +46,16 @@ def settings_of(**changes: Any) -> TrainingSettings:
     return TrainingSettings.model_validate(common | changes)
 
 
-def new_trainer(name: str = "ae", *, weights: int = 0, count: int = 24, **changes: Any) -> Trainer:
+def new_trainer(
+    name: str = "sdae", *, weights: int = 0, count: int = 24, **changes: Any
+) -> Trainer:
     seed_all(weights)
     model = build(name, size=SIZE, channels=1, arguments=SMALL[name])
     assert isinstance(model, Objective)
     return Trainer(model, pictures(count), settings_of(**changes))
 
 
-def odd_trainer(kind: type[AE], **changes: Any) -> Trainer:
+def odd_trainer(kind: type[SDAE], **changes: Any) -> Trainer:
     """Return a trainer of an autoencoder whose losses do something odd."""
     seed_all(0)
     return Trainer(kind(size=SIZE, width=4, latent_dim=8), pictures(), settings_of(**changes))
@@ -61,9 +63,9 @@ def odd_trainer(kind: type[AE], **changes: Any) -> Trainer:
 
 def go(trainer: Trainer, folder: Path, *, resume: bool = False) -> None:
     """Run `fit` as the stage does."""
-    facts = {"model": "ae", "training": trainer.settings.facts()}
+    facts = {"model": "sdae", "training": trainer.settings.facts()}
     folder.mkdir(exist_ok=True)
-    fit(trainer, folder, identify("ae", **facts), facts, resume=resume)
+    fit(trainer, folder, identify("sdae", **facts), facts, resume=resume)
 
 
 def rates(trainer: Trainer) -> dict[str, float]:
@@ -352,7 +354,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(damage: str, tmp_path: Path
 def test_a_model_of_the_crop_s_size_trains_and_resumes_on_larger_images(tmp_path: Path) -> None:
     def cropping() -> Trainer:
         seed_all(0)
-        return Trainer(AE(size=8, width=4, latent_dim=8), pictures(), settings_of(crop=8))
+        return Trainer(SDAE(size=8, width=4, latent_dim=8), pictures(), settings_of(crop=8))
 
     whole, first = cropping(), cropping()
     go(whole, tmp_path / "whole")
@@ -369,7 +371,7 @@ def test_a_model_of_the_crop_s_size_trains_and_resumes_on_larger_images(tmp_path
 # Stopping
 
 
-class BreaksAtHalf(AE):
+class BreaksAtHalf(SDAE):
     """Fails in the middle of the training, as a machine does that is switched off."""
 
     broken = True
@@ -399,7 +401,7 @@ def test_no_step_stands_twice_in_the_metrics_after_resuming(tmp_path: Path) -> N
     assert [line[term] for line in metrics(tmp_path)] == expected
 
 
-class InfiniteLoss(AE):
+class InfiniteLoss(SDAE):
     """Gives a term that is not finite from half of the training on."""
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
@@ -408,7 +410,7 @@ class InfiniteLoss(AE):
             yield player, {"steady": torch.zeros(())} | {k: v * factor for k, v in terms.items()}
 
 
-class InfiniteGradient(AE):
+class InfiniteGradient(SDAE):
     """Gives a finite term with a gradient that is not, at half of the training."""
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
@@ -429,7 +431,7 @@ class InfiniteGradient(AE):
 )
 @pytest.mark.parametrize(("log_every", "checkpoint_every"), [(1, 1), (100, 2), (2, 5), (100, 5)])
 def test_a_training_that_diverges_stops_and_leaves_the_last_good_checkpoint(
-    kind: type[AE], said: str, log_every: int, checkpoint_every: int, tmp_path: Path
+    kind: type[SDAE], said: str, log_every: int, checkpoint_every: int, tmp_path: Path
 ) -> None:
     trainer = odd_trainer(
         kind, steps=10, log_every=log_every, checkpoint_every=checkpoint_every, sheet_every=100
@@ -455,7 +457,7 @@ from pathlib import Path
 import torch
 from tests import test_training as tests
 torch.set_num_threads(1)
-class Slow(tests.AE):
+class Slow(tests.SDAE):
     def losses(self, images, progress):
         time.sleep(0.2)
         yield from super().losses(images, progress)
@@ -482,19 +484,19 @@ def test_a_signal_saves_a_checkpoint_from_which_training_ends_the_same(
         _, said = child.communicate(timeout=60)
     assert child.returncode != 0
     assert "saved; go on with --resume" in said
-    resumed = odd_trainer(AE, steps=30)
-    facts = {"model": "ae", "training": resumed.settings.facts()}
-    stopped = odd_trainer(AE, steps=30)
-    stopped.resume(folder / "checkpoint.pt", identify("ae", **facts), facts)
+    resumed = odd_trainer(SDAE, steps=30)
+    facts = {"model": "sdae", "training": resumed.settings.facts()}
+    stopped = odd_trainer(SDAE, steps=30)
+    stopped.resume(folder / "checkpoint.pt", identify("sdae", **facts), facts)
     assert 0 < stopped.step < 30
     go(resumed, folder, resume=True)
-    undisturbed = odd_trainer(AE, steps=30)
+    undisturbed = odd_trainer(SDAE, steps=30)
     go(undisturbed, tmp_path / "undisturbed")
     assert_same_bits(resumed, undisturbed)
     assert [line["step"] for line in metrics(folder)] == list(range(1, 31))
 
 
-class AsksToStop(AE):
+class AsksToStop(SDAE):
     """Sends its own process a signal at the given progress."""
 
     at = 0.5

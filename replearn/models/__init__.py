@@ -9,19 +9,31 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from replearn.errors import UsageError
 from replearn.models.aae import AAE
-from replearn.models.ae import AE
+from replearn.models.bigan import BiGAN
+from replearn.models.combined import Combined
+from replearn.models.flipped_aae import FlippedAAE
+from replearn.models.gan import GAN
+from replearn.models.infogan import InfoGAN
 from replearn.models.pca import PCA
 from replearn.models.random import Random
 from replearn.models.raw import Raw
+from replearn.models.sdae import SDAE
+from replearn.models.vae import VAE
 from replearn.objective import Model
 from replearn.settings import check_settings
 
 MODELS: dict[str, type[Model]] = {
     "aae": AAE,
-    "ae": AE,
+    "bigan": BiGAN,
+    "combined": Combined,
+    "flipped_aae": FlippedAAE,
+    "gan": GAN,
+    "infogan": InfoGAN,
     "pca": PCA,
     "random": Random,
     "raw": Raw,
+    "sdae": SDAE,
+    "vae": VAE,
 }
 
 # What the images decide; everything else in a constructor is the user's to set.
@@ -32,24 +44,9 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the complete arguments of a model, defaults filled in and types checked.
 
     Raises:
-        UsageError: the model or an argument is unknown, or a value has the wrong type.
+        UsageError: the model or an argument is unknown, or a value does not fit.
     """
-    if name not in MODELS:
-        raise UsageError(f"model: no model {name!r}; known: {', '.join(MODELS)}")
-    hints = typing.get_type_hints(MODELS[name].__init__)
-    known = {
-        key: (hints[key], parameter.default)
-        for key, parameter in inspect.signature(MODELS[name]).parameters.items()
-        if key not in _FROM_IMAGES
-    }
-    schema = create_model(name, __config__=ConfigDict(extra="forbid"), **known)  # type: ignore[call-overload]
-    checked: BaseModel = check_settings(schema, arguments, "arguments")
-    complete = checked.model_dump()
-    for key, value in complete.items():
-        # Whole numbers are sizes: widths, depths, dimensions.
-        if type(value) is int and value < 1:
-            raise UsageError(f"arguments.{key}: {value} does not fit (it must be at least 1)")
-    return complete
+    return _checked(name, arguments).model_dump(mode="json")
 
 
 def build(name: str, *, size: int, channels: int, arguments: Mapping[str, Any]) -> Model:
@@ -58,5 +55,40 @@ def build(name: str, *, size: int, channels: int, arguments: Mapping[str, Any]) 
     Raises:
         UsageError: as `check_arguments`, or the size does not suit the model's networks.
     """
-    complete = check_arguments(name, arguments)
+    checked = _checked(name, arguments)
+    complete = {key: getattr(checked, key) for key in type(checked).model_fields}
     return MODELS[name](size=size, channels=channels, **complete)
+
+
+def _checked(name: str, arguments: Mapping[str, Any]) -> BaseModel:
+    if name not in MODELS:
+        raise UsageError(f"model: no model {name!r}; known: {', '.join(MODELS)}")
+    hints = typing.get_type_hints(MODELS[name].__init__)
+    known = {
+        key: (hints[key], parameter.default)
+        for key, parameter in inspect.signature(MODELS[name]).parameters.items()
+        if key not in _FROM_IMAGES
+    }
+    form = ConfigDict(extra="forbid", allow_inf_nan=False, validate_default=True)
+    schema = create_model(name, __config__=form, **known)  # type: ignore[call-overload]
+    checked: BaseModel = check_settings(schema, _on_defaults(known, arguments), "arguments")
+    for key, value in checked:
+        # Whole numbers are sizes: widths, depths, dimensions; others are weights and deviations.
+        least = 1 if type(value) is int else 0
+        if type(value) in (int, float) and value < least:
+            raise UsageError(f"arguments.{key}: {value} does not fit (it must be at least {least})")
+    return checked
+
+
+def _on_defaults(known: Mapping[str, Any], arguments: Any) -> Any:
+    """Put settings inside an argument on top of that argument's own default.
+
+    A model's default adversary is not every adversary's: one setting changed keeps the others.
+    """
+    if not isinstance(arguments, Mapping):
+        return arguments
+    complete = dict(arguments)
+    for key, (_, default) in known.items():
+        if isinstance(default, BaseModel) and isinstance(complete.get(key), Mapping):
+            complete[key] = default.model_dump() | dict(complete[key])
+    return complete

@@ -10,17 +10,23 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.adversarial import call_fake, call_real
-from replearn.networks import dcgan, mlp
+from replearn import pictures
+from replearn.adversarial import Adversary
+from replearn.networks.convolutional import Architecture, Encoder, Layer, decoder
+from replearn.networks.mlp import CodeTrunk
 from replearn.objective import Objective
-from replearn.priors import PRIORS
+from replearn.priors import PRIORS, PriorName
 
 
 class AAE(Objective):
     """Autoencoder against critic of codes, with z drawn from the prior.
 
     critic:       min_C    E_z -log C(z) + E_x -log(1 - C(E(x)))
-    autoencoder:  min_E,G  E_x |x - G(E(x))|^2 + w E_x -log C(E(x))
+    encoder:      min_E    w E_x -log C(E(x))
+    autoencoder:  min_E,G  E_x |x - G(E(x))|^2
+
+    The paper lets the three move in turn (`moves: three`); with one optimiser for both of the
+    encoder's tasks (`moves: two`) the weight w, and not two learning rates, balances them.
     """
 
     def __init__(
@@ -28,41 +34,55 @@ class AAE(Objective):
         *,
         size: int = 64,
         channels: int = 1,
-        latent_dim: int = 128,
+        architecture: Architecture = "dcgan",
         width: int = 32,
+        latent_dim: int = 128,
         critic_width: int = 512,
-        prior: Literal["sphere", "normal", "uniform"] = "sphere",
+        critic_depth: int = 2,
+        prior: PriorName = "sphere",
         prior_weight: float = 0.01,
-        layer: Literal["code", "convolution"] = "code",
+        moves: Literal["two", "three"] = "two",
+        adversary: Adversary = Adversary(),  # noqa: B008
+        layer: Layer = "code",
     ) -> None:
         super().__init__()
-        self.encoder = dcgan.Encoder(size, channels, width, latent_dim)
-        self.decoder = dcgan.decoder(size, channels, width, latent_dim)
-        self.critic = mlp.critic(latent_dim, critic_width)
+        self.encoder = Encoder(architecture, size, channels, width, latent_dim)
+        self.decoder = decoder(architecture, size, channels, width, latent_dim)
+        self.critic = adversary.critic(CodeTrunk(latent_dim, critic_width, critic_depth))
+        self.adversary = adversary
         self.prior = PRIORS[prior]
         self.prior_weight = prior_weight
+        self.moves = moves
         self.layer = layer
 
     def players(self) -> dict[str, list[nn.Module]]:
-        return {"critic": [self.critic], "autoencoder": [self.encoder, self.decoder]}
+        autoencoder: list[nn.Module] = [self.encoder, self.decoder]
+        if self.moves == "two":
+            return {"critic": [self.critic], "autoencoder": autoencoder}
+        return {"critic": [self.critic], "encoder": [self.encoder], "autoencoder": autoencoder}
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
         codes = self.encode(images)  # [N, D]
-        drawn = self.prior.sample_like(codes)
+        for _ in range(self.adversary.critic_steps):
+            drawn = self.prior.sample_like(codes)
+            yield (
+                "critic",
+                self.adversary.teach(self.critic, real=drawn, fake=codes, progress=progress),
+            )
 
-        # The critic must not train the encoder, hence the detach.
-        judged = {
-            "prior": call_real(self.critic(drawn)),
-            "codes": call_fake(self.critic(codes.detach())),
-        }
-        yield "critic", judged
+        fooled = self.prior_weight * self.adversary.fool(
+            self.critic, fake=codes, real=drawn, progress=progress
+        )
+        if self.moves == "two":
+            yield "autoencoder", {"reconstruction": self._error(codes, images), "prior": fooled}
+        else:
+            yield "encoder", {"prior": fooled}
+            # The encoder has moved, so the codes are new ones.
+            yield "autoencoder", {"reconstruction": self._error(self.encode(images), images)}
 
+    def _error(self, codes: Tensor, images: Tensor) -> Tensor:
         # Mean, not sum, over pixels: the weight then means the same at every image size.
-        fooled = {
-            "reconstruction": F.mse_loss(self.decoder(codes), images),
-            "prior": self.prior_weight * call_real(self.critic(codes)),
-        }
-        yield "autoencoder", fooled
+        return F.mse_loss(self.decoder(codes), images)
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the code [N, D] of each image, on the support of the prior."""
@@ -72,8 +92,6 @@ class AAE(Objective):
         return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        codes = self.encode(images)
-        return {
-            "reconstructions": self.decoder(codes),
-            "samples": self.decoder(self.prior.sample_like(codes)),
-        }
+        return pictures.of_autoencoder(
+            images, encode=self.encode, decode=self.decoder, prior=self.prior
+        )

@@ -4,6 +4,7 @@ import torch
 from sklearn.decomposition import PCA as ScikitPCA
 from torch import Tensor
 
+from replearn import pictures
 from replearn.errors import DataError
 from replearn.objective import FittedEncoder
 
@@ -35,3 +36,10 @@ class PCA(FittedEncoder):
 
     def embed(self, images: Tensor) -> Tensor:
         return (images.flatten(1) - self.mean) @ self.components.T
+
+    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+        def decode(codes: Tensor) -> Tensor:
+            pixels = codes @ self.components + self.mean
+            return pixels.clamp(-1, 1).reshape(-1, *images.shape[1:])
+
+        return pictures.of_autoencoder(images, encode=self.embed, decode=decode)

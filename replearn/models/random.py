@@ -4,12 +4,10 @@ Only the batch normalisation's statistics are measured on the images.  Without t
 would be lower than an untrained network deserves.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from replearn.networks import dcgan
+from replearn.networks.convolutional import Architecture, Encoder, Layer
 from replearn.objective import FittedEncoder
 
 
@@ -21,12 +19,13 @@ class Random(FittedEncoder):
         *,
         size: int = 64,
         channels: int = 1,
-        latent_dim: int = 128,
+        architecture: Architecture = "dcgan",
         width: int = 32,
-        layer: Literal["code", "convolution"] = "code",
+        latent_dim: int = 128,
+        layer: Layer = "code",
     ) -> None:
         super().__init__()
-        self.encoder = dcgan.Encoder(size, channels, width, latent_dim)
+        self.encoder = Encoder(architecture, size, channels, width, latent_dim)
         self.layer = layer
 
     def fit(self, images: Tensor) -> None:

@@ -2,19 +2,27 @@
 
 import itertools
 
-from torch import nn
+from torch import Tensor, nn
+
+from replearn.networks.critic import Trunk
 
 
-def critic(inputs: int, width: int, depth: int = 2) -> nn.Sequential:
-    """Map codes [N, inputs] to one logit each [N, 1].
+class CodeTrunk(Trunk):
+    """The features of a critic of codes."""
 
-    There is no batch normalisation: in a critic of codes it lets one code's verdict depend on the
-    others', and training stalls at chance.
-    """
-    widths = [inputs, *[width] * depth]
-    hidden = [
-        layer
-        for inner, outer in itertools.pairwise(widths)
-        for layer in (nn.Linear(inner, outer), nn.LeakyReLU(0.2, inplace=True))
-    ]
-    return nn.Sequential(*hidden, nn.Linear(width, 1))
+    def __init__(self, inputs: int, width: int, depth: int = 2) -> None:
+        """Build `depth` layers of `width` for codes [N, inputs]."""
+        super().__init__()
+        self.layers = nn.Sequential(
+            *[
+                layer
+                for inner, outer in itertools.pairwise([inputs, *[width] * depth])
+                for layer in (nn.Linear(inner, outer), nn.LeakyReLU(0.2, inplace=True))
+            ]
+        )
+        self.outputs = width
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Map codes [N, inputs] to features [N, width]."""
+        features: Tensor = self.layers(codes)
+        return features

@@ -1,0 +1,61 @@
+"""The sparse denoising autoencoder (Vincent et al. 2010, JMLR 11:3371; L1 on the code).
+
+It sees a noisy image and reconstructs the clean one, with few units of its code in use.  Without
+noise and sparsity it is the plain autoencoder.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from replearn import pictures
+from replearn.networks.convolutional import Architecture, Encoder, Layer, decoder
+from replearn.objective import Objective
+
+
+class SDAE(Objective):
+    """min_E,G  E |x - G(E(x + n))|^2 + s E |E(x + n)|_1,  n normal with deviation `noise`."""
+
+    def __init__(
+        self,
+        *,
+        size: int = 64,
+        channels: int = 1,
+        architecture: Architecture = "dcgan",
+        width: int = 32,
+        latent_dim: int = 128,
+        noise: float = 0.2,
+        sparsity: float = 1e-4,
+        layer: Layer = "code",
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(architecture, size, channels, width, latent_dim)
+        self.decoder = decoder(architecture, size, channels, width, latent_dim)
+        self.noise = noise
+        self.sparsity = sparsity
+        self.layer = layer
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {"autoencoder": [self.encoder, self.decoder]}
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        codes = self.encoder(images + self.noise * torch.randn_like(images))  # [N, D]
+        yield (
+            "autoencoder",
+            {
+                "reconstruction": F.mse_loss(self.decoder(codes), images),
+                # The mean over the code's units, so the weight means the same at every dimension.
+                "sparsity": self.sparsity * codes.abs().mean(),
+            },
+        )
+
+    def embed(self, images: Tensor) -> Tensor:
+        embeddings: Tensor = (
+            self.encoder(images) if self.layer == "code" else self.encoder.pooled(images)
+        )
+        return embeddings
+
+    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+        return pictures.of_autoencoder(images, encode=self.encoder, decode=self.decoder)

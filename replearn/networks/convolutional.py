@@ -1,0 +1,100 @@
+"""Encoders, decoders and critics' trunks of any convolutional architecture."""
+
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from replearn.networks import dcgan, resnet, sndcgan
+from replearn.networks.critic import Trunk
+
+Architecture = Literal["dcgan", "sndcgan", "resnet"]
+Layer = Literal["code", "convolution"]
+
+
+class _Pair(Protocol):
+    """What the file of an architecture offers."""
+
+    def convolutions(
+        self, size: int, channels: int, width: int, *, normalised: bool
+    ) -> nn.Sequential: ...
+
+    def decoder(self, size: int, channels: int, width: int, inputs: int) -> nn.Sequential: ...
+
+
+ARCHITECTURES: dict[Architecture, _Pair] = {"dcgan": dcgan, "sndcgan": sndcgan, "resnet": resnet}
+
+
+class Encoder(nn.Module):
+    """Convolutions with batch normalisation, then one linear layer to the outputs."""
+
+    def __init__(
+        self, architecture: Architecture, size: int, channels: int, width: int, outputs: int
+    ) -> None:
+        """Build for images [N, channels, size, size] and vectors [N, outputs].
+
+        Raises:
+            UsageError: `size` is not 8, 16, 32, ...
+        """
+        super().__init__()
+        pair = ARCHITECTURES[architecture]
+        self.convolutions = pair.convolutions(size, channels, width, normalised=True)
+        self.head = nn.Linear(_flat_width(self.convolutions, size, channels), outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [N, C, H, W] to vectors [N, outputs]."""
+        outputs: Tensor = self.head(self.convolutions(images).flatten(1))
+        return outputs
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Map images [N, C, H, W] to the last feature map averaged to 2 x 2, [N, 4 * channels].
+
+        A linear probe finds more here than behind the linear layer, which keeps only what the
+        decoder needs.
+        """
+        return pool(self.convolutions(images))
+
+
+class ImageTrunk(Trunk):
+    """Convolutions without normalisation: in a critic it ties an image's verdict to the others."""
+
+    def __init__(self, architecture: Architecture, size: int, channels: int, width: int) -> None:
+        """Build for images [N, channels, size, size]."""
+        super().__init__()
+        pair = ARCHITECTURES[architecture]
+        self.convolutions = pair.convolutions(size, channels, width, normalised=False)
+        self.outputs = _flat_width(self.convolutions, size, channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [N, C, H, W] to features [N, outputs]."""
+        maps: Tensor = self.convolutions(images)
+        return maps.flatten(1)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Map images [N, C, H, W] to the last feature map averaged to 2 x 2, [N, 4 * channels]."""
+        return pool(self.convolutions(images))
+
+
+def decoder(
+    architecture: Architecture, size: int, channels: int, width: int, inputs: int
+) -> nn.Sequential:
+    """Return a network from vectors [N, inputs] to images [N, channels, size, size] in [-1, 1].
+
+    Raises:
+        UsageError: `size` is not 8, 16, 32, ...
+    """
+    return ARCHITECTURES[architecture].decoder(size, channels, width, inputs)
+
+
+def pool(maps: Tensor) -> Tensor:
+    """Average feature maps [N, C, H, W] over their quarters, [N, 4 * C]."""
+    return F.adaptive_avg_pool2d(maps, 2).flatten(1)
+
+
+def _flat_width(convolutions: nn.Module, size: int, channels: int) -> int:
+    """Return how many numbers the last feature map holds, by a look at it."""
+    with torch.no_grad():
+        maps: Tensor = convolutions.eval()(torch.zeros(1, channels, size, size))
+    convolutions.train()
+    return maps[0].numel()

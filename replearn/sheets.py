@@ -1,0 +1,33 @@
+"""Sheets: what a model makes of the same images with the same noise, as PNG files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from replearn import batches, plots
+from replearn.objective import Model
+
+
+def fixed_images(pixels: batches.Pixels, crop: int | None, count: int = 32) -> Tensor:
+    """Return images from all over a set of pixels uint8 [N, C, H, W], the same at every call."""
+    rows = np.linspace(0, len(pixels) - 1, min(count, len(pixels))).astype(int)
+    return batches.to_float(batches.centre_crop(pixels[rows], crop))
+
+
+def pictures_of(model: Model, images: Tensor) -> dict[str, Tensor]:
+    """Return the model's named grids of images, made with the same noise at every call."""
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(0)
+        return model.pictures(images)
+
+
+def write_sheets(folder: Path, grids: Mapping[str, Tensor], suffix: str = "") -> list[Path]:
+    """Write each grid [rows, columns, C, H, W] as `name<suffix>.png` and return the paths."""
+    paths = []
+    for name, grid in grids.items():
+        paths.append(folder / f"{name}{suffix}.png")
+        plots.write_png(paths[-1], plots.sheet(grid.cpu()))
+    return paths
