@@ -15,6 +15,7 @@ STAGES = {
     "split": "Divide a concept file into train, validation and test lists.",
     "prepare": "Decode and resize images into one image set.",
     "train": "Train an encoder on images without labels.",
+    "draw": "Draw what an encoder makes of images: reconstructions, samples, interpolations.",
     "extract": "Turn images into features with a trained encoder.",
     "classify": "Fit a detector of concepts on features.",
     "predict": "Write a run file: the concepts that a detector finds.",

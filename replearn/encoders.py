@@ -58,15 +58,19 @@ class Encoder:
     model: Model
     description: Description
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next(iter(self.model.state_dict().values()), torch.empty(0)).device
+
     def embed(
         self, pixels: batches.Pixels, *, batch_size: int = 256
     ) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
         """Yield the embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W]."""
-        device = next(iter(self.model.state_dict().values()), torch.empty(0)).device
         crop = self.description.crop
         with torch.inference_mode():
             for images in batches.in_order(pixels, batch_size=batch_size, crop=crop):
-                yield self.model.embed(images.to(device)).float().cpu().numpy()
+                yield self.model.embed(images.to(self.device)).float().cpu().numpy()
 
 
 def device_named(name: str) -> torch.device:

@@ -1,6 +1,6 @@
 """Bags of visual words: distances, counting and normalisations against their definitions."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -11,9 +11,7 @@ from torch import Tensor
 
 from replearn.errors import DataError
 from replearn.models import bovw
-from replearn.models.bovw import BoVW, Kind
-
-Normalisation = Literal["idf", "power", "max"]
+from replearn.models.bovw import BoVW, Kind, Normalisation
 
 WORDS = 10
 
@@ -34,7 +32,7 @@ def fitted(kind: Kind = "orb", how: Normalisation = "idf", channels: int = 1) ->
     return model.eval()
 
 
-def grey(image: Tensor) -> bovw.Grey:
+def grey(image: Tensor) -> bovw.Array:
     return bovw.to_grey(image, 128)
 
 

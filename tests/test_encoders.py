@@ -134,7 +134,7 @@ def test_a_damaged_description_is_refused(content: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model": "aee"}, "no model 'aee'; known: aae, ae, "),
+        ({"model": "aee"}, "no model 'aee'; known: aae, bigan, "),
         ({"surplus": 1}, "surplus"),
     ],
 )

@@ -44,7 +44,7 @@ STAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "prepare": ("prepare {data}/images {new}", ImageSet.load),
     "train": ("train {work}/raw.yaml {work}/images.h5 {new}", load_encoder),
     "train step by step": (
-        "train {work}/ae.yaml {work}/images.h5 {new} --resume",
+        "train {work}/sdae.yaml {work}/images.h5 {new} --resume",
         load_encoder,
     ),
     "extract": ("extract {work}/raw {work}/images.h5 {new} --ids {valid}", Features.load),
@@ -58,8 +58,8 @@ STAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kill")
     (folder / "raw.yaml").write_text("model: raw\n")
-    (folder / "ae.yaml").write_text(
-        "model: ae\n"
+    (folder / "sdae.yaml").write_text(
+        "model: sdae\n"
         "arguments: {width: 2, latent_dim: 4}\n"
         "training: {steps: 2, batch_size: 4, checkpoint_every: 1, sheet_every: 1}\n"
     )

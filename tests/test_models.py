@@ -13,20 +13,18 @@ from torch import Tensor, nn
 from replearn.encoders import Description, load_encoder, save_encoder
 from replearn.errors import DataError, UsageError
 from replearn.models import MODELS, build, check_arguments
-from replearn.models.aae import AAE
 from replearn.models.pca import PCA
 from replearn.models.random import Random
-from replearn.models.sdae import SDAE
 from replearn.objective import FittedEncoder, Model, Objective
-from replearn.priors import PRIORS
 from replearn.training import seed_all
 
 COUNT = 20
 
 # Given to every constructor that has an argument of this name.
-SMALL = {
+LATENT = 8
+SMALL: dict[str, Any] = {
     "width": 4,
-    "latent_dim": 8,
+    "latent_dim": LATENT,
     "critic_width": 16,
     "code_width": 8,
     "noise_dim": 6,
@@ -428,11 +426,10 @@ def test_random_s_statistics_are_those_of_the_images() -> None:
     torch.testing.assert_close(measured, training, rtol=0.1, atol=0.1 * training.std().item())
 
 
-# The layers, and the AAE's formulas
+# The layers
 
 
 WITH_ENCODER = [name for name in MODELS if check_arguments(name, {}).get("layer") == "code"]
-ADVERSARIAL = [name for name in MODELS if "adversary" in check_arguments(name, {})]
 
 
 @pytest.mark.parametrize("name", WITH_ENCODER)
@@ -443,68 +440,3 @@ def test_the_layer_convolution_is_the_last_feature_map_in_quarters(name: str) ->
     maps = convolution.get_submodule("encoder.convolutions")(images)
     quarters = [maps[:, :, r : r + 2, c : c + 2].mean((2, 3)) for r in (0, 2) for c in (0, 2)]
     assert_close(convolution.embed(images), torch.stack(quarters, 2).flatten(1))
-
-
-@pytest.mark.parametrize("prior", PRIORS)
-def test_the_aae_s_code_is_its_encoder_s_output_on_the_support(prior: str) -> None:
-    model = small("aae", 16, prior=prior).eval()
-    assert isinstance(model, AAE)
-    images = pictures(16)
-    raw = model.encoder(images)
-    on_support = {
-        "normal": raw,
-        "sphere": raw * (SMALL["latent_dim"] ** 0.5 / raw.norm(dim=1, keepdim=True)),
-        "uniform": raw.tanh() * 3**0.5,
-        "rectified": raw.clamp_min(0) * 2**0.5,
-        "bernoulli": raw.tanh(),
-        "categorical": raw.softmax(1) * SMALL["latent_dim"] ** 0.5,
-    }
-    torch.testing.assert_close(model.embed(images), on_support[prior])
-
-
-@pytest.mark.parametrize("prior", PRIORS)
-def test_the_aae_s_terms_are_its_formulas(prior: str) -> None:
-    weight = 0.3
-    model = small("aae", 16, prior=prior, prior_weight=weight).train()
-    assert isinstance(model, AAE)
-    images = pictures(16)
-    with torch.no_grad():
-        torch.manual_seed(3)
-        found = dict(model.losses(images, 0.0))
-
-        torch.manual_seed(3)
-        codes = PRIORS[prior].project(model.encoder(images))
-        drawn = PRIORS[prior].sample_like(codes)
-        of_codes, of_drawn = model.critic(codes), model.critic(drawn)
-        rebuilt = model.decoder(codes)
-    real, fake = torch.ones(COUNT, 1), torch.zeros(COUNT, 1)
-    bce = F.binary_cross_entropy_with_logits
-    expected = {
-        "critic": {"real": bce(of_drawn, real), "fake": bce(of_codes, fake)},
-        "autoencoder": {
-            "reconstruction": ((rebuilt - images) ** 2).sum() / images.numel(),
-            "prior": weight * bce(of_codes, real),
-        },
-    }
-    torch.testing.assert_close(found, expected)
-
-
-def test_the_aae_s_critic_does_not_train_the_encoder() -> None:
-    model = objective("aae", 16).train()
-    player, terms = next(model.losses(pictures(16), 0.0))
-    assert player == "critic"
-    torch.autograd.backward(torch.stack(list(terms.values())).sum())
-    reached = {key.split(".")[0] for key, p in model.named_parameters() if p.grad is not None}
-    assert reached == {"critic"}
-
-
-def test_without_noise_and_sparsity_the_sdae_is_the_plain_autoencoder() -> None:
-    model = small("sdae", 16, noise=0, sparsity=0).eval()
-    assert isinstance(model, SDAE)
-    images = pictures(16)
-    with torch.no_grad():
-        found = dict(model.losses(images, 0.0))
-        rebuilt = model.decoder(model.encoder(images))
-    expected = ((rebuilt - images) ** 2).sum() / images.numel()
-    assert_close(found["autoencoder"]["reconstruction"], expected)
-    assert found["autoencoder"]["sparsity"] == 0

@@ -59,31 +59,32 @@ def test_colours_keep_their_order_and_rows_stay_rows() -> None:
     assert pixels.sum() == 255
 
 
-@pytest.mark.parametrize(("count", "rows"), [(1, 1), (3, 1), (4, 2), (7, 3)])
-@pytest.mark.parametrize("gap", [0, 3])
-def test_a_sheet_is_as_large_as_its_rows_and_gaps(count: int, rows: int, gap: int) -> None:
-    picture = plots.sheet(flat(*[0] * count), columns=3, gap=gap)
-    assert picture.shape == (rows * (5 + gap) + gap, 3 * (4 + gap) + gap, 3)
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (4, 1), (2, 5)])
+@pytest.mark.parametrize("gap", [0, 2, 3])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_sheet_is_as_large_as_its_rows_columns_and_gaps(
+    rows: int, columns: int, gap: int, channels: int
+) -> None:
+    grid = torch.zeros(rows, columns, channels, 5, 4)
+    picture = plots.sheet(grid, gap=gap)
+    assert picture.dtype == np.uint8
+    assert picture.shape == (rows * (5 + gap) + gap, columns * (4 + gap) + gap, 3)
 
 
-def test_images_lie_in_order_row_by_row_and_the_rest_is_white() -> None:
-    picture = plots.sheet(flat(10, 20, 30, 40), columns=3)
-    assert levels_on(picture, columns=3) == [10, 20, 30, 40, WHITE, WHITE]
-
-
-def test_what_lies_beside_is_to_the_left_of_its_counterpart() -> None:
-    picture = plots.sheet(flat(10, 20, 30), beside=flat(11, 21, 31), columns=4)
-    assert levels_on(picture, columns=4) == [11, 10, 21, 20, 31, 30, WHITE, WHITE]
-
-
-def test_grey_images_can_lie_beside_coloured_ones() -> None:
-    picture = plots.sheet(flat(10, channels=3), beside=flat(11), columns=2)
-    assert levels_on(picture, columns=2) == [11, 10]
+def test_images_lie_in_order_row_by_row() -> None:
+    images = flat(10, 20, 30, 40, 50, 60)
+    wide = plots.sheet(images.reshape(2, 3, 1, 5, 4))
+    assert levels_on(wide, columns=3) == [10, 20, 30, 40, 50, 60]
+    assert wide.shape[1] == 3 * 6 + 2
+    narrow = plots.sheet(images.reshape(3, 2, 1, 5, 4))
+    assert levels_on(narrow, columns=2) == [10, 20, 30, 40, 50, 60]
+    # The first row of a grid is the top row of its sheet.
+    assert levels_on(narrow[: 2 + 5 + 2], columns=2) == [10, 20]
 
 
 @pytest.mark.parametrize("gap", [1, 2])
 def test_all_between_the_images_is_white_and_nothing_else(gap: int) -> None:
-    picture = plots.sheet(flat(*[0] * 6), columns=3, gap=gap)
+    picture = plots.sheet(flat(*[0] * 6).reshape(2, 3, 1, 5, 4), gap=gap)
     height, width, _ = picture.shape
     rows = np.arange(height) % (5 + gap) < gap
     columns = np.arange(width) % (4 + gap) < gap
@@ -91,10 +92,23 @@ def test_all_between_the_images_is_white_and_nothing_else(gap: int) -> None:
     np.testing.assert_array_equal(picture, np.repeat(expected[..., None], 3, axis=2))
 
 
-def test_an_image_keeps_its_pixels_on_the_sheet() -> None:
-    images = torch.rand(2, 3, 6, 5) * 2 - 1
-    picture = plots.sheet(images, columns=2, gap=1)
-    np.testing.assert_array_equal(picture[1:7, 7:12], plots.to_pixels(images)[1])
+@pytest.mark.parametrize("gap", [0, 1, 4])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_image_keeps_its_pixels_on_the_sheet(gap: int, channels: int) -> None:
+    grid = torch.rand(2, 3, channels, 6, 5) * 2 - 1
+    picture = plots.sheet(grid, gap=gap)
+    for row in range(2):
+        for column in range(3):
+            top, left = gap + row * (6 + gap), gap + column * (5 + gap)
+            shown = picture[top : top + 6, left : left + 5]
+            np.testing.assert_array_equal(shown, plots.to_pixels(grid[row, column][None])[0])
+
+
+def test_a_sheet_leaves_its_grid_as_it_is() -> None:
+    grid = torch.randn(2, 2, 1, 3, 3) * 2
+    before = grid.clone()
+    plots.sheet(grid)
+    assert torch.equal(grid, before)
 
 
 def test_a_written_picture_is_read_back_with_its_colours(tmp_path: Path) -> None:

@@ -148,15 +148,15 @@ def test_every_step_draws_its_own_noise() -> None:
     # The whole set is one batch and nothing moves, so only the draws from the prior can differ.
     trainer = new_trainer("aae", batch_size=24, learning_rate=0)
     values = [trainer.train_step() for _ in range(4)]
-    codes = [float(value["critic/codes"]) for value in values]
+    codes = [float(value["critic/fake"]) for value in values]
     assert codes == pytest.approx([codes[0]] * 4, rel=1e-4)
-    assert len({round(float(value["critic/prior"]), 6) for value in values}) == 4
+    assert len({round(float(value["critic/real"]), 6) for value in values}) == 4
 
 
 def test_the_terms_come_back_under_their_players_names() -> None:
     assert set(new_trainer("aae").train_step()) == {
-        "critic/prior",
-        "critic/codes",
+        "critic/real",
+        "critic/fake",
         "autoencoder/reconstruction",
         "autoencoder/prior",
     }
@@ -532,7 +532,9 @@ def test_sheets_metrics_and_events_are_written(tmp_path: Path) -> None:
     go(new_trainer("aae", sheet_every=5, log_every=4), tmp_path)
     sheets = sorted(path.name for path in (tmp_path / "sheets").iterdir())
     assert sheets == [
-        f"{kind}-{step:07d}.png" for kind in ("reconstructions", "samples") for step in (5, STEPS)
+        f"{kind}-{step:07d}.png"
+        for kind in ("arithmetic", "interpolations", "reconstructions", "samples")
+        for step in (5, STEPS)
     ]
     for name in sheets:
         sheet = cv2.imread(str(tmp_path / "sheets" / name))

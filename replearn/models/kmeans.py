@@ -103,14 +103,14 @@ class KMeans(FittedEncoder):
         for part in torch.split(images, most):
             patches = F.unfold(part, self.patch, stride=self.stride).transpose(1, 2)
             activations = triangle(self.whiten(normalise(patches)), self.centroids)
-            maps = activations.transpose(1, 2).unflatten(2, (rows, columns))
+            maps = activations.transpose(1, 2).reshape(len(part), -1, rows, columns)
             parts.append(F.adaptive_avg_pool2d(maps, 2).flatten(1))
         return torch.cat(parts)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         """Return the dictionary, each word between -1 and 1 and enlarged, 16 in a row."""
         scaled = self.centroids / self.centroids.abs().amax(1, keepdim=True).clamp_min(1e-12)
-        patches = scaled.unflatten(1, (images.shape[1], self.patch, self.patch))
+        patches = scaled.reshape(-1, images.shape[1], self.patch, self.patch)
         return {"patches": in_rows(F.interpolate(patches, scale_factor=8.0), columns=16)}
 
 

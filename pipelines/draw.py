@@ -1,0 +1,57 @@
+"""draw: an encoder and some images -> sheets of what it makes of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replearn.batches import centre_crop, to_float
+from replearn.concepts import read_ids
+from replearn.encoders import load_encoder
+from replearn.errors import DataError
+from replearn.images import open_images
+from replearn.sheets import fixed_images, pictures_of, write_sheets
+
+
+def draw(
+    encoder: Annotated[Path, typer.Argument(metavar="ENCODER", help="A trained encoder's folder.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="Image set, folder, .zip, .tar or list.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the sheets.")],
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--image",
+            metavar="ID",
+            help="Draw these, in this order: two give an interpolation, three a - b + c.",
+        ),
+    ] = None,
+    ids: Annotated[
+        Path | None, typer.Option(help="Draw the ids in the first column of this file.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace sheets in OUT.")] = False,
+) -> None:
+    """Draw reconstructions, samples, interpolations and arithmetic on codes.
+
+    Example: replearn draw runs/aae images.h5 sheets --image one --image two
+    """
+    if folder.exists() and any(folder.iterdir()) and not overwrite:
+        raise DataError(f"{folder}: not empty; choose another place or give --overwrite")
+    loaded = load_encoder(encoder, device)
+    form = loaded.description
+    wanted = images or (read_ids(ids) if ids else None)
+    found = open_images(
+        source, size=form.size, channels=form.channels, fit=form.fit, ids=wanted, max_errors=0
+    )
+    shown = (
+        to_float(centre_crop(found.pixels[:], form.crop))
+        if images
+        else fixed_images(found.pixels, form.crop)
+    )
+    grids = pictures_of(loaded.model, shown.to(loaded.device))
+    if not grids:
+        raise DataError(f"{encoder}: a {form.model} has no pictures to show")
+    for path in write_sheets(folder, grids):
+        print(path)
