@@ -94,7 +94,7 @@ class Adversary(BaseModel):
         minibatch_stddev: let the critic see how much the batch varies.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     loss: Literal["non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"] = (
         "non-saturating"
@@ -235,7 +235,7 @@ def gradient_penalty(
 
 
 def squared_gradient(critic: Critic[Trunk], inputs: tuple[Tensor, ...]) -> Tensor:
-    """Return the squared length [N] of each logit's gradient with respect to its inputs.
+    """Return the squared length [N] of the logits' gradient with respect to each input.
 
     Its mean over real inputs is R1 (Mescheder et al. 2018, arXiv:1801.04406, equation 9).
     """

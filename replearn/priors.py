@@ -74,7 +74,8 @@ class Sphere:
     def project(self, raw: Tensor) -> Tensor:
         """Scale each row [N, D] to the length sqrt(D)."""
         length: float = raw.shape[1] ** 0.5
-        return F.normalize(raw.float(), dim=1) * length
+        full = raw if raw.dtype == torch.float64 else raw.float()
+        return F.normalize(full, dim=1) * length
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """Scale each row [N, D] to the length sqrt(D)."""
@@ -175,6 +176,7 @@ class Categorical:
         """Return the nearest points [N, D] of the simplex (Duchi et al. 2008, figure 1)."""
         scale: float = vectors.shape[1] ** 0.5
         weights = vectors / scale
+        weights = weights - weights.amax(1, keepdim=True)  # the same nearest point, no overflow
         ordered = weights.sort(dim=1, descending=True).values
         excess = ordered.cumsum(1) - 1
         counts = torch.arange(1, vectors.shape[1] + 1, device=vectors.device)

@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, create_model
 from replearn.errors import UsageError
 from replearn.models.aae import AAE
 from replearn.models.bigan import BiGAN
+from replearn.models.bovw import BoVW
 from replearn.models.combined import Combined
 from replearn.models.flipped_aae import FlippedAAE
 from replearn.models.gan import GAN
 from replearn.models.infogan import InfoGAN
+from replearn.models.kmeans import KMeans
 from replearn.models.pca import PCA
 from replearn.models.random import Random
 from replearn.models.raw import Raw
@@ -25,10 +27,12 @@ from replearn.settings import check_settings
 MODELS: dict[str, type[Model]] = {
     "aae": AAE,
     "bigan": BiGAN,
+    "bovw": BoVW,
     "combined": Combined,
     "flipped_aae": FlippedAAE,
     "gan": GAN,
     "infogan": InfoGAN,
+    "kmeans": KMeans,
     "pca": PCA,
     "random": Random,
     "raw": Raw,

@@ -99,8 +99,9 @@ def minibatch_stddev(features: Tensor) -> Tensor:
     Karras et al. 2017 (arXiv:1710.10196, section 3), the whole batch as one group.  They append
     it to the last feature map as a constant channel; before a linear layer that is one number.
     """
-    deviations = (features.var(dim=0, correction=0) + 1e-8).sqrt()
-    return deviations.mean().expand(len(features), 1)
+    # In full precision: in half of it the small number that guards the root would be zero.
+    deviations = (features.float().var(dim=0, correction=0) + 1e-8).sqrt()
+    return deviations.mean().to(features.dtype).expand(len(features), 1)
 
 
 class SpectralNorm(nn.Module):

@@ -77,7 +77,7 @@ class PyramidTrunk(Trunk):
         """
         super().__init__()
         levels = _levels(size, width)
-        self.fine = nn.Sequential(nn.Conv2d(channels, levels[0], 1), *_halvings(levels[:3]))
+        self.fine = nn.Sequential(*_halvings([channels, *levels[1:3]]))
         self.small = nn.Sequential(nn.Conv2d(channels, levels[1], 1), nn.LeakyReLU(0.2))
         self.coarse = nn.Sequential(*_halvings([levels[2] + levels[1], *levels[3:]]))
         last = [levels[2] + levels[1], *levels[3:]][-1]
