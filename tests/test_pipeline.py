@@ -6,12 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import pytest
+import yaml
 
 from pipelines.__main__ import STAGES, main
+from pipelines.train import Configuration, ImageSettings
 from replearn.concepts import read_concepts, read_ids
 from replearn.features import Features
+from replearn.models import MODELS, check_arguments
+from replearn.settings import check_settings, read_yaml
+from replearn.training import TrainingSettings
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -217,6 +223,75 @@ def test_running_a_stage_again_does_nothing_and_other_settings_are_refused(
     assert "--overwrite" in err
 
 
+def test_named_images_are_drawn_in_their_order(work: Path, run: Run, tmp_path: Path) -> None:
+    names = [f"phantom_00000{number}" for number in (5, 2, 7)]
+    asked = [word for name in names for word in ("--image", name)]
+    command = ["draw", work / "aae", work / "images.h5", tmp_path / "sheets", *asked]
+    status, out, _ = run(*command)
+    assert status == 0
+    kinds = ["reconstructions", "samples", "interpolations", "arithmetic"]
+    assert out.split() == [str(tmp_path / f"sheets/{kind}.png") for kind in kinds]
+    sheet = cv2.imread(str(tmp_path / "sheets/arithmetic.png"), cv2.IMREAD_GRAYSCALE)
+    assert sheet is not None
+    with h5py.File(work / "images.h5") as file:
+        ids = file["ids"].asstr()[:].tolist()
+        pixels = [file["pixels"][ids.index(name), 0] for name in names]
+    for place, image in enumerate(pixels):  # a, b, c, then a - b + c
+        left = 2 + place * 66
+        np.testing.assert_array_equal(sheet[2:66, left : left + 64], image)
+    assert run(*command)[0] == 1, "the folder is not empty"
+    before = (tmp_path / "sheets/samples.png").read_bytes()
+    assert run(*command, "--overwrite")[0] == 0
+    assert (tmp_path / "sheets/samples.png").read_bytes() == before
+
+
+def test_a_model_without_pictures_says_so(work: Path, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "raw.yaml").write_text("model: raw\n")
+    assert run("train", tmp_path / "raw.yaml", work / "images.h5", tmp_path / "raw")[0] == 0
+    status, _, err = run("draw", tmp_path / "raw", work / "images.h5", tmp_path / "sheets")
+    assert status == 1
+    assert "a raw has no pictures to show" in err
+    assert not (tmp_path / "sheets").exists()
+
+
+def test_a_fitted_encoder_comes_with_its_sheets(work: Path) -> None:
+    assert (work / "pca/sheets/reconstructions.png").exists()
+
+
+CONFIGURATIONS = [
+    path
+    for path in sorted(Path(__file__).parent.parent.glob("configs/*.yaml"))
+    if "model" in yaml.safe_load(path.read_text())
+]
+configurations = pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda path: path.stem)
+
+
+def test_every_model_has_a_configuration_of_its_name() -> None:
+    assert set(MODELS) <= {path.stem for path in CONFIGURATIONS}
+
+
+@configurations
+def test_every_configuration_is_of_known_settings_and_says_where_they_come_from(
+    config: Path,
+) -> None:
+    settings = check_settings(Configuration, read_yaml(config), "")
+    check_arguments(settings.model, settings.arguments or {})
+    check_settings(TrainingSettings, settings.training, "training")
+    check_settings(ImageSettings, settings.images, "images")
+    assert config.read_text().startswith("# ")
+
+
+@pytest.mark.slow
+@configurations
+def test_every_configuration_trains_in_its_full_size(
+    work: Path, run: Run, tmp_path: Path, config: Path
+) -> None:
+    short = overrides("training.steps=2", "training.batch_size=2")
+    status, _, err = run("train", config, work / "data/images", tmp_path / "encoder", *short)
+    assert status == 0, err
+    assert (tmp_path / "encoder/encoder.safetensors").exists()
+
+
 WRONG = {
     "prepare a missing folder": (1, "prepare {work}/none {new}.h5"),
     "prepare a folder without images": (1, "prepare {work}/aae/sheets/.. {new}.h5 --ids {text}"),
@@ -273,6 +348,9 @@ WRONG = {
     "evaluate a missing run": (1, "evaluate {work}/none {valid}"),
     "compare on a folder without data": (1, "compare {compare} {work}/aae {new}"),
     "compare with an unknown key": (2, "compare {aae} {data} {new}"),
+    "draw an unknown image": (1, "draw {work}/aae {work}/images.h5 {new} --image nobody"),
+    "draw into a folder with files": (1, "draw {work}/aae {work}/images.h5 {work}/index"),
+    "draw with a detector": (1, "draw {work}/linear {work}/images.h5 {new}"),
     "split nothing": (1, "split {work}/none {new}"),
     "phantoms of no size": (2, "phantoms {new} --size 4"),
     "an unknown stage": (2, "learn"),
