@@ -281,13 +281,21 @@ def test_every_configuration_is_of_known_settings_and_says_where_they_come_from(
     assert config.read_text().startswith("# ")
 
 
+@pytest.fixture(scope="module")
+def two_hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As few images as the configurations are meant for."""
+    folder = tmp_path_factory.mktemp("few")
+    assert main(["phantoms", f"{folder}/data", "--count", "200"]) == 0
+    return folder / "data/images"
+
+
 @pytest.mark.slow
 @configurations
-def test_every_configuration_trains_in_its_full_size(
-    work: Path, run: Run, tmp_path: Path, config: Path
+def test_every_configuration_trains_on_two_hundred_images_in_its_full_size(
+    two_hundred: Path, run: Run, tmp_path: Path, config: Path
 ) -> None:
     short = overrides("training.steps=2", "training.batch_size=2")
-    status, _, err = run("train", config, work / "data/images", tmp_path / "encoder", *short)
+    status, _, err = run("train", config, two_hundred, tmp_path / "encoder", *short)
     assert status == 0, err
     assert (tmp_path / "encoder/encoder.safetensors").exists()
 

@@ -1,0 +1,65 @@
+"""One picture for each encoder of a finished comparison: the pictures of docs/models.md.
+
+    replearn phantoms runs/data
+    replearn compare configs/encoders.yaml runs/data runs/encoders
+    python benchmarks/model_sheets.py runs/encoders runs/data/valid-concepts.tsv docs/images/models
+
+The images shown are those of the given list, which no encoder was trained on.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from replearn import plots
+from replearn.concepts import read_ids
+from replearn.encoders import load_encoder
+from replearn.images import ImageSet
+from replearn.sheets import fixed_images, pictures_of
+
+ROWS = 4  # of each sheet
+CAPTION = 22  # pixels above each sheet
+
+
+def together(grids: dict[str, Tensor]) -> plots.Picture:
+    """Lay the first rows of each named grid below each other, with its name above it."""
+    sheets = {name: plots.sheet(grid[:ROWS]) for name, grid in grids.items()}
+    width = max(sheet.shape[1] for sheet in sheets.values())
+    parts = []
+    for name, sheet in sheets.items():
+        caption = np.full((CAPTION, width, 3), 255, np.uint8)
+        cv2.putText(
+            caption, name, (2, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA
+        )
+        white = ((0, 0), (0, width - sheet.shape[1]), (0, 0))
+        parts += [caption, np.pad(sheet, white, constant_values=255)]
+    return np.concatenate(parts)
+
+
+def main(comparison: Path, ids: Path, out: Path) -> None:
+    """Write `out/<encoder>.png` for each encoder of the comparison that has pictures."""
+    images = ImageSet.load(comparison / "images.h5").select(read_ids(ids))
+    written = []
+    for folder in sorted(comparison.glob("seed-0/*/encoder")):
+        encoder = load_encoder(folder, "cpu")
+        shown = fixed_images(images.pixels, encoder.description.crop)
+        grids = pictures_of(encoder.model, shown)
+        if grids:
+            picture = together(grids)
+            grey = (picture == picture[:, :, :1]).all()
+            path = out / f"{folder.parent.name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), picture[:, :, 0] if grey else picture[:, :, ::-1])
+            written.append(path.name)
+            print(f"{path}: {', '.join(grids)}")
+    print(json.dumps({"benchmark": "model_sheets", "written": written}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    main(*map(Path, sys.argv[1:]))
