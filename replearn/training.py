@@ -154,6 +154,12 @@ class Trainer:
             else:
                 average.copy_(current)
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Let the averaged model measure on a sample of the images what no player trains."""
+        seed_all(self.settings.seed)
+        self.average.settle(_sample(self.pixels, self.settings).to(self.device))
+
     def save(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
         """Write everything that resuming needs, all at once.
 
@@ -240,6 +246,8 @@ def fit(
             stop = stopped()  # asked once: what is said to be saved has to be
             if done or trainer.step % settings.log_every == 0:
                 watch.log(trainer.step)
+            if done:
+                trainer.settle()
             if done or trainer.step % settings.sheet_every == 0:
                 watch.draw(trainer.step, pictures_of(trainer.average, images))
             if done or stop or trainer.step % settings.checkpoint_every == 0:
@@ -249,9 +257,6 @@ def fit(
             if stop and not done:
                 say(f"{folder}: stopped after step {trainer.step}, saved; go on with --resume")
                 raise KeyboardInterrupt
-    seed_all(settings.seed)
-    with torch.no_grad():
-        trainer.average.settle(_sample(trainer.pixels, settings).to(trainer.device))
     return trainer.average
 
 

@@ -37,7 +37,7 @@ class VAE(Objective):
         latent_dim: int = 128,
         beta: float = 1.0,
         free_bits: float = 0.0,
-        pixel_variance: float = 0.02,
+        pixel_variance: float = 0.1,
         layer: Layer = "code",
     ) -> None:
         super().__init__()
