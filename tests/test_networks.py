@@ -645,3 +645,17 @@ def test_only_the_weights_of_the_critic_s_own_layers_are_held() -> None:
     plain = Critic(CodeTrunk(5, 8))
     assert not list(plain.buffers())
     assert not any("parametrizations" in name for name, _ in plain.named_parameters())
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, "two-level"])
+def test_an_untrained_critic_s_features_depend_on_the_image_however_deep_it_is(
+    architecture: Architecture,
+) -> None:
+    torch.manual_seed(0)
+    images = torch.tanh(F.interpolate(torch.randn(16, 1, 8, 8), size=64, mode="bilinear"))
+    if architecture in ARCHITECTURES:
+        features = convolutional.ImageTrunk(architecture, 64, 1, WIDTH)(images)
+    else:
+        features = two_level.PyramidTrunk(64, 1, WIDTH)(*two_level.pyramid(images))
+    # torch's default initial weights leave between 0.0002 and 0.007.
+    assert features.std(0).mean() > 0.02

@@ -40,7 +40,7 @@ class BiGAN(Objective):
         critic_width: int = 512,
         prior: PriorName = "normal",
         reconstruction_weight: float = 0.0,
-        adversary: Adversary = Adversary(spectral_norm=True),  # noqa: B008
+        adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
         layer: Layer = "code",
     ) -> None:
         super().__init__()

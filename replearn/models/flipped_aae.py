@@ -45,7 +45,7 @@ class FlippedAAE(Objective):
         prior: PriorName = "sphere",
         joint_weight: float = 0.25,
         noise: float = 0.1,
-        adversary: Adversary = Adversary(spectral_norm=True),  # noqa: B008
+        adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
         layer: Layer = "code",
     ) -> None:
         super().__init__()

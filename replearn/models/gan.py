@@ -32,7 +32,7 @@ class GAN(Objective):
         width: int = 32,
         latent_dim: int = 128,
         prior: PriorName = "normal",
-        adversary: Adversary = Adversary(spectral_norm=True),  # noqa: B008
+        adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
         layer: Literal["convolution", "features"] = "convolution",
     ) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ class InfoGAN(Objective):
         categories: int = 10,
         continuous: int = 4,
         information_weight: float = 1.0,
-        adversary: Adversary = Adversary(spectral_norm=True),  # noqa: B008
+        adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
         layer: Literal["convolution", "features", "code"] = "convolution",
     ) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.networks import dcgan, resnet, sndcgan
-from replearn.networks.critic import Trunk
+from replearn.networks.critic import Trunk, initialise
 
 Architecture = Literal["dcgan", "sndcgan", "resnet"]
 Layer = Literal["code", "convolution"]
@@ -64,6 +64,7 @@ class ImageTrunk(Trunk):
         super().__init__()
         pair = ARCHITECTURES[architecture]
         self.convolutions = pair.convolutions(size, channels, width, normalised=False)
+        initialise(self.convolutions)
         self.outputs = _flat_width(self.convolutions, size, channels)
 
     def forward(self, images: Tensor) -> Tensor:

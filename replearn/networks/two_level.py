@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.errors import UsageError
-from replearn.networks.critic import Trunk
+from replearn.networks.critic import Trunk, initialise
 from replearn.networks.levels import SMALLEST, widths
 
 Pyramid = tuple[Tensor, Tensor]
@@ -60,7 +60,8 @@ class Generator(nn.Module):
 
 def _doublings(levels: list[int]) -> Iterator[nn.Module]:
     for inner, outer in itertools.pairwise(levels):
-        yield nn.ConvTranspose2d(inner, outer, 3, stride=2, padding=1, output_padding=1)
+        # The seed's kernel of 3 overlaps unevenly at stride 2, which draws a checkerboard.
+        yield nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1)
         yield from (_PixelNorm(), nn.LeakyReLU(0.2))
         yield nn.Conv2d(outer, outer, 3, padding=1)
         yield from (_PixelNorm(), nn.LeakyReLU(0.2))
@@ -80,6 +81,7 @@ class PyramidTrunk(Trunk):
         self.fine = nn.Sequential(*_halvings([channels, *levels[1:3]]))
         self.small = nn.Sequential(nn.Conv2d(channels, levels[1], 1), nn.LeakyReLU(0.2))
         self.coarse = nn.Sequential(*_halvings([levels[2] + levels[1], *levels[3:]]))
+        initialise(self)
         last = [levels[2] + levels[1], *levels[3:]][-1]
         self.outputs = last * SMALLEST**2
 
