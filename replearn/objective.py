@@ -56,8 +56,15 @@ class Objective(Model):
         """
         raise NotImplementedError
 
+    def prepare(self, images: Tensor) -> None:
+        """Learn at once what no player trains and needs no training, before the first step.
+
+        Args:
+            images: a sample of the training set, float [N, C, H, W] in [-1, 1].
+        """
+
     def settle(self, images: Tensor) -> None:
-        """Measure on images what no player trains, once, after the training.
+        """Measure on images what the trained networks make of them, after the last step.
 
         Args:
             images: a sample of the training set, float [N, C, H, W] in [-1, 1].

@@ -155,10 +155,18 @@ class Trainer:
                 average.copy_(current)
 
     @torch.no_grad()
+    def prepare(self) -> None:
+        """Let the model learn at once what it does not train; most have nothing of the kind."""
+        if type(self.objective).prepare is not Objective.prepare:
+            seed_all(self.settings.seed)
+            self.objective.prepare(_sample(self.pixels, self.settings).to(self.device))
+            self.average.load_state_dict(self.objective.state_dict())
+
+    @torch.no_grad()
     def settle(self) -> None:
-        """Let the averaged model measure on a sample of the images what no player trains."""
-        seed_all(self.settings.seed)
-        self.average.settle(_sample(self.pixels, self.settings).to(self.device))
+        """Let the averaged model measure what it makes of the images, if it does."""
+        if type(self.objective).settle is not Objective.settle:
+            self.average.settle(_sample(self.pixels, self.settings).to(self.device))
 
     def save(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
         """Write everything that resuming needs, all at once.
@@ -236,6 +244,8 @@ def fit(
     if resume and checkpoint.exists():
         trainer.resume(checkpoint, identity, facts)
         say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
+    if trainer.step == 0:
+        trainer.prepare()
     settings = trainer.settings
     images = fixed_images(trainer.pixels, settings.crop).to(trainer.device)
     watch = Watch(folder, trainer.step, trainer.steps)

@@ -85,7 +85,8 @@ def ready(name: str, images: Tensor) -> Model:
         model.fit(images)
     elif isinstance(model, Objective):
         with torch.no_grad():
-            model.eval().settle(images)
+            model.eval().prepare(images)
+            model.settle(images)
     return model.eval()
 
 

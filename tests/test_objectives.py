@@ -75,7 +75,7 @@ def test_without_noise_and_sparsity_the_sdae_is_the_plain_autoencoder() -> None:
     ((player, terms),) = turns(model)
     assert player == "autoencoder"
     with torch.no_grad():
-        rebuilt = model.decoder(model.encoder(pictures()))
+        rebuilt = model.decoder(model.encode(pictures()))
     same(terms["reconstruction"], mean_square(rebuilt - pictures()))
     assert terms["sparsity"] == 0
 
@@ -85,7 +85,7 @@ def test_the_sdae_sees_noise_and_is_asked_for_the_clean_image_and_small_codes() 
     ((_, terms),) = turns(model)
     with torch.no_grad():
         torch.manual_seed(3)
-        codes = model.encoder(pictures() + 0.5 * torch.randn_like(pictures()))
+        codes = model.encode(pictures() + 0.5 * torch.randn_like(pictures()))
         rebuilt = model.decoder(codes)
     same(terms["reconstruction"], mean_square(rebuilt - pictures()))
     same(terms["sparsity"], 0.3 * codes.abs().mean())
@@ -95,7 +95,7 @@ def test_the_sdae_sees_noise_and_is_asked_for_the_clean_image_and_small_codes() 
 
 
 def test_the_vae_s_divergence_is_that_of_torch_s_distributions() -> None:
-    model: VAE = new("vae", beta=2.0, pixel_variance=0.1)
+    model: VAE = new("vae", beta=2.0)
     ((_, terms),) = turns(model)
     normal = torch.distributions.Normal
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_the_vae_s_divergence_is_that_of_torch_s_distributions() -> None:
 
 def test_the_vae_minimises_the_negative_evidence_bound_up_to_scale_and_constant() -> None:
     variance = 0.1
-    model: VAE = new("vae", pixel_variance=variance)
+    model: VAE = new("vae")
     ((_, terms),) = turns(model)
     with torch.no_grad():
         torch.manual_seed(3)
@@ -129,7 +129,7 @@ def test_free_bits_are_a_floor_under_each_unit_s_mean_divergence() -> None:
         mean, log_variance = new("vae").posterior(pictures())
     divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).mean(0)
     free = float(divergence.median())
-    model: VAE = new("vae", free_bits=free, pixel_variance=0.5)
+    model: VAE = new("vae", free_bits=free, beta=5.0)
     ((_, terms),) = turns(model)
     same(terms["kl"], divergence.clamp_min(free).sum() / SIZE**2)
 
@@ -305,6 +305,7 @@ def test_each_block_of_a_combination_has_unit_mean_square_length_after_settling(
     parts = {"aae": {"model": "aae"}, "raw": {"model": "raw"}, "pca": _PCA}
     model: Combined = new("combined", parts=parts).eval()
     with torch.no_grad():
+        model.prepare(pictures())
         model.settle(pictures())
         embeddings = model.embed(pictures())
     blocks = torch.split(embeddings, [128, SIZE**2, 5], dim=1)
@@ -315,12 +316,13 @@ def test_each_block_of_a_combination_has_unit_mean_square_length_after_settling(
 _PCA = {"model": "pca", "arguments": {"latent_dim": 5}}
 
 
-def test_settling_fits_the_parts_that_learn_at_once() -> None:
+def test_parts_that_learn_at_once_are_fitted_before_the_training() -> None:
     model: Combined = new("combined", parts={"pca": _PCA}).eval()
     alone = build("pca", size=SIZE, channels=1, arguments=_PCA["arguments"])  # type: ignore[arg-type]
     assert isinstance(alone, FittedEncoder)
     alone.fit(pictures())
     with torch.no_grad():
+        model.prepare(pictures())
         model.settle(pictures())
         found, expected = model.embed(pictures()), alone.embed(pictures())
     torch.testing.assert_close(found * model.scales, expected)

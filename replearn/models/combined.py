@@ -76,11 +76,16 @@ class Combined(Objective):
             for player, terms in part.losses(images, progress):
                 yield f"{name}-{player}", terms
 
-    def settle(self, images: Tensor) -> None:
-        for place, part in enumerate(self._models()):
+    def prepare(self, images: Tensor) -> None:
+        for part in self._models():
             if isinstance(part, FittedEncoder):
                 part.fit(images)
             elif isinstance(part, Objective):
+                part.prepare(images)
+
+    def settle(self, images: Tensor) -> None:
+        for place, part in enumerate(self._models()):
+            if isinstance(part, Objective):
                 part.settle(images)
             squares = [part.embed(batch).square().sum(1) for batch in torch.split(images, 256)]
             self.scales[place] = torch.cat(squares).mean().sqrt().clamp_min(1e-12)

@@ -1,7 +1,7 @@
 """The sparse denoising autoencoder (Vincent et al. 2010, JMLR 11:3371; L1 on the code).
 
-It sees a noisy image and reconstructs the clean one, with few units of its code in use.  Without
-noise and sparsity it is the plain autoencoder.
+It sees a noisy image and reconstructs the clean one, with few units of its code far from zero.
+Without noise and sparsity it is the plain autoencoder.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,11 @@ from replearn.objective import Objective
 
 
 class SDAE(Objective):
-    """min_E,G  E |x - G(E(x + n))|^2 + s E |E(x + n)|_1,  n normal with deviation `noise`."""
+    """min_E,G  E |x - G(E(x + n))|^2 + s E |E(x + n)|_1,  n normal with deviation `noise`.
+
+    The units of the code have mean 0 and variance 1 over a batch: the decoder normalises what it
+    gets, so the penalty could otherwise be escaped by making all codes small.
+    """
 
     def __init__(
         self,
@@ -27,12 +31,13 @@ class SDAE(Objective):
         width: int = 32,
         latent_dim: int = 128,
         noise: float = 0.2,
-        sparsity: float = 1e-4,
+        sparsity: float = 1e-2,
         layer: Layer = "code",
     ) -> None:
         super().__init__()
         self.encoder = Encoder(architecture, size, channels, width, latent_dim)
         self.decoder = decoder(architecture, size, channels, width, latent_dim)
+        self.standardise = nn.BatchNorm1d(latent_dim, affine=False)
         self.noise = noise
         self.sparsity = sparsity
         self.layer = layer
@@ -41,7 +46,7 @@ class SDAE(Objective):
         return {"autoencoder": [self.encoder, self.decoder]}
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        codes = self.encoder(images + self.noise * torch.randn_like(images))  # [N, D]
+        codes = self.encode(images + self.noise * torch.randn_like(images))  # [N, D]
         yield (
             "autoencoder",
             {
@@ -51,11 +56,13 @@ class SDAE(Objective):
             },
         )
 
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the code [N, D] of each image."""
+        codes: Tensor = self.standardise(self.encoder(images))
+        return codes
+
     def embed(self, images: Tensor) -> Tensor:
-        embeddings: Tensor = (
-            self.encoder(images) if self.layer == "code" else self.encoder.pooled(images)
-        )
-        return embeddings
+        return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return pictures.of_autoencoder(images, encode=self.encoder, decode=self.decoder)
+        return pictures.of_autoencoder(images, encode=self.encode, decode=self.decoder)

@@ -15,15 +15,17 @@ from replearn.networks.convolutional import Architecture, Encoder, Layer, decode
 from replearn.objective import Objective
 from replearn.priors import PRIORS
 
+_PIXEL_VARIANCE = 0.1  # of images in [-1, 1]
+
 
 class VAE(Objective):
     """min_E,G  E |x - G(m + s e)|^2 + 2 v b sum_d max(f, KL_d) / P,  e normal, P pixels.
 
     (m, log s^2) = E(x);  KL_d = E (m_d^2 + s_d^2 - log s_d^2 - 1) / 2.
 
-    This is the negative evidence bound with pixels of variance v, scaled by 2 v / P so that the
-    reconstruction is a mean over pixels as in the other models.  b is beta (Higgins et al. 2017);
-    f are the free bits, in nats, that each unit has for nothing (Kingma et al. 2016,
+    This is the negative evidence bound with pixels of variance v = 0.1, scaled by 2 v / P so that
+    the reconstruction is a mean over pixels as in the other models.  b is beta (Higgins et al.
+    2017); f are the free bits, in nats, that each unit has for nothing (Kingma et al. 2016,
     arXiv:1606.04934, appendix C.8).
     """
 
@@ -37,13 +39,12 @@ class VAE(Objective):
         latent_dim: int = 128,
         beta: float = 1.0,
         free_bits: float = 0.0,
-        pixel_variance: float = 0.1,
         layer: Layer = "code",
     ) -> None:
         super().__init__()
         self.encoder = Encoder(architecture, size, channels, width, 2 * latent_dim)
         self.decoder = decoder(architecture, size, channels, width, latent_dim)
-        self.kl_weight = 2 * pixel_variance * beta / (channels * size * size)
+        self.kl_weight = 2 * _PIXEL_VARIANCE * beta / (channels * size * size)
         self.free_bits = free_bits
         self.prior = PRIORS["normal"]
         self.layer = layer
