@@ -8,7 +8,7 @@ import typer
 from replearn.batches import centre_crop, to_float
 from replearn.concepts import read_ids
 from replearn.encoders import load_encoder
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
 from replearn.images import open_images
 from replearn.sheets import fixed_images, pictures_of, write_sheets
 
@@ -28,22 +28,31 @@ def draw(
         ),
     ] = None,
     ids: Annotated[
-        Path | None, typer.Option(help="Draw the ids in the first column of this file.")
+        Path | None, typer.Option(help="Draw some of the ids in the first column of this file.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace sheets in OUT.")] = False,
+    max_errors: Annotated[
+        float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
+    ] = 0.05,
 ) -> None:
     """Draw reconstructions, samples, interpolations and arithmetic on codes.
 
     Example: replearn draw runs/aae images.h5 sheets --image one --image two
     """
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise DataError(f"{folder}: not empty; choose another place or give --overwrite")
+    if images and ids:
+        raise UsageError("--image and --ids: give one of the two")
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder}: not empty; choose another place, or empty it")
     loaded = load_encoder(encoder, device)
     form = loaded.description
     wanted = images or (read_ids(ids) if ids else None)
     found = open_images(
-        source, size=form.size, channels=form.channels, fit=form.fit, ids=wanted, max_errors=0
+        source,
+        size=form.size,
+        channels=form.channels,
+        fit=form.fit,
+        ids=wanted,
+        max_errors=max_errors,
     )
     shown = (
         to_float(centre_crop(found.pixels[:], form.crop))
@@ -52,6 +61,8 @@ def draw(
     )
     grids = pictures_of(loaded.model, shown.to(loaded.device))
     if not grids:
-        raise DataError(f"{encoder}: a {form.model} has no pictures to show")
+        raise DataError(
+            f"{encoder}: the model {form.model} has no pictures to show; take another encoder"
+        )
     for path in write_sheets(folder, grids):
         print(path)

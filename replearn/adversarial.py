@@ -1,7 +1,7 @@
 """The adversarial game, once: what a critic minimises, and what those who fool it minimise.
 
-The losses and the stabilisers are independent of each other and of what is judged: codes, images,
-or tuples of inputs such as (image, code).  With r and f a critic's logits of real and fake inputs:
+The losses and the stabilisers know nothing of each other or of what is judged: codes, images, or
+tuples of inputs such as (image, code).  With r and f a critic's logits of real and fake inputs:
 
     loss              the critic minimises                    who fools it minimises
     non-saturating    -log s(r) - log s(-f)                   -log s(f)
@@ -83,7 +83,8 @@ class Adversary(BaseModel):
         loss: which game, as in the table of this module.
         critic_steps: moves of the critic in each round.
         gradient_penalty: weight of (|gradient| - 1)^2 between real and fake inputs (WGAN-GP).
-        r1: weight of half the squared gradient at real inputs.
+        r1: weight of half the squared gradient at real inputs; at twice the size of image the same
+            verdicts have a quarter of it.
         drift: weight of the squared logits of real inputs; holds the critic's free offset.
         feature_matching: weight, for who fools, of the distance between the mean features.
         instance_noise: deviation of the noise on all that the critic sees, at the start; it
@@ -227,7 +228,7 @@ def gradient_penalty(
     """
     share = torch.rand(len(real[0]), device=real[0].device)
     points = tuple(
-        torch.lerp(r, f, share.reshape(-1, *[1] * (r.ndim - 1)).to(r.dtype))
+        torch.lerp(r.float(), f.float(), share.reshape(-1, *[1] * (r.ndim - 1)))
         for r, f in zip(real, fake, strict=True)
     )
     norms = (squared_gradient(critic, points) + 1e-12).sqrt()

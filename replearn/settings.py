@@ -1,6 +1,7 @@
 """Settings: typed, with defaults, and refused where unknown by a line that names the known."""
 
 import re
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,10 +50,11 @@ def check_settings(schema: type[Schema], values: Any, where: str) -> Schema:
 def _fields(schema: type[BaseModel], path: Sequence[Any]) -> list[str]:
     """Return the settings known at a place inside a schema."""
     for key in path:
-        inner = schema.model_fields[key].annotation if key in schema.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        schema = inner
+        field = schema.model_fields.get(key)
+        inner = field.annotation if field else None
+        for candidate in (inner, *typing.get_args(inner)):  # as the value in dict[str, Part]
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                schema = candidate
     return list(schema.model_fields)
 
 

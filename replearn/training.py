@@ -112,7 +112,8 @@ class Trainer:
         self.settings = settings
         self.optimisers = _optimisers(self.objective, settings)
         self.batch_size = min(settings.batch_size, len(pixels))
-        self.steps = settings.length(len(pixels))
+        # Without players, as in a combination of fitted encoders, one round does nothing as well.
+        self.steps = settings.length(len(pixels)) if self.optimisers else 1
         self.step = 0
 
     def train_step(self) -> dict[str, Tensor]:

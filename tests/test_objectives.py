@@ -149,6 +149,16 @@ def test_an_extreme_log_variance_gives_finite_terms(output: float) -> None:
     assert all(term.isfinite() for term in terms.values())
 
 
+def test_the_sdae_s_sparsity_does_not_depend_on_the_scale_of_its_codes() -> None:
+    model: SDAE = new("sdae", noise=0, sparsity=1.0)
+    ((_, terms),) = turns(model)
+    with torch.no_grad():
+        model.encoder.head.weight.mul_(30)
+        model.encoder.head.bias.mul_(30)
+    ((_, larger),) = turns(model)
+    torch.testing.assert_close(larger["sparsity"], terms["sparsity"], rtol=0.05, atol=0)
+
+
 # AAE
 
 
@@ -338,6 +348,15 @@ def test_a_combination_s_arguments_are_complete_and_checked() -> None:
         check_arguments("combined", {"parts": {"a": {"model": "nope"}}})
     with pytest.raises(UsageError, match="parts: empty"):
         new("combined", parts={})
+    with pytest.raises(UsageError, match=r"parts: the name 'a\.b' has other than"):
+        new("combined", parts={"a.b": {"model": "raw"}})
+    with pytest.raises(UsageError, match=r"args: no such setting; known: model, arguments$"):
+        check_arguments("combined", {"parts": {"a": {"model": "raw", "args": {}}}})
+
+
+def test_names_that_modules_have_methods_of_may_be_parts() -> None:
+    parts = {name: {"model": "raw"} for name in ("type", "keys", "train")}
+    assert new("combined", parts=parts).embed(pictures()).shape == (COUNT, 3 * SIZE**2)
 
 
 # The game, with every adversarial model

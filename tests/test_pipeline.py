@@ -240,9 +240,10 @@ def test_named_images_are_drawn_in_their_order(work: Path, run: Run, tmp_path: P
         left = 2 + place * 66
         np.testing.assert_array_equal(sheet[2:66, left : left + 64], image)
     assert run(*command)[0] == 1, "the folder is not empty"
-    before = (tmp_path / "sheets/samples.png").read_bytes()
-    assert run(*command, "--overwrite")[0] == 0
-    assert (tmp_path / "sheets/samples.png").read_bytes() == before
+    command[3] = tmp_path / "again"
+    assert run(*command)[0] == 0
+    again = (tmp_path / "again/samples.png").read_bytes()
+    assert again == (tmp_path / "sheets/samples.png").read_bytes()
 
 
 def test_a_model_without_pictures_says_so(work: Path, run: Run, tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_a_model_without_pictures_says_so(work: Path, run: Run, tmp_path: Path) 
     assert run("train", tmp_path / "raw.yaml", work / "images.h5", tmp_path / "raw")[0] == 0
     status, _, err = run("draw", tmp_path / "raw", work / "images.h5", tmp_path / "sheets")
     assert status == 1
-    assert "a raw has no pictures to show" in err
+    assert "the model raw has no pictures to show" in err
     assert not (tmp_path / "sheets").exists()
 
 
@@ -357,6 +358,7 @@ WRONG = {
     "compare on a folder without data": (1, "compare {compare} {work}/aae {new}"),
     "compare with an unknown key": (2, "compare {aae} {data} {new}"),
     "draw an unknown image": (1, "draw {work}/aae {work}/images.h5 {new} --image nobody"),
+    "draw images and ids": (2, "draw {work}/aae {work}/images.h5 {new} --image a --ids {valid}"),
     "draw into a folder with files": (1, "draw {work}/aae {work}/images.h5 {work}/index"),
     "draw with a detector": (1, "draw {work}/linear {work}/images.h5 {new}"),
     "split nothing": (1, "split {work}/none {new}"),

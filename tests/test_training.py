@@ -285,6 +285,25 @@ def test_what_nobody_trains_is_measured_on_the_averaged_model_once_and_kept(tmp_
     )
 
 
+def test_a_part_that_cannot_be_fitted_fails_before_the_first_step(tmp_path: Path) -> None:
+    large = {"model": "pca", "arguments": {"latent_dim": 100}}
+    model = build("combined", size=SIZE, channels=1, arguments={"parts": {"pca": large}})
+    assert isinstance(model, Objective)
+    trainer = Trainer(model, pictures(), settings_of())
+    with pytest.raises(DataError, match="latent_dim 100"):
+        whole_fit(trainer, tmp_path)
+    assert trainer.step == 0
+
+
+def test_a_combination_of_fitted_encoders_needs_no_rounds(tmp_path: Path) -> None:
+    parts = {"raw": {"model": "raw"}, "pca": {"model": "pca", "arguments": {"latent_dim": 4}}}
+    model = build("combined", size=SIZE, channels=1, arguments={"parts": parts})
+    assert isinstance(model, Objective)
+    trainer = Trainer(model, pictures(), settings_of())
+    assert embedded(whole_fit(trainer, tmp_path)).isfinite().all()
+    assert trainer.step == 1
+
+
 def whole_fit(trainer: Trainer, folder: Path) -> Model:
     folder.mkdir(exist_ok=True)
     return fit(trainer, folder, "combined:1", {}, resume=True)

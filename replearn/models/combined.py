@@ -4,6 +4,7 @@ The seed's best run joined the features of an AAE and an SDAE.  The parts train 
 the same batches, each with players of its own.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,12 +56,20 @@ class Combined(Objective):
         super().__init__()
         if not parts:
             raise UsageError("arguments.parts: empty; name the models to combine")
+        for name in parts:
+            if not re.fullmatch("[A-Za-z0-9_]+", name):
+                raise UsageError(
+                    f"arguments.parts: the name {name!r} has other than A-Z, 0-9 and _"
+                )
         self.parts = nn.ModuleDict(
             {
-                name: build(part.model, size=size, channels=channels, arguments=part.arguments)
+                f"part_{name}": build(
+                    part.model, size=size, channels=channels, arguments=part.arguments
+                )
                 for name, part in parts.items()
             }
         )
+        self.names = list(parts)
         self.scales: Tensor
         self.register_buffer("scales", torch.ones(len(parts)))
 
@@ -99,8 +108,7 @@ class Combined(Objective):
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         return {
             f"{name}-{kind}": grid
-            for name, part in self.parts.items()
-            if isinstance(part, Model)
+            for name, part in zip(self.names, self._models(), strict=True)
             for kind, grid in part.pictures(images).items()
         }
 
@@ -108,4 +116,5 @@ class Combined(Objective):
         return [part for part in self.parts.values() if isinstance(part, Model)]
 
     def _objectives(self) -> list[tuple[str, Objective]]:
-        return [(name, part) for name, part in self.parts.items() if isinstance(part, Objective)]
+        named = zip(self.names, self._models(), strict=True)
+        return [(name, part) for name, part in named if isinstance(part, Objective)]

@@ -26,9 +26,10 @@ class FlippedAAE(Objective):
     """Generator against critic of images, and an encoder of what is generated.
 
     critic:     min_C  E_x -log C(x) + E_z -log(1 - C(G(z)))
-    generator:  min_G  E_z -log C(G(z)) + w E_z |z - E(G(z))|^2
+    generator:  min_G  E_z -log C(G(z)) + w E_z |z - E(G(z) + n)|^2
     encoder:    min_E  E_z |z - E(G(z) + n)|^2
 
+    The networks of the two-level game have no `architecture`; only the encoder then follows it.
     The noise n, of deviation `noise`, keeps the generator from hiding the code in details that no
     photograph has.
     """

@@ -68,4 +68,5 @@ class GAN(Objective):
         return self.critic.features(images)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return pictures.of_generator(self.draw(images), decode=self.generator, prior=self.prior)
+        codes = self.draw(images[:1].expand(32, -1, -1, -1))
+        return pictures.of_generator(codes, decode=self.generator, prior=self.prior)

@@ -96,7 +96,7 @@ class InfoGAN(Objective):
         return torch.cat([logits.softmax(1), means], dim=1)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        codes = self.draw(images)
+        codes = self.draw(images[:1].expand(32, -1, -1, -1))
         return {
             "samples": pictures.in_rows(self.generator(codes)),
             "categories": self._varied(codes[:8], category=True),
