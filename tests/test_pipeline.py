@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from replearn.models import MODELS, check_arguments
 from replearn.settings import check_settings, read_yaml
 from replearn.training import TrainingSettings
 
+ROOT = Path(__file__).parent.parent
 Run = Callable[..., tuple[int, str, str]]
 
 SMALL = ["arguments.width=4", "arguments.latent_dim=8", "arguments.critic_width=16"]
@@ -196,6 +199,13 @@ def test_the_chain_runs_in_colour_on_train_concepts_only(run: Run, tmp_path: Pat
     status, _, err = run("compare", tmp_path / "compare.yaml", data, out)
     assert status == 0
     assert "already trained" in err
+    draw_models = [ROOT / "benchmarks/model_sheets.py", out, data / "test-concepts.tsv", out]
+    done = subprocess.run([sys.executable, *map(str, draw_models)], capture_output=True, text=True)
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last == {"benchmark": "model_sheets", "written": ["aae.png"]}
+    together = cv2.imread(str(out / "aae.png"))
+    assert together is not None
+    assert together.shape[1] == 10 * 66 + 2
 
 
 def test_running_a_stage_again_does_nothing_and_other_settings_are_refused(
@@ -261,7 +271,7 @@ def test_a_fitted_encoder_comes_with_its_sheets(work: Path) -> None:
 
 CONFIGURATIONS = [
     path
-    for path in sorted(Path(__file__).parent.parent.glob("configs/*.yaml"))
+    for path in sorted(ROOT.glob("configs/*.yaml"))
     if "model" in yaml.safe_load(path.read_text())
 ]
 configurations = pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda path: path.stem)
@@ -406,9 +416,6 @@ def test_every_stage_explains_itself_with_an_example(run: Run, stage: str) -> No
 
 
 def test_evaluating_imports_nothing_heavy(work: Path) -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys; from pipelines.__main__ import main; main(['evaluate', '--help']); "
         "heavy = {'torch', 'sklearn', 'faiss', 'cv2', 'h5py', 'matplotlib'} & set(sys.modules); "
