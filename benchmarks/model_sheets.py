@@ -23,6 +23,7 @@ from replearn.sheets import fixed_images, pictures_of
 
 ROWS = 4  # of each sheet
 CAPTION = 22  # pixels above each sheet
+MOST = 1500  # pixels across; a wider picture is halved
 
 
 def together(grids: dict[str, Tensor]) -> plots.Picture:
@@ -50,6 +51,8 @@ def main(comparison: Path, ids: Path, out: Path) -> None:
         grids = pictures_of(encoder.model, shown)
         if grids:
             picture = together(grids)
+            if picture.shape[1] > MOST:
+                picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
             grey = (picture == picture[:, :, :1]).all()
             path = out / f"{folder.parent.name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
