@@ -52,7 +52,8 @@ def main(comparison: Path, ids: Path, out: Path) -> None:
         if grids:
             picture = together(grids)
             if picture.shape[1] > MOST:
-                picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                halved = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                picture = halved.astype(np.uint8)
             grey = (picture == picture[:, :, :1]).all()
             path = out / f"{folder.parent.name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
