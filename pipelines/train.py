@@ -9,6 +9,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from replearn.artefacts import identify, identity_in, publish, say, workspace
+from replearn.checkpoints import read_checkpoint
 from replearn.concepts import read_ids
 from replearn.encoders import Description, save_encoder
 from replearn.errors import DataError, UsageError
@@ -17,7 +18,8 @@ from replearn.models import check_arguments
 from replearn.objective import FittedEncoder, Objective
 from replearn.settings import check_settings, read_yaml
 from replearn.sheets import fixed_images, pictures_of, write_sheets
-from replearn.training import Trainer, TrainingSettings, fit, fit_encoder, read_checkpoint, seed_all
+from replearn.training import Trainer, fit, fit_encoder, seed_all
+from replearn.training_settings import TrainingSettings
 
 # What a training writes; a folder with anything else in it is not touched.
 _OURS = re.compile(

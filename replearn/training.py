@@ -7,78 +7,25 @@ needs no generator states and a resumed run is bit-identical to an uninterrupted
 
 import copy
 import json
-import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 from torch import Tensor
 
 from replearn import batches
 from replearn.artefacts import publish, say
+from replearn.checkpoints import differences, read_checkpoint
 from replearn.encoders import device_named
 from replearn.errors import DataError, UsageError
 from replearn.objective import FittedEncoder, Model, Objective
 from replearn.sheets import fixed_images, pictures_of
+from replearn.training_settings import TrainingSettings
 from replearn.watching import Watch
-
-Decay = Annotated[float, Field(ge=0, lt=1)]
-
-
-class TrainingSettings(BaseModel):
-    """How a model is trained; the defaults suit 200 to 200,000 images of 64 px.
-
-    Attributes:
-        steps: length of the training, whatever the size of the set.
-        epochs: replaces `steps` by this many passes over the set.
-        batch_size: images in a batch; a smaller set is one batch.
-        learning_rate: of Adam, one number or one for each player.
-        betas: of Adam.
-        schedule: `cosine` falls to zero at the end, `constant` does not.
-        warmup: steps in which the learning rate rises to its value.
-        ema: decay of the averaged weights, which are the ones kept; 0 keeps the last.
-        crop: side of a random crop of the prepared images; extraction takes the central one.
-        seed: decides initial weights, batches, crops and noise.
-        fit_images: at most this many images, drawn at random, go to a fitted encoder.
-        device: `auto`, `cpu`, `cuda`, ...
-        log_every: steps between two lines of metrics.
-        checkpoint_every: steps between two checkpoints.
-        sheet_every: steps between two sheets of pictures.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    steps: int = Field(2000, gt=0)
-    epochs: int | None = Field(None, gt=0)
-    batch_size: int = Field(64, gt=1)
-    learning_rate: NonNegativeFloat | dict[str, NonNegativeFloat] = 1e-3
-    betas: tuple[Decay, Decay] = (0.5, 0.99)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup: int = Field(100, ge=0)
-    ema: Decay = 0.999
-    crop: int | None = Field(None, gt=0)
-    seed: int = Field(0, ge=0)
-    fit_images: int = Field(10_000, gt=1)
-    device: str = "auto"
-    log_every: int = Field(50, gt=0)
-    checkpoint_every: int = Field(500, gt=0)
-    sheet_every: int = Field(500, gt=0)
-
-    def facts(self) -> dict[str, Any]:
-        """Return the settings that decide the result; watching and device are left out."""
-        watching = {"device", "log_every", "checkpoint_every", "sheet_every"}
-        return self.model_dump(mode="json", exclude=watching)
-
-    def length(self, count: int) -> int:
-        """Return the number of steps for a set of `count` images."""
-        if self.epochs is None:
-            return self.steps
-        return math.ceil(self.epochs * count / min(self.batch_size, count))
 
 
 def seed_all(*numbers: int) -> None:
@@ -127,7 +74,7 @@ class Trainer:
             seed=settings.seed,
             crop=settings.crop,
         ).to(self.device)
-        factor = _schedule(settings, self.step, self.steps)
+        factor = settings.rate_at(self.step, self.steps)
         values: dict[str, Tensor] = {}
         for player, terms in self.objective.losses(images, self.step / self.steps):
             optimiser = self.optimisers[player]
@@ -201,9 +148,9 @@ class Trainer:
         """
         state = read_checkpoint(path)
         if state["identity"] != identity:
-            differences = _differences(json.loads(state["facts"]), facts)
+            unlike = differences(json.loads(state["facts"]), facts)
             raise DataError(
-                f"{path}: belongs to another training ({differences}); "
+                f"{path}: belongs to another training ({unlike}); "
                 "resume with the same settings, or give --overwrite to start anew"
             )
         self.objective.load_state_dict(state["objective"])
@@ -211,22 +158,6 @@ class Trainer:
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
         self.step = state["step"]
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; loading runs no code.
-
-    Raises:
-        DataError: the file is damaged or no checkpoint.
-    """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if not {"identity", "facts", "step", "objective", "average", "optimisers"} <= set(state):
-            raise ValueError("no checkpoint of a training")
-    except Exception as error:  # torch raises many kinds for a damaged file, some without a text
-        brief = (str(error) or type(error).__name__).splitlines()[0][:100]
-        raise DataError(f"{path}: damaged ({brief}); give --overwrite to train anew") from None
-    return state
 
 
 def fit(
@@ -289,31 +220,6 @@ def _optimisers(
         for group in optimisers[name].param_groups:
             group["initial_lr"] = rate
     return optimisers
-
-
-def _schedule(settings: TrainingSettings, step: int, steps: int) -> float:
-    """Return the share of the learning rate that this step uses, in (0, 1]."""
-    rise = min(1.0, (step + 1) / (settings.warmup + 1))
-    fall = 0.5 * (1 + math.cos(math.pi * step / steps)) if settings.schedule == "cosine" else 1.0
-    return rise * fall
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
-    flat_old, flat_new = _flatten(old), _flatten(new)
-    return "; ".join(
-        f"{key}: {flat_old.get(key, 'unset')} there, {flat_new.get(key, 'unset')} now"
-        for key in sorted(flat_old | flat_new)
-        if flat_old.get(key) != flat_new.get(key)
-    )
-
-
-def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= (
-            _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat
 
 
 @contextmanager

@@ -43,7 +43,9 @@ TRAINING = {
     "pictures",
     "priors",
     "sheets",
+    "checkpoints",
     "training",
+    "training_settings",
     "watching",
 }
 
@@ -88,7 +90,9 @@ def test_models_see_no_optimiser_device_or_file(folder: str) -> None:
     for path in (ROOT / "replearn" / folder).glob("*.py"):
         names = imports(path)
         assert not parts(names) & {
+            "checkpoints",
             "training",
+            "training_settings",
             "watching",
             "encoders",
             "sheets",

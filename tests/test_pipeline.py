@@ -19,7 +19,7 @@ from replearn.concepts import read_concepts, read_ids
 from replearn.features import Features
 from replearn.models import MODELS, check_arguments
 from replearn.settings import check_settings, read_yaml
-from replearn.training import TrainingSettings
+from replearn.training_settings import TrainingSettings
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., tuple[int, str, str]]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from replearn.errors import DataError, UsageError
 from replearn.settings import check_settings, read_yaml
-from replearn.training import TrainingSettings
+from replearn.training_settings import TrainingSettings
 
 
 class Numbers(BaseModel):

@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 from replearn.artefacts import identify
+from replearn.checkpoints import read_checkpoint
 from replearn.errors import DataError, UsageError
 from replearn.models import MODELS, build, check_arguments
 from replearn.models.sdae import SDAE
 from replearn.objective import FittedEncoder, Model, Objective
-from replearn.training import Trainer, TrainingSettings, fit, fit_encoder, read_checkpoint, seed_all
+from replearn.training import Trainer, fit, fit_encoder, seed_all
+from replearn.training_settings import TrainingSettings
 
 SIZE = 16
 _SIZES: dict[str, Any] = {"width": 4, "latent_dim": 8, "critic_width": 16, "noise_dim": 8}

@@ -1,0 +1,43 @@
+"""What a training resumes from: read without running code, compared setting by setting."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from replearn.errors import DataError
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; loading runs no code.
+
+    Raises:
+        DataError: the file is damaged or no checkpoint.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if not {"identity", "facts", "step", "objective", "average", "optimisers"} <= set(state):
+            raise ValueError("no checkpoint of a training")
+    except Exception as error:  # torch raises many kinds for a damaged file, some without a text
+        brief = (str(error) or type(error).__name__).splitlines()[0][:100]
+        raise DataError(f"{path}: damaged ({brief}); give --overwrite to train anew") from None
+    return state
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Say in one line how nested settings differ."""
+    flat_old, flat_new = _flatten(old), _flatten(new)
+    return "; ".join(
+        f"{key}: {flat_old.get(key, 'unset')} there, {flat_new.get(key, 'unset')} now"
+        for key in sorted(flat_old | flat_new)
+        if flat_old.get(key) != flat_new.get(key)
+    )
+
+
+def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= (
+            _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat

@@ -1,0 +1,65 @@
+"""How a model is trained: the settings and what follows from them."""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainingSettings(BaseModel):
+    """How a model is trained; the defaults suit 200 to 200,000 images of 64 px.
+
+    Attributes:
+        steps: length of the training, whatever the size of the set.
+        epochs: replaces `steps` by this many passes over the set.
+        batch_size: images in a batch; a smaller set is one batch.
+        learning_rate: of Adam, one number or one for each player.
+        betas: of Adam.
+        schedule: `cosine` falls to zero at the end, `constant` does not.
+        warmup: steps in which the learning rate rises to its value.
+        ema: decay of the averaged weights, which are the ones kept; 0 keeps the last.
+        crop: side of a random crop of the prepared images; extraction takes the central one.
+        seed: decides initial weights, batches, crops and noise.
+        fit_images: at most this many images, drawn at random, go to a fitted encoder.
+        device: `auto`, `cpu`, `cuda`, ...
+        log_every: steps between two lines of metrics.
+        checkpoint_every: steps between two checkpoints.
+        sheet_every: steps between two sheets of pictures.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int = Field(2000, gt=0)
+    epochs: int | None = Field(None, gt=0)
+    batch_size: int = Field(64, gt=1)
+    learning_rate: NonNegativeFloat | dict[str, NonNegativeFloat] = 1e-3
+    betas: tuple[Decay, Decay] = (0.5, 0.99)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: int = Field(100, ge=0)
+    ema: Decay = 0.999
+    crop: int | None = Field(None, gt=0)
+    seed: int = Field(0, ge=0)
+    fit_images: int = Field(10_000, gt=1)
+    device: str = "auto"
+    log_every: int = Field(50, gt=0)
+    checkpoint_every: int = Field(500, gt=0)
+    sheet_every: int = Field(500, gt=0)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the settings that decide the result; watching and device are left out."""
+        watching = {"device", "log_every", "checkpoint_every", "sheet_every"}
+        return self.model_dump(mode="json", exclude=watching)
+
+    def length(self, count: int) -> int:
+        """Return the number of steps for a set of `count` images."""
+        if self.epochs is None:
+            return self.steps
+        return math.ceil(self.epochs * count / min(self.batch_size, count))
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """Return the share of the learning rate that this step of so many uses, in (0, 1]."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        fall = 0.5 * (1 + math.cos(math.pi * step / steps)) if self.schedule == "cosine" else 1.0
+        return rise * fall
