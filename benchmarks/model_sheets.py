@@ -23,7 +23,7 @@ from replearn.sheets import fixed_images, pictures_of
 
 ROWS = 4  # of each sheet
 CAPTION = 22  # pixels above each sheet
-MOST = 1500  # pixels across; a wider picture is halved
+MOST = 800  # pixels across; a wider picture is shrunk to it
 
 
 def together(grids: dict[str, Tensor]) -> plots.Picture:
@@ -52,8 +52,9 @@ def main(comparison: Path, ids: Path, out: Path) -> None:
         if grids:
             picture = together(grids)
             if picture.shape[1] > MOST:
-                halved = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-                picture = halved.astype(np.uint8)
+                share = MOST / picture.shape[1]
+                small = cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+                picture = small.astype(np.uint8)
             grey = (picture == picture[:, :, :1]).all()
             path = out / f"{folder.parent.name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
