@@ -30,10 +30,10 @@ def decoder(size: int, channels: int, width: int, inputs: int) -> nn.Sequential:
         nn.Linear(inputs, levels[0] * SMALLEST**2, bias=False),
         nn.Unflatten(1, (levels[0], SMALLEST, SMALLEST)),
         nn.BatchNorm2d(levels[0]),
-        nn.ReLU(inplace=True),
+        nn.LeakyReLU(0.2, inplace=True),
     ]
     for inner, outer in itertools.pairwise(levels):
         layers.append(nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1, bias=False))
-        layers += [nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
+        layers += [nn.BatchNorm2d(outer), nn.LeakyReLU(0.2, inplace=True)]
     layers.append(nn.ConvTranspose2d(levels[-1], channels, 4, stride=2, padding=1))
     return nn.Sequential(*layers, nn.Tanh())

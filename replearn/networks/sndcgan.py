@@ -37,10 +37,10 @@ def decoder(size: int, channels: int, width: int, inputs: int) -> nn.Sequential:
         nn.Linear(inputs, levels[0] * SMALLEST**2, bias=False),
         nn.Unflatten(1, (levels[0], SMALLEST, SMALLEST)),
         nn.BatchNorm2d(levels[0]),
-        nn.ReLU(inplace=True),
+        nn.LeakyReLU(0.1, inplace=True),
     ]
     for inner, outer in itertools.pairwise([*levels, levels[-1]]):
         layers.append(nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1, bias=False))
-        layers += [nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
+        layers += [nn.BatchNorm2d(outer), nn.LeakyReLU(0.1, inplace=True)]
     layers.append(nn.Conv2d(levels[-1], channels, 3, padding=1))
     return nn.Sequential(*layers, nn.Tanh())
