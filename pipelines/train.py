@@ -2,29 +2,38 @@
 
 import re
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from replearn import processes
 from replearn.artefacts import identify, identity_in, publish, say, workspace
 from replearn.checkpoints import read_checkpoint
-from replearn.concepts import read_ids
-from replearn.encoders import Description, save_encoder
+from replearn.concepts import read_concepts, read_ids
+from replearn.encoders import Description, Encoder, load_encoder, save_encoder
 from replearn.errors import DataError, UsageError
 from replearn.images import Fit, ImageSet, is_prepared, open_images
 from replearn.models import check_arguments
-from replearn.objective import FittedEncoder, Objective
+from replearn.objective import FittedEncoder, Model, Objective
+from replearn.probing import Probe
 from replearn.settings import check_settings, read_yaml
 from replearn.sheets import fixed_images, pictures_of, write_sheets
-from replearn.training import Trainer, fit, fit_encoder, seed_all
+from replearn.trainer import Trainer, seed_all
+from replearn.training import fit, fit_encoder
 from replearn.training_settings import TrainingSettings
 
 # What a training writes; a folder with anything else in it is not touched.
 _OURS = re.compile(
-    r"encoder\.(json|safetensors)|checkpoint\.pt|metrics\.jsonl|sheets|events\..*|\..*\.tmp"
+    r"encoder\.(json|safetensors)|(last|failed-batch)\.safetensors|checkpoint\.pt|metrics\.jsonl"
+    r"|sheets|events\..*|\..*\.tmp"
 )
+
+_PROBED = 2000  # labelled images at most: a probe is taken many times
+_FEWEST = 20
 
 
 class ImageSettings(BaseModel):
@@ -62,6 +71,15 @@ def train(
     ids: Annotated[
         Path | None, typer.Option(help="Train on the ids in the first column of this file only.")
     ] = None,
+    valid_concepts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Concepts of some of IMAGES: the weights that serve these best are kept."
+        ),
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(metavar="ENCODER", help="Begin with this encoder's weights.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated."),
@@ -79,40 +97,81 @@ def train(
     """Train an encoder on images without labels.
 
     Example: replearn train configs/aae.yaml images.h5 runs/aae
+
+    On 4 GPUs: torchrun --nproc-per-node 4 --no-python replearn train ...
     """
     chosen = check_settings(Configuration, read_yaml(config, settings or ()), "")
     arguments = check_arguments(chosen.model, chosen.arguments or {})
     training = check_settings(TrainingSettings, chosen.training, "training")
-    images = _open(source, chosen.images, ids, max_errors)
-    if training.crop and training.crop > images.size:
-        raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
-    facts: dict[str, Any] = {
-        "model": chosen.model,
-        "arguments": arguments,
-        "training": training.facts(),
-        "images": images.identity,
-    }
-    description = Description(
-        model=chosen.model,
-        arguments=arguments,
-        size=images.size,
-        channels=images.channels,
-        fit=images.fit,
-        crop=training.crop,
-        identity=identify(chosen.model, **facts),
-        training=training.facts(),
-    )
+    with processes.joined():
+        images = _open(source, chosen.images, read_ids(ids) if ids else None, max_errors)
+        if training.crop and training.crop > images.size:
+            raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
+        probe = _probe(source, images, valid_concepts) if valid_concepts else None
+        start = load_encoder(init, "cpu") if init else None
+        facts: dict[str, Any] = {
+            "model": chosen.model,
+            "arguments": arguments,
+            "training": training.facts(),
+            "images": images.identity,
+        }
+        if probe:
+            facts |= {"probe": probe.identity, "probe_every": training.probe_every}
+        if start:
+            facts["init"] = start.description.identity
+        description = Description(
+            model=chosen.model,
+            arguments=arguments,
+            size=images.size,
+            channels=images.channels,
+            fit=images.fit,
+            crop=training.crop,
+            identity=identify(chosen.model, **facts),
+            training=training.facts(),
+        )
+        plan = _Plan(folder, description, training, images, facts, probe, start, resume)
+        if processes.number() > 0:
+            _follow(plan)
+        else:
+            _lead(plan, overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One training: where, what, on which images, from where."""
+
+    folder: Path
+    description: Description
+    training: TrainingSettings
+    images: ImageSet
+    facts: dict[str, Any]
+    probe: Probe | None
+    start: Encoder | None
+    resume: bool
+
+
+def _lead(plan: _Plan, *, overwrite: bool) -> None:
+    folder = plan.folder
     with workspace(folder) as work:
-        if _finished(folder, description, resume=resume, overwrite=overwrite):
+        finished = _finished(folder, plan.description, resume=plan.resume, overwrite=overwrite)
+        if processes.told(finished):
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
-        _train(folder, work, description, training, images, facts, resume=resume)
+        _train(plan, work)
         _remove(_set_aside(folder))
-    say(f"{folder}: {chosen.model} trained on {len(images):,} images")
+    say(f"{folder}: {plan.description.model} trained on {len(plan.images):,} images")
+
+
+def _follow(plan: _Plan) -> None:
+    """Take part in what the first of several processes leads, if there is anything to do."""
+    finished = processes.told(False)
+    model = _new_model(plan)
+    if not finished and isinstance(model, Objective):
+        _fit(plan, model)
 
 
 def _open(
-    source: Path, settings: dict[str, Any] | None, ids: Path | None, max_errors: float
+    source: Path, settings: dict[str, Any] | None, ids: list[str] | None, max_errors: float
 ) -> ImageSet:
     wanted = check_settings(ImageSettings, settings, "images")
     if is_prepared(source):
@@ -128,7 +187,7 @@ def _open(
         size=wanted.size,
         channels=wanted.channels,
         fit=wanted.fit,
-        ids=read_ids(ids) if ids else None,
+        ids=ids,
         max_errors=max_errors,
     )
 
@@ -174,29 +233,50 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _train(
-    folder: Path,
-    work: Path,
-    description: Description,
-    training: TrainingSettings,
-    images: ImageSet,
-    facts: dict[str, Any],
-    *,
-    resume: bool,
-) -> None:
-    seed_all(training.seed)
-    model = description.build()
+def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe:
+    """Open the labelled images, at most `_PROBED` of them, in the form of the others."""
+    table = read_concepts(concepts)
+    labelled = [id_ for id_, named in zip(table.ids, table.concepts, strict=True) if named]
+    step = -(-len(labelled) // _PROBED) or 1
+    form = {"size": images.size, "channels": images.channels, "fit": images.fit}
+    shown = _open(source, form, labelled[::step], 1.0)
+    if len(shown) < _FEWEST:
+        raise DataError(
+            f"{concepts}: {len(shown)} labelled images are among {source}, at least {_FEWEST} are "
+            "needed to probe with"
+        )
+    return Probe(np.asarray(shown.pixels), table.select(shown.ids))
+
+
+def _new_model(plan: _Plan) -> Model:
+    seed_all(plan.training.seed)
+    return plan.description.build()
+
+
+def _train(plan: _Plan, work: Path) -> None:
+    folder, model = plan.folder, _new_model(plan)
     if isinstance(model, Objective):
         # Its checkpoint has to outlive a kill, so this folder fills up while the training runs.
         folder.mkdir(parents=True, exist_ok=True)
-        trainer = Trainer(model, images.pixels, training)
-        trained = fit(trainer, folder, description.identity, facts, resume=resume)
-        save_encoder(folder, trained, description)
+        trained, selected = _fit(plan, model)
+        save_encoder(folder, trained, replace(plan.description, selected=selected))
     elif isinstance(model, FittedEncoder):
-        fit_encoder(model, images.pixels, training)
+        fit_encoder(model, plan.images.pixels, plan.training)
         made = work / "encoder"
         made.mkdir()
-        shown = fixed_images(images.pixels, training.crop)
+        shown = fixed_images(plan.images.pixels, plan.training.crop)
         write_sheets(made / "sheets", pictures_of(model, shown))
-        save_encoder(made, model, description)
+        save_encoder(made, model, plan.description)
         publish(made, folder)
+
+
+def _fit(plan: _Plan, model: Objective) -> tuple[Model, dict[str, Any] | None]:
+    """Return the trained model, and step and scores of the probe that chose its weights."""
+    trainer = Trainer(model, plan.images.pixels, plan.training)
+    if plan.start:
+        trainer.start_from(plan.start.model.state_dict())
+    identity = plan.description.identity
+    trained = fit(trainer, plan.folder, identity, plan.facts, resume=plan.resume, probe=plan.probe)
+    if trainer.best is None:
+        return trained, None
+    return trained, {"step": trainer.best["step"], **trainer.best["scores"]}

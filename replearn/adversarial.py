@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from replearn.networks.critic import Critic, Trunk
+from replearn.networks.precision import full
+from replearn.processes import joint_mean
 
 Inputs = Tensor | tuple[Tensor, ...]
 Cost = Callable[[Tensor], Tensor]
@@ -111,6 +113,11 @@ class Adversary(BaseModel):
     spectral_norm: bool = False
     minibatch_stddev: bool = False
 
+    @property
+    def differentiates_twice(self) -> bool:
+        """Whether a term holds a gradient, so that the critic's backward takes a second one."""
+        return bool(self.gradient_penalty or self.r1)
+
     def critic(self, trunk: ATrunk) -> Critic[ATrunk]:
         """Return a critic of what the trunk looks at, with the layers that the settings ask for."""
         return Critic(
@@ -122,6 +129,9 @@ class Adversary(BaseModel):
     ) -> dict[str, Tensor]:
         """Return the terms that the critic minimises; nothing else gets a gradient from them.
 
+        One of them has no gradient, `order`: how often a real input gets a larger logit than a
+        fake one; 1 is a critic that cannot be fooled, 0.5 one that cannot tell.
+
         Args:
             critic: who is to tell real from fake.
             real: inputs [N, ...], or a tuple of them, to be called real.
@@ -131,8 +141,10 @@ class Adversary(BaseModel):
         # The critic must not train who made the inputs, hence the detach.
         seen_real = self._seen(tuple(x.detach() for x in _inputs(real)), progress)
         seen_fake = self._seen(tuple(x.detach() for x in _inputs(fake)), progress)
-        real_logits, fake_logits = critic(*seen_real).float(), critic(*seen_fake).float()
+        real_logits, fake_logits = full(critic(*seen_real)), full(critic(*seen_fake))
         terms = self._call(real_logits, fake_logits)
+        # Watched only; unlike the share of right answers it means the same for every loss.
+        terms["order"] = (real_logits.detach() > fake_logits.detach().T).float().mean()
         if self.gradient_penalty:
             penalty = gradient_penalty(critic, seen_real, seen_fake)
             terms["gradient_penalty"] = self.gradient_penalty * penalty
@@ -163,18 +175,18 @@ class Adversary(BaseModel):
         """
         loss = LOSSES[self.loss]
         fake_features = critic.features(*self._seen(_inputs(fake), progress))
-        fake_logits = critic.judge(fake_features).float()
+        fake_logits = full(critic.judge(fake_features))
         if not (exchange or loss.relativistic or self.feature_matching):
             return loss.player_real(fake_logits).mean()
         real_features = critic.features(*self._seen(_inputs(real), progress))
-        real_logits = critic.judge(real_features).float()
+        real_logits = full(critic.judge(real_features))
         real_logits, fake_logits = _relative(loss, real_logits, fake_logits)
         cost = loss.player_real(fake_logits).mean()
         if exchange or loss.relativistic:
             cost = cost + loss.player_fake(real_logits).mean()
         if self.feature_matching:
             # Salimans et al. 2016 (arXiv:1606.03498), section 3.1; the mean over the features.
-            means = real_features.float().mean(0), fake_features.float().mean(0)
+            means = joint_mean(full(real_features)), joint_mean(full(fake_features))
             cost = cost + self.feature_matching * F.mse_loss(*means)
         return cost
 
@@ -214,7 +226,7 @@ def _inputs(inputs: Inputs) -> tuple[Tensor, ...]:
 
 def _relative(loss: Loss, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     if loss.relativistic:
-        return real - fake.mean(), fake - real.mean()
+        return real - joint_mean(fake), fake - joint_mean(real)
     return real, fake
 
 
@@ -226,9 +238,9 @@ def gradient_penalty(
     Gulrajani et al. 2017 (arXiv:1704.00028).  The members of a tuple share one epsilon, and the
     norm is that of their gradients together.
     """
-    share = torch.rand(len(real[0]), device=real[0].device)
+    share = torch.rand_like(full(real[0].flatten(1)[:, 0]))
     points = tuple(
-        torch.lerp(r.float(), f.float(), share.reshape(-1, *[1] * (r.ndim - 1)))
+        torch.lerp(full(r), full(f), share.reshape(-1, *[1] * (r.ndim - 1)))
         for r, f in zip(real, fake, strict=True)
     )
     norms = (squared_gradient(critic, points) + 1e-12).sqrt()
@@ -242,6 +254,6 @@ def squared_gradient(critic: Critic[Trunk], inputs: tuple[Tensor, ...]) -> Tenso
     """
     with torch.enable_grad():
         points = tuple(x.detach().requires_grad_() for x in inputs)
-        logits = critic(*points).float().sum()
+        logits = full(critic(*points)).sum()
         gradients = torch.autograd.grad(logits, points, create_graph=True)
-    return torch.stack([g.float().flatten(1).square().sum(1) for g in gradients]).sum(0)
+    return torch.stack([full(g).flatten(1).square().sum(1) for g in gradients]).sum(0)

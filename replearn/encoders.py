@@ -30,6 +30,7 @@ class Description:
         crop: side of the central crop that the networks see, None for the whole image.
         identity: what this encoder is.
         training: the settings it was trained with.
+        selected: step and scores of the probe that chose these weights, None for the last ones.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Description:
     crop: int | None
     identity: str
     training: dict[str, Any]
+    selected: dict[str, Any] | None = None
 
     def build(self) -> Model:
         """Return the model with fresh weights."""
@@ -68,9 +70,23 @@ class Encoder:
     ) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
         """Yield the embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W]."""
         crop = self.description.crop
-        with torch.inference_mode():
-            for images in batches.in_order(pixels, batch_size=batch_size, crop=crop):
-                yield self.model.embed(images.to(self.device)).float().cpu().numpy()
+        yield from embeddings(
+            self.model, pixels, crop=crop, device=self.device, batch_size=batch_size
+        )
+
+
+def embeddings(
+    model: Model,
+    pixels: batches.Pixels,
+    *,
+    crop: int | None,
+    device: torch.device,
+    batch_size: int = 256,
+) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+    """Yield a model's embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W]."""
+    with torch.inference_mode():
+        for images in batches.in_order(pixels, batch_size=batch_size, crop=crop):
+            yield model.embed(images.to(device)).float().cpu().numpy()
 
 
 def device_named(name: str) -> torch.device:
@@ -93,11 +109,16 @@ def device_named(name: str) -> torch.device:
 
 def save_encoder(folder: Path, model: Model, description: Description) -> None:
     """Write the weights, then the description: where the description lies, all is complete."""
-    state = {name: value.contiguous() for name, value in model.state_dict().items()}
-    temporary = folder / ".encoder.safetensors.tmp"
-    temporary.write_bytes(safetensors.torch.save(state))
-    publish(temporary, folder / "encoder.safetensors")
+    save_weights(folder / "encoder.safetensors", model)
     write_json(folder / "encoder.json", asdict(description))
+
+
+def save_weights(path: Path, model: Model) -> None:
+    """Write weights and buffers, all at once."""
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(safetensors.torch.save(state))
+    publish(temporary, path)
 
 
 def read_description(folder: Path) -> Description:

@@ -24,6 +24,10 @@ class Model(nn.Module):
         """Return named grids [rows, columns, C, H, W] worth looking at, made from these images."""
         return {}
 
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        """Return named numbers worth watching, such as how the codes compare with their prior."""
+        return {}
+
 
 class FittedEncoder(Model):
     """A model that learns from a sample of images at once, without a training loop."""
@@ -47,8 +51,8 @@ class Objective(Model):
         """Yield (player, terms) in the order in which the players move.
 
         The trainer minimises the sum of the terms for that player before it asks for the next
-        pair.  Never open an autocast context in here: it would leak into the trainer while the
-        generator is paused.
+        pair; a term without a gradient is only watched.  Never open an autocast context in here:
+        it would leak into the trainer while the generator is paused.
 
         Args:
             images: one batch, float [N, C, H, W] in [-1, 1].

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from replearn.networks.precision import full
+
 PriorName = Literal["normal", "sphere", "uniform", "rectified", "bernoulli", "categorical"]
 
 
@@ -74,8 +76,7 @@ class Sphere:
     def project(self, raw: Tensor) -> Tensor:
         """Scale each row [N, D] to the length sqrt(D)."""
         length: float = raw.shape[1] ** 0.5
-        full = raw if raw.dtype == torch.float64 else raw.float()
-        return F.normalize(full, dim=1) * length
+        return F.normalize(full(raw), dim=1) * length
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """Scale each row [N, D] to the length sqrt(D)."""
@@ -186,6 +187,33 @@ class Categorical:
     def between(self, start: Tensor, end: Tensor, share: float) -> Tensor:
         """Shift probability evenly from one to the other [N, D]."""
         return torch.lerp(start, end, share)
+
+
+def compare(codes: Tensor, prior: Prior) -> dict[str, Tensor]:
+    """Return how codes [N, D] differ from as many draws of their prior.
+
+    `mean` and `deviation` are those of a unit over the images, averaged over the units; `distance`
+    is the sliced Wasserstein distance to draws, and `distance_of_draws` that of draws to draws,
+    which is what it comes down to where codes follow the prior (Kolouri et al. 2018,
+    arXiv:1804.01947).
+    """
+    codes = full(codes)
+    drawn, others = prior.sample_like(codes), prior.sample_like(codes)
+    return {
+        "codes/mean": codes.mean(0).abs().mean(),
+        "codes/deviation": codes.std(0, correction=0).mean(),
+        "codes/distance": _sliced_distance(codes, drawn),
+        "codes/distance_of_draws": _sliced_distance(others, drawn),
+    }
+
+
+def _sliced_distance(first: Tensor, second: Tensor, directions: int = 64) -> Tensor:
+    """Return the mean over directions of the Wasserstein-2 distance of the projections."""
+    random = torch.Generator().manual_seed(0)
+    lines = torch.randn(first.shape[1], directions, generator=random).to(first)
+    lines = F.normalize(lines, dim=0)
+    gaps = (first @ lines).sort(0).values - (second @ lines).sort(0).values
+    return gaps.square().mean(0).sqrt().mean()
 
 
 def _turn(start: Tensor, end: Tensor, share: float) -> Tensor:

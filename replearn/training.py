@@ -1,172 +1,44 @@
-"""The one trainer: it steps each player that an objective names, and keeps what is common.
+"""Training from the first step to the last, in a folder that a killed run can go on in."""
 
-Device, schedule, averaged weights, checkpoints and watching live here, and the only optimiser
-code of the project.  All randomness of a step is a function of (seed, step), so a checkpoint
-needs no generator states and a resumed run is bit-identical to an uninterrupted one.
-"""
-
-import copy
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from replearn import batches
-from replearn.artefacts import publish, say
-from replearn.checkpoints import differences, read_checkpoint
-from replearn.encoders import device_named
-from replearn.errors import DataError, UsageError
-from replearn.objective import FittedEncoder, Model, Objective
+from replearn import batches, processes
+from replearn.artefacts import say
+from replearn.encoders import save_weights
+from replearn.errors import DataError
+from replearn.objective import FittedEncoder, Model
+from replearn.probing import Probe
 from replearn.sheets import fixed_images, pictures_of
+from replearn.trainer import Trainer, sample, seed_all
 from replearn.training_settings import TrainingSettings
-from replearn.watching import Watch
-
-
-def seed_all(*numbers: int) -> None:
-    """Make torch's randomness a function of these numbers."""
-    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1))
+from replearn.watching import NotFiniteError, Watch
 
 
 def fit_encoder(model: FittedEncoder, pixels: batches.Pixels, settings: TrainingSettings) -> None:
     """Fit on at most `fit_images` of the pixels uint8 [N, C, H, W], drawn by the seed."""
     seed_all(settings.seed)
     model.eval()
-    model.fit(_sample(pixels, settings))
-
-
-def _sample(pixels: batches.Pixels, settings: TrainingSettings) -> Tensor:
-    """Return at most `fit_images` images, drawn by the seed, in their order."""
-    rows = np.random.default_rng(settings.seed).permutation(len(pixels))[: settings.fit_images]
-    return batches.to_float(batches.centre_crop(pixels[np.sort(rows)], settings.crop))
-
-
-class Trainer:
-    """One training run in a folder: the objective, its averaged copy, optimisers and step."""
-
-    def __init__(
-        self, objective: Objective, pixels: batches.Pixels, settings: TrainingSettings
-    ) -> None:
-        self.device = device_named(settings.device)
-        self.objective = objective.to(self.device).train()
-        self.average = copy.deepcopy(self.objective).eval().requires_grad_(False)
-        self.pixels = pixels
-        self.settings = settings
-        self.optimisers = _optimisers(self.objective, settings)
-        self.batch_size = min(settings.batch_size, len(pixels))
-        # Without players, as in a combination of fitted encoders, one round does nothing as well.
-        self.steps = settings.length(len(pixels)) if self.optimisers else 1
-        self.step = 0
-
-    def train_step(self) -> dict[str, Tensor]:
-        """Let every player of one round move and return the value of each term."""
-        settings = self.settings
-        seed_all(settings.seed, 2, self.step)
-        images = batches.training_batch(
-            self.pixels,
-            self.step,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            crop=settings.crop,
-        ).to(self.device)
-        factor = settings.rate_at(self.step, self.steps)
-        values: dict[str, Tensor] = {}
-        for player, terms in self.objective.losses(images, self.step / self.steps):
-            optimiser = self.optimisers[player]
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * factor
-            # Also clears what other players' losses left in this player's gradients.
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(torch.stack(list(terms.values())).sum())
-            optimiser.step()
-            values |= {f"{player}/{name}": term.detach() for name, term in terms.items()}
-        self.step += 1
-        self._update_average()
-        return values
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # A short memory at first: the initial weights must not linger in a short training.
-        decay = min(self.settings.ema, self.step / (self.step + 10)) if self.settings.ema else 0.0
-        pairs = zip(
-            self.average.state_dict().values(), self.objective.state_dict().values(), strict=True
-        )
-        for average, current in pairs:
-            if average.is_floating_point():
-                average.lerp_(current, 1 - decay)
-            else:
-                average.copy_(current)
-
-    @torch.no_grad()
-    def prepare(self) -> None:
-        """Let the model learn at once what it does not train; most have nothing of the kind."""
-        if type(self.objective).prepare is not Objective.prepare:
-            seed_all(self.settings.seed)
-            self.objective.prepare(_sample(self.pixels, self.settings).to(self.device))
-            self.average.load_state_dict(self.objective.state_dict())
-
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Let the averaged model measure what it makes of the images, if it does."""
-        if type(self.objective).settle is not Objective.settle:
-            self.average.settle(_sample(self.pixels, self.settings).to(self.device))
-
-    def save(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
-        """Write everything that resuming needs, all at once.
-
-        Raises:
-            DataError: a weight is NaN or infinite, as an infinite gradient of a finite loss does.
-        """
-        for name, value in self.objective.state_dict().items():
-            if not value.isfinite().all():
-                raise DataError(
-                    f"{path.parent}: the weight {name} is not finite at step {self.step}; the last "
-                    "checkpoint is from before: lower training.learning_rate and start anew"
-                )
-        state = {
-            "identity": identity,
-            "facts": json.dumps(facts),
-            "step": self.step,
-            "objective": self.objective.state_dict(),
-            "average": self.average.state_dict(),
-            "optimisers": {name: o.state_dict() for name, o in self.optimisers.items()},
-        }
-        temporary = path.with_name(f".{path.name}.tmp")
-        torch.save(state, temporary)
-        publish(temporary, path)
-
-    def resume(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
-        """Go on from a checkpoint of the same training.
-
-        Raises:
-            DataError: the checkpoint is damaged or of another training.
-        """
-        state = read_checkpoint(path)
-        if state["identity"] != identity:
-            unlike = differences(json.loads(state["facts"]), facts)
-            raise DataError(
-                f"{path}: belongs to another training ({unlike}); "
-                "resume with the same settings, or give --overwrite to start anew"
-            )
-        self.objective.load_state_dict(state["objective"])
-        self.average.load_state_dict(state["average"])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        self.step = state["step"]
+    model.fit(sample(pixels, settings))
 
 
 def fit(
-    trainer: Trainer, folder: Path, identity: str, facts: dict[str, Any], *, resume: bool
+    trainer: Trainer,
+    folder: Path,
+    identity: str,
+    facts: dict[str, Any],
+    *,
+    resume: bool,
+    probe: Probe | None = None,
 ) -> Model:
-    """Train to the end inside `folder` and return the averaged model.
+    """Train to the end inside `folder` and return the averaged model, at its best probe if any.
 
     Metrics go to `metrics.jsonl` and TensorBoard events, pictures to `sheets/`, and the state to
-    `checkpoint.pt` at every interval, at the end, and on Ctrl-C or SIGTERM.
+    `checkpoint.pt` at every interval, at the end, and on Ctrl-C or SIGTERM.  With probes the last
+    averaged weights go to `last.safetensors`.  Of several processes the first one does all that.
 
     Raises:
         DataError: a loss is no longer finite, or the checkpoint cannot be resumed.
@@ -175,51 +47,109 @@ def fit(
     checkpoint = folder / "checkpoint.pt"
     if resume and checkpoint.exists():
         trainer.resume(checkpoint, identity, facts)
-        say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
+        if processes.number() == 0:
+            say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
     if trainer.step == 0:
         trainer.prepare()
-    settings = trainer.settings
-    images = fixed_images(trainer.pixels, settings.crop).to(trainer.device)
-    watch = Watch(folder, trainer.step, trainer.steps)
-    with watch, _stop_signals() as stopped:
-        while trainer.step < trainer.steps:
-            watch.add(trainer.train_step(), images=trainer.batch_size)
-            done = trainer.step == trainer.steps
-            stop = stopped()  # asked once: what is said to be saved has to be
-            if done or trainer.step % settings.log_every == 0:
-                watch.log(trainer.step)
-            if done:
-                trainer.settle()
-            if done or trainer.step % settings.sheet_every == 0:
-                watch.draw(trainer.step, pictures_of(trainer.average, images))
-            if done or stop or trainer.step % settings.checkpoint_every == 0:
-                watch.check_finite(trainer.step)
-                trainer.save(checkpoint, identity, facts)
-                watch.tell(trainer.step)
-            if stop and not done:
-                say(f"{folder}: stopped after step {trainer.step}, saved; go on with --resume")
-                raise KeyboardInterrupt
+    with _stop_signals() as stopped:
+        if processes.number() == 0:
+            _Lead(trainer, folder, identity, facts, probe).play(stopped)
+        else:
+            _follow(trainer, stopped)
+    if trainer.best is not None:
+        trainer.average.load_state_dict(trainer.best["average"])
     return trainer.average
 
 
-def _optimisers(
-    objective: Objective, settings: TrainingSettings
-) -> dict[str, torch.optim.Optimizer]:
-    players = objective.players()
-    rates = settings.learning_rate
-    if isinstance(rates, dict) and set(rates) != set(players):
-        raise UsageError(
-            f"training.learning_rate: gives {', '.join(rates)}; "
-            f"the players are {', '.join(players)}"
+def _follow(trainer: Trainer, stopped: Callable[[], bool]) -> None:
+    """Play every round with the first process, which does all the rest."""
+    while trainer.step < trainer.steps:
+        trainer.train_step()
+        if processes.in_any(stopped()) and trainer.step < trainer.steps:
+            raise KeyboardInterrupt
+
+
+class _Lead:
+    """Plays every round, and looks, probes and saves on the way."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: Path,
+        identity: str,
+        facts: dict[str, Any],
+        probe: Probe | None,
+    ) -> None:
+        self.trainer = trainer
+        self.folder = folder
+        self.identity = identity
+        self.facts = facts
+        self.probe = probe
+        self.shown = fixed_images(trainer.pixels, trainer.settings.crop).to(trainer.device)
+        self.saved: int | None = trainer.step or None
+
+    def play(self, stopped: Callable[[], bool]) -> None:
+        """Go on to the last step, or to the first one after which a process has to stop."""
+        trainer = self.trainer
+        with Watch(self.folder, trainer) as watch:
+            while trainer.step < trainer.steps:
+                try:
+                    watch.begin()
+                    watch.add(trainer.train_step())
+                    stop = processes.in_any(stopped())  # once: what is said has to be done
+                    self._look(watch)
+                    if stop or self._due(trainer.settings.checkpoint_every):
+                        self._save(watch)
+                except NotFiniteError as error:
+                    raise self._diverged(error) from None
+                if stop and not self._done:
+                    say(
+                        f"{self.folder}: stopped after step {trainer.step}, saved; "
+                        "go on with --resume"
+                    )
+                    raise KeyboardInterrupt
+        if trainer.best is not None:
+            save_weights(self.folder / "last.safetensors", trainer.average)
+
+    @property
+    def _done(self) -> bool:
+        return self.trainer.step == self.trainer.steps
+
+    def _due(self, every: int) -> bool:
+        return self._done or self.trainer.step % every == 0
+
+    def _look(self, watch: Watch) -> None:
+        """Draw, probe and log, each when it is due."""
+        trainer, settings = self.trainer, self.trainer.settings
+        found: dict[str, float] = {}
+        if self._done:
+            trainer.settle()
+        if self._due(settings.sheet_every):
+            watch.draw(pictures_of(trainer.average, self.shown))
+            found |= trainer.statistics()
+        if self.probe and self._due(settings.probe_every):
+            trainer.settle()
+            scores = self.probe.measure(trainer.embed)
+            trainer.remember(scores)
+            found |= {f"probe/{name}": value for name, value in scores.items()}
+        if found or self._due(settings.log_every):
+            watch.log(found)
+
+    def _save(self, watch: Watch) -> None:
+        watch.check_finite()
+        self.trainer.save(self.folder / "checkpoint.pt", self.identity, self.facts)
+        self.saved = self.trainer.step
+        watch.tell()
+
+    def _diverged(self, error: NotFiniteError) -> DataError:
+        """Save the batch that did it and say what happened."""
+        failed = self.folder / "failed-batch.safetensors"
+        self.trainer.save_batch(failed, error.step)
+        good = f"after step {self.saved}" if self.saved else "none yet"
+        return DataError(
+            f"{self.folder}: {error}; the batch is in {failed.name}, the last good checkpoint is "
+            f"{good}; lower training.learning_rate or set training.gradient_clip, and start anew"
         )
-    optimisers: dict[str, torch.optim.Optimizer] = {}
-    for name, networks in players.items():
-        parameters = [p for network in networks for p in network.parameters()]
-        rate = rates[name] if isinstance(rates, dict) else rates
-        optimisers[name] = torch.optim.Adam(parameters, lr=rate, betas=settings.betas)
-        for group in optimisers[name].param_groups:
-            group["initial_lr"] = rate
-    return optimisers
 
 
 @contextmanager

@@ -7,6 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
+# What may differ between a training and its resumption: how it is watched, and by what it is run.
+_NOT_DECIDING = {
+    "device",
+    "deterministic",
+    "compile",
+    "log_every",
+    "checkpoint_every",
+    "sheet_every",
+}
+
 
 class TrainingSettings(BaseModel):
     """How a model is trained; the defaults suit 200 to 200,000 images of 64 px.
@@ -14,19 +24,26 @@ class TrainingSettings(BaseModel):
     Attributes:
         steps: length of the training, whatever the size of the set.
         epochs: replaces `steps` by this many passes over the set.
-        batch_size: images in a batch; a smaller set is one batch.
+        batch_size: images in a batch, of all processes together; a smaller set is one batch.
         learning_rate: of Adam, one number or one for each player.
         betas: of Adam.
         schedule: `cosine` falls to zero at the end, `constant` does not.
         warmup: steps in which the learning rate rises to its value.
+        gradient_clip: a player's gradient is shortened to this length; 0 leaves it.
         ema: decay of the averaged weights, which are the ones kept; 0 keeps the last.
         crop: side of a random crop of the prepared images; extraction takes the central one.
+        flip: mirror half of the images, left to right; not where sides mean something.
         seed: decides initial weights, batches, crops and noise.
+        precision: of the networks' arithmetic; `auto` is bfloat16 where the device has units for
+            it, else float32.  Weights, losses and averages are float32 in any case.
+        compile: let torch.compile make faster networks, which takes a minute or more at the start.
+        deterministic: the same bits again on a GPU too, at some cost in speed.
         fit_images: at most this many images, drawn at random, go to a fitted encoder.
         device: `auto`, `cpu`, `cuda`, ...
         log_every: steps between two lines of metrics.
         checkpoint_every: steps between two checkpoints.
         sheet_every: steps between two sheets of pictures.
+        probe_every: steps between two probes, where labelled images are given.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,19 +55,24 @@ class TrainingSettings(BaseModel):
     betas: tuple[Decay, Decay] = (0.5, 0.99)
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: int = Field(100, ge=0)
+    gradient_clip: NonNegativeFloat = 0.0
     ema: Decay = 0.999
     crop: int | None = Field(None, gt=0)
+    flip: bool = False
     seed: int = Field(0, ge=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    deterministic: bool = False
     fit_images: int = Field(10_000, gt=1)
     device: str = "auto"
     log_every: int = Field(50, gt=0)
     checkpoint_every: int = Field(500, gt=0)
     sheet_every: int = Field(500, gt=0)
+    probe_every: int = Field(500, gt=0)
 
     def facts(self) -> dict[str, Any]:
         """Return the settings that decide the result; watching and device are left out."""
-        watching = {"device", "log_every", "checkpoint_every", "sheet_every"}
-        return self.model_dump(mode="json", exclude=watching)
+        return self.model_dump(mode="json", exclude=_NOT_DECIDING)
 
     def length(self, count: int) -> int:
         """Return the number of steps for a set of `count` images."""

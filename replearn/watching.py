@@ -14,21 +14,47 @@ from tqdm import tqdm
 
 from replearn import plots
 from replearn.artefacts import say, write_text
-from replearn.errors import DataError
 from replearn.sheets import write_sheets
+from replearn.trainer import Trainer
+
+
+class NotFiniteError(Exception):
+    """A term, or the length of a player's gradient, is NaN or infinite.
+
+    Attributes:
+        step: in which it was found, from 1.
+    """
+
+    def __init__(self, step: int, values: dict[str, float]) -> None:
+        """Say which of the step's values is the first that is not finite."""
+        name = next(name for name, value in values.items() if not math.isfinite(value))
+        lengths = ", ".join(
+            f"{key.removesuffix('/gradient')} {value:.3g}"
+            for key, value in values.items()
+            if key.endswith("/gradient")
+        )
+        what = f"the {name.replace('/gradient', ' gradient')}" if "/gradient" in name else name
+        super().__init__(
+            f"{'the term ' * (what == name)}{what} is {values[name]} at step {step} "
+            f"(lengths of the gradients: {lengths})"
+        )
+        self.step = step
 
 
 class Watch:
     """Writes `metrics.jsonl`, TensorBoard events and `sheets/` of one run into its folder."""
 
-    def __init__(self, folder: Path, step: int, steps: int) -> None:
-        """Begin after `step` of `steps`; what an earlier run logged later than that is dropped."""
+    def __init__(self, folder: Path, trainer: Trainer) -> None:
+        """Begin where the trainer is; what an earlier run logged later than that is dropped."""
         self.folder = folder
+        self.trainer = trainer
         self._metrics = folder / "metrics.jsonl"
-        _forget_after(self._metrics, step)
-        self._writer = SummaryWriter(str(folder), purge_step=step)
-        self._bar = tqdm(total=steps, initial=step, unit="step", delay=1, disable=None)
-        self._steps = steps
+        _forget_after(self._metrics, trainer.step)
+        self._writer = SummaryWriter(str(folder), purge_step=trainer.step)
+        self._bar = tqdm(
+            total=trainer.steps, initial=trainer.step, unit="step", delay=1, disable=None
+        )
+        self._last: tuple[int, tuple[str, ...], Tensor] | None = None
         self._clear()
 
     def __enter__(self) -> "Watch":
@@ -44,57 +70,77 @@ class Watch:
         self._bar.close()
 
     def _clear(self) -> None:
-        self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
-        self._rounds = self._images = 0
-        self._since = time.perf_counter()
+        self._sums: dict[tuple[str, ...], Tensor] = {}
+        self._rounds = 0
+        self._seconds = 0.0
+        self._waited = self.trainer.waited
 
-    def add(self, values: dict[str, Tensor], *, images: int) -> None:
-        """Add the terms of one round on this many images; nothing waits for the device."""
-        for name, value in values.items():
-            self._sums[name] = self._sums[name].to(value.device) + value
+    def begin(self) -> None:
+        """Say that a round begins: what is done between rounds does not count as training."""
+        self._began = time.perf_counter()
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Add the terms of the round that was just played.
+
+        Raises:
+            NotFiniteError: a term of the round before is not finite.  To look at this round's
+                at once would make the processor wait for a GPU.
+        """
+        self.check_finite()
+        self._seconds += time.perf_counter() - self._began
         self._rounds += 1
-        self._images += images
         self._bar.update()
+        if not values:
+            return  # nobody plays
+        names, row = tuple(values), torch.stack([value.float() for value in values.values()])
+        self._last = self.trainer.step, names, row
+        # A sum for each list of terms: one addition on the device, whatever their number.
+        self._sums[names] = self._sums[names] + row if names in self._sums else row
 
-    def _means(self) -> dict[str, float]:
-        return {name: float(total) / self._rounds for name, total in self._sums.items()}
-
-    def check_finite(self, step: int) -> None:
-        """Stop a training that diverged.
-
-        Raises:
-            DataError: a term since the last line of metrics is NaN or infinite.
-        """
-        for name, mean in self._means().items():
-            if not math.isfinite(mean):
-                raise DataError(
-                    f"{self.folder}: the term {name} is {mean} at step {step}; the last "
-                    "checkpoint is from before: lower training.learning_rate and start anew"
-                )
-
-    def log(self, step: int) -> None:
-        """Write one line with the mean of each term since the last line.
+    def check_finite(self) -> None:
+        """Look at the terms of the last round that was added.
 
         Raises:
-            DataError: as `check_finite`.
+            NotFiniteError: one of them is NaN or infinite.
         """
-        self.check_finite(step)
-        means = self._means()
-        means["images_per_second"] = self._images / (time.perf_counter() - self._since)
+        if self._last is None:
+            return
+        step, names, row = self._last
+        self._last = None
+        if not bool(row.isfinite().all()):
+            raise NotFiniteError(step, dict(zip(names, row.tolist(), strict=True)))
+
+    def log(self, found: dict[str, float]) -> None:
+        """Write one line: what was found now, and the mean of each term since the last line.
+
+        Raises:
+            NotFiniteError: a term of the last round is not finite.
+        """
+        self.check_finite()
+        means: dict[str, float] = defaultdict(float)
+        for names, row in self._sums.items():
+            for name, total in zip(names, row.tolist(), strict=True):
+                means[name] += total / self._rounds
+        means["images_per_second"] = self._rounds * self.trainer.batch_size / self._seconds
+        means["waiting"] = (self.trainer.waited - self._waited) / self._seconds
+        step = self.trainer.step
         with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **means}) + "\n")
-        for name, value in means.items():
+            file.write(json.dumps({"step": step, **means, **found}) + "\n")
+        for name, value in (means | found).items():
             self._writer.add_scalar(name, value, step)
-        self._bar.set_postfix({name.split("/")[-1]: f"{v:.3g}" for name, v in means.items()})
+        self._bar.set_postfix(
+            {n.split("/")[-1]: f"{v:.3g}" for n, v in means.items() if not n.endswith("/gradient")}
+        )
         self._clear()
 
-    def tell(self, step: int) -> None:
+    def tell(self) -> None:
         """Print one line where there is no terminal to show the progress bar on."""
         if self._bar.disable:
-            say(f"{self.folder}: step {step} of {self._steps}")
+            say(f"{self.folder}: step {self.trainer.step} of {self.trainer.steps}")
 
-    def draw(self, step: int, pictures: dict[str, Tensor]) -> None:
+    def draw(self, pictures: dict[str, Tensor]) -> None:
         """Write a sheet for each named grid of images."""
+        step = self.trainer.step
         write_sheets(self.folder / "sheets", pictures, f"-{step:07d}")
         for name, grid in pictures.items():
             self._writer.add_image(name, plots.sheet(grid.cpu()), step, dataformats="HWC")

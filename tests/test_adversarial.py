@@ -59,7 +59,10 @@ def drawn(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
 def teach(
     adversary: Adversary, real: Inputs, fake: Inputs, critic: Critic[Any] | None = None
 ) -> dict[str, Tensor]:
-    return adversary.teach(critic or echo(), real=real, fake=fake, progress=0.0)
+    """Return the terms that are minimised; the one that is only watched has a test of its own."""
+    terms = adversary.teach(critic or echo(), real=real, fake=fake, progress=0.0)
+    assert not terms.pop("order").requires_grad
+    return terms
 
 
 def fool(
@@ -133,6 +136,18 @@ def test_the_critic_minimises_what_the_table_says(loss: Any, real: Tensor, fake:
     terms = teach(Adversary(loss=loss), real, fake)
     assert set(terms) == {"real", "fake"}
     close(terms["real"] + terms["fake"], CRITIC[loss](real.double(), fake.double()))
+
+
+@every_loss
+def test_the_order_of_the_logits_is_watched(loss: Any) -> None:
+    def order(real: list[float], fake: list[float]) -> float:
+        inputs = (torch.tensor([real]).T, torch.tensor([fake]).T)
+        terms = Adversary(loss=loss).teach(echo(), real=inputs[0], fake=inputs[1], progress=0.0)
+        return float(terms["order"])
+
+    assert order([2, 3], [0, 1]) == 1
+    assert order([0, 1], [2, 3]) == 0
+    assert order([0, 2], [1, 1]) == 0.5
 
 
 @pytest.mark.parametrize("loss", PLAIN)
@@ -613,7 +628,7 @@ def test_every_setting_works_with_every_other_on_every_kind_of_input(
     fake = tuple(x * maker for x in real) if isinstance(real, tuple) else real * maker
     terms = adversary.teach(critic, real=real, fake=fake, progress=0.5)
     optional = {"gradient_penalty", "r1", "drift"} & set(settings)
-    assert set(terms) == {"real", "fake"} | optional
+    assert set(terms) == {"real", "fake", "order"} | optional
     for term in terms.values():
         assert term.shape == ()
         assert term.isfinite()

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from replearn.batches import (
-    Pixels,
-    centre_crop,
-    in_order,
-    random_crop,
-    to_float,
-    training_batch,
-)
+from replearn.batches import Pixels, Views, centre_crop, in_order, rows_of, to_float
 
 SIDE = 7
 
@@ -27,60 +20,79 @@ def landmarks(count: int) -> Pixels:
     return np.broadcast_to(np.stack([rows, columns, 0 * rows + 9]), (count, 3, SIDE, SIDE))
 
 
-def numbers(pixels: Pixels, steps: range, *, batch_size: int, seed: int = 0) -> list[int]:
-    batches = [
-        training_batch(pixels, step, batch_size=batch_size, seed=seed).flatten() for step in steps
+def visited(count: int, steps: range, *, batch_size: int, whole: bool = True) -> list[int]:
+    rows = [
+        rows_of(step, count, batch_size=batch_size, seed=0, whole=whole).tolist() for step in steps
     ]
-    return [round(float(value + 1) * 127.5) for batch in batches for value in batch]
+    return [row for batch in rows for row in batch]
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["at once", "in two stages"])
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7, 10])
-def test_every_epoch_visits_each_image_once(batch_size: int) -> None:
-    visited = numbers(numbered(10), range(30), batch_size=batch_size)
-    epochs = [visited[start : start + 10] for start in range(0, len(visited) - 9, 10)]
+def test_every_epoch_visits_each_image_once(batch_size: int, whole: bool) -> None:
+    rows = visited(10, range(30), batch_size=batch_size, whole=whole)
+    epochs = [rows[start : start + 10] for start in range(0, len(rows) - 9, 10)]
     assert len(epochs) == 3 * batch_size
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == len(epochs), "each epoch has its own order"
 
 
-def test_a_batch_depends_on_seed_and_step_only() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 9, 9)).astype(np.uint8)
+def test_a_set_shuffled_in_two_stages_is_read_from_few_places_at_a_time() -> None:
+    count = 1_000_000
+    rows = np.array(visited(count, range(1000), batch_size=1000, whole=False))
+    assert sorted(rows) == list(range(count))
+    near = rows[:100_000] // 256
+    assert len(set(near.tolist())) == 512, "so many blocks are open at a time"
+    assert np.abs(np.diff(rows[:1000])).mean() > count / 10, "and neighbours are still far apart"
 
-    def batch(step: int, seed: int) -> torch.Tensor:
-        return training_batch(pixels, step, batch_size=4, seed=seed, crop=6)
+
+def test_a_batch_depends_on_seed_and_step_only() -> None:
+    def batch(step: int, seed: int) -> list[int]:
+        return [int(row) for row in rows_of(step, 20, batch_size=4, seed=seed)]
 
     before = batch(5, seed=1)
-    torch.manual_seed(99)
     batch(3, seed=2)
-    assert torch.equal(batch(5, seed=1), before)
-    assert not torch.equal(batch(6, seed=1), before)
-    assert not torch.equal(batch(5, seed=2), before)
+    assert batch(5, seed=1) == before
+    assert batch(6, seed=1) != before
+    assert batch(5, seed=2) != before
 
 
-def test_the_order_does_not_depend_on_the_crop() -> None:
-    pixels = np.broadcast_to(numbered(20), (20, 1, 8, 8))
-    whole, cropped = (
-        training_batch(pixels, 3, batch_size=4, seed=0, crop=crop)[:, 0, 0, 0] for crop in (None, 5)
-    )
-    assert torch.equal(whole, cropped)
-
-
-def test_a_set_smaller_than_the_batch_is_one_batch() -> None:
-    for step in range(5):
-        visited = numbers(numbered(3), range(step, step + 1), batch_size=64)
-        assert sorted(visited) == [0, 1, 2]
+def drawn(count: int, *, crop: int | None = None, flip: bool = False, step: int = 0) -> Views:
+    return Views.draw(count, SIDE, crop=crop, flip=flip, seed=0, step=step)
 
 
 @pytest.mark.parametrize("crop", [1, 4, SIDE])
 def test_a_random_crop_is_a_slice_within_the_image(crop: int) -> None:
     pixels = landmarks(600)
-    crops = random_crop(pixels, crop, np.random.default_rng(0))
+    crops = drawn(600, crop=crop).of(torch.from_numpy(pixels.copy())).numpy()
     assert crops.shape == (600, 3, crop, crop)
     places = [tuple(int(n) for n in image[:2, 0, 0]) for image in crops]
     for image, cut, (top, left) in zip(pixels, crops, places, strict=True):
         assert np.array_equal(cut, image[:, top : top + crop, left : left + crop])
     all_places = {(t, x) for t in range(SIDE - crop + 1) for x in range(SIDE - crop + 1)}
     assert set(places) == all_places, "every place comes up"
+
+
+def test_half_of_the_images_are_mirrored_if_asked() -> None:
+    pixels = torch.from_numpy(landmarks(400).copy())
+    seen = drawn(400, flip=True).of(pixels)
+    mirrored = (seen == pixels.flip(3)).flatten(1).all(1)
+    kept = (seen == pixels).flatten(1).all(1)
+    assert (mirrored ^ kept).all()
+    assert 150 < int(mirrored.sum()) < 250
+    assert torch.equal(drawn(400).of(pixels), pixels)
+
+
+def test_a_share_of_the_views_is_what_the_whole_batch_would_show() -> None:
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (12, 2, SIDE, SIDE)))
+    views = drawn(12, crop=4, flip=True)
+    parts = [views.share(part).of(pixels[part]) for part in (slice(0, 5), slice(5, 12))]
+    assert torch.equal(torch.cat(parts), views.of(pixels))
+
+
+def test_every_step_shows_other_views() -> None:
+    assert drawn(50, crop=2, step=1).top.tolist() != drawn(50, crop=2, step=2).top.tolist()
+    assert drawn(50, crop=2, step=1).top.tolist() == drawn(50, crop=2, step=1).top.tolist()
 
 
 @pytest.mark.parametrize(("crop", "first"), [(1, 3), (3, 2), (5, 1), (6, 0), (SIDE, 0)])
@@ -94,7 +106,6 @@ def test_a_centre_crop_is_central(crop: int, first: int) -> None:
 def test_without_a_crop_images_stay_whole() -> None:
     pixels = landmarks(2)
     assert np.array_equal(centre_crop(pixels, None), pixels)
-    assert np.array_equal(random_crop(pixels, None, np.random.default_rng(0)), pixels)
 
 
 def test_pixels_span_minus_1_to_1_exactly_and_none_is_lost() -> None:

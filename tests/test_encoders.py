@@ -18,7 +18,7 @@ from replearn.encoders import (
     save_encoder,
 )
 from replearn.errors import DataError
-from replearn.training import seed_all
+from replearn.trainer import seed_all
 
 DESCRIPTION = Description(
     model="sdae",

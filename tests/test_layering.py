@@ -27,6 +27,7 @@ TORCHLESS = {
     "neighbors",
     "parts",
     "phantoms",
+    "probing",
     "reading",
     "scorers",
     "settings",
@@ -44,6 +45,10 @@ TRAINING = {
     "priors",
     "sheets",
     "checkpoints",
+    "acceleration",
+    "feeding",
+    "processes",
+    "trainer",
     "training",
     "training_settings",
     "watching",
@@ -91,6 +96,8 @@ def test_models_see_no_optimiser_device_or_file(folder: str) -> None:
         names = imports(path)
         assert not parts(names) & {
             "checkpoints",
+            "feeding",
+            "trainer",
             "training",
             "training_settings",
             "watching",
@@ -110,7 +117,7 @@ def test_networks_know_no_losses_and_no_models() -> None:
 
 def test_only_the_trainer_makes_optimisers() -> None:
     users = {path.name for path in LIBRARY if "torch.optim" in path.read_text(encoding="utf-8")}
-    assert users == {"training.py"}
+    assert users == {"trainer.py"}
 
 
 @pytest.mark.parametrize("path", STAGES, ids=lambda p: p.name)

@@ -16,7 +16,7 @@ from replearn.models import MODELS, build, check_arguments
 from replearn.models.pca import PCA
 from replearn.models.random import Random
 from replearn.objective import FittedEncoder, Model, Objective
-from replearn.training import seed_all
+from replearn.trainer import seed_all
 
 COUNT = 20
 

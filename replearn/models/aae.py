@@ -15,7 +15,7 @@ from replearn.adversarial import Adversary
 from replearn.networks.convolutional import Architecture, Encoder, Layer, decoder
 from replearn.networks.mlp import CodeTrunk
 from replearn.objective import Objective
-from replearn.priors import PRIORS, PriorName
+from replearn.priors import PRIORS, PriorName, compare
 
 
 class AAE(Objective):
@@ -90,6 +90,9 @@ class AAE(Objective):
 
     def embed(self, images: Tensor) -> Tensor:
         return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
+
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        return compare(self.encode(images), self.prior)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         return pictures.of_autoencoder(

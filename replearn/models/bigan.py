@@ -15,7 +15,7 @@ from replearn.networks.convolutional import Architecture, Encoder, ImageTrunk, L
 from replearn.networks.critic import PairTrunk
 from replearn.networks.mlp import CodeTrunk
 from replearn.objective import Objective
-from replearn.priors import PRIORS, PriorName
+from replearn.priors import PRIORS, PriorName, compare
 
 
 class BiGAN(Objective):
@@ -80,6 +80,9 @@ class BiGAN(Objective):
 
     def embed(self, images: Tensor) -> Tensor:
         return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
+
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        return compare(self.encode(images), self.prior)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         return pictures.of_autoencoder(

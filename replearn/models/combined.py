@@ -112,6 +112,13 @@ class Combined(Objective):
             for kind, grid in part.pictures(images).items()
         }
 
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        return {
+            f"{name}-{kind}": value
+            for name, part in zip(self.names, self._models(), strict=True)
+            for kind, value in part.statistics(images).items()
+        }
+
     def _models(self) -> list[Model]:
         return [part for part in self.parts.values() if isinstance(part, Model)]
 

@@ -19,7 +19,7 @@ from replearn.networks import two_level
 from replearn.networks.convolutional import Architecture, Encoder, ImageTrunk, Layer, decoder
 from replearn.networks.critic import Trunk
 from replearn.objective import Objective
-from replearn.priors import PRIORS, PriorName
+from replearn.priors import PRIORS, PriorName, compare
 
 
 class FlippedAAE(Objective):
@@ -108,6 +108,9 @@ class FlippedAAE(Objective):
 
     def embed(self, images: Tensor) -> Tensor:
         return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
+
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        return compare(self.encode(images), self.prior)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         return pictures.of_autoencoder(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from replearn import pictures
 from replearn.adversarial import Adversary
 from replearn.networks.convolutional import Architecture, ImageTrunk, decoder
+from replearn.networks.precision import full
 from replearn.objective import Objective
 
 
@@ -69,7 +70,7 @@ class InfoGAN(Objective):
     def _surprise(self, made: Tensor, codes: Tensor) -> Tensor:
         """Return w E -log Q(c | image), up to a constant."""
         category, numbers = self._halves(codes[:, self.noise_dim :])
-        logits, means = self._halves(self.head(self.critic.features(made)).float())
+        logits, means = self._halves(full(self.head(self.critic.features(made))))
         surprise = F.cross_entropy(logits, category.argmax(1))
         surprise = surprise + 0.5 * (means - numbers).square().sum(1).mean()
         return self.information_weight * surprise

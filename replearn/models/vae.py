@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from replearn import pictures
 from replearn.networks.convolutional import Architecture, Encoder, Layer, decoder
+from replearn.networks.precision import full
 from replearn.objective import Objective
-from replearn.priors import PRIORS
+from replearn.priors import PRIORS, compare
+from replearn.processes import joint_mean
 
 _PIXEL_VARIANCE = 0.1  # of images in [-1, 1]
 
@@ -61,13 +63,13 @@ class VAE(Objective):
             {
                 "reconstruction": F.mse_loss(self.decoder(codes), images),
                 # The mean over images comes first: a unit, not an image, has free bits.
-                "kl": self.kl_weight * divergence.mean(0).clamp_min(self.free_bits).sum(),
+                "kl": self.kl_weight * joint_mean(divergence).clamp_min(self.free_bits).sum(),
             },
         )
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance [N, D] of each image's distribution of codes."""
-        mean, log_variance = self.encoder(images).float().chunk(2, dim=1)
+        mean, log_variance = full(self.encoder(images)).chunk(2, dim=1)
         # Beyond this the exponential overflows in half precision, or the draw has no noise left.
         return mean, log_variance.clamp(-10, 10)
 
@@ -77,6 +79,9 @@ class VAE(Objective):
 
     def embed(self, images: Tensor) -> Tensor:
         return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
+
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        return compare(self.encode(images), self.prior)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         return pictures.of_autoencoder(

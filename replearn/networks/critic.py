@@ -13,6 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from replearn.networks.precision import full
+from replearn.processes import gathered
+
 
 class Trunk(nn.Module):
     """Maps one or more inputs, [N, ...] each, to features [N, outputs]."""
@@ -113,7 +116,8 @@ def minibatch_stddev(features: Tensor) -> Tensor:
     it to the last feature map as a constant channel; before a linear layer that is one number.
     """
     # In full precision: in half of it the small number that guards the root would be zero.
-    deviations = (features.float().var(dim=0, correction=0) + 1e-8).sqrt()
+    everyone = gathered(full(features))
+    deviations = (everyone.var(dim=0, correction=0) + 1e-8).sqrt()
     return deviations.mean().to(features.dtype).expand(len(features), 1)
 
 
@@ -132,11 +136,13 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight [O, ...] scaled to a largest singular value of about 1."""
-        matrix = weight.flatten(1)
-        with torch.no_grad():
-            right = F.normalize(self.left @ matrix, dim=0)
-            if self.training:
-                self.left.copy_(F.normalize(matrix @ right, dim=0))
-        # The gradient passes through sigma, as in the paper's equation 12.
-        scaled: Tensor = weight / (matrix @ right).norm().clamp_min(1e-12)
+        # Half precision would stop the iteration short of the largest singular value.
+        with torch.autocast(weight.device.type, enabled=False):
+            matrix = weight.flatten(1)
+            with torch.no_grad():
+                right = F.normalize(self.left @ matrix, dim=0)
+                if self.training:
+                    self.left.copy_(F.normalize(matrix @ right, dim=0))
+            # The gradient passes through sigma, as in the paper's equation 12.
+            scaled: Tensor = weight / (matrix @ right).norm().clamp_min(1e-12)
         return scaled

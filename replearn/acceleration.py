@@ -1,0 +1,61 @@
+"""How the device does the arithmetic: precision, compiled layers, the same bits or the fastest."""
+
+import os
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from replearn.adversarial import Adversary
+from replearn.errors import UsageError
+from replearn.objective import Objective
+from replearn.training_settings import TrainingSettings
+
+
+def precision_of(settings: TrainingSettings, device: torch.device) -> torch.dtype:
+    """Return the precision of a training's arithmetic on this device."""
+    if settings.precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
+    if device.type == "cuda":
+        has_units = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        # Elsewhere bfloat16 is emulated, and slower than float32.
+        has_units = device.type == "cpu" and (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )
+    return torch.bfloat16 if has_units else torch.float32
+
+
+def set_up(settings: TrainingSettings) -> None:
+    """Choose between the same bits and the fastest ones, on a GPU."""
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    if settings.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    torch.use_deterministic_algorithms(settings.deterministic)
+
+
+def compile_layers(objective: Objective) -> None:
+    """Compile every chain of layers.
+
+    Raises:
+        UsageError: the objective differentiates twice, which compiled layers cannot do.
+    """
+    for module in objective.modules():
+        adversary = getattr(module, "adversary", None)
+        if isinstance(adversary, Adversary) and adversary.differentiates_twice:
+            raise UsageError(
+                "training.compile: compiled networks cannot be differentiated twice, as "
+                "arguments.adversary.r1 and gradient_penalty need; set these to 0, or "
+                "training.compile to false"
+            )
+    for name, module in objective.named_modules():
+        inside = any(isinstance(outer, nn.Sequential) for outer in _outer(objective, name))
+        if isinstance(module, nn.Sequential) and not inside:
+            module.compile()
+
+
+def _outer(objective: nn.Module, name: str) -> Iterator[nn.Module]:
+    """Yield the modules that hold the one of this name."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield objective.get_submodule(name)

@@ -1,0 +1,95 @@
+"""What brings the batches of a training to its device, so that the device does not wait.
+
+A set that fits lies on the device, and a batch is one gather there.  A larger one stays where it
+is, and a thread reads the coming batches while the device works.
+"""
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from replearn import batches
+from replearn.training_settings import TrainingSettings
+
+_AHEAD = 4  # batches that wait for the device
+_SHARE = 0.5  # of the device's free memory that images may take
+
+
+class Feed:
+    """The batches of a training, by their step; a process of several gets its share of each."""
+
+    def __init__(
+        self,
+        pixels: batches.Pixels,
+        settings: TrainingSettings,
+        device: torch.device,
+        *,
+        part: int = 0,
+        parts: int = 1,
+    ) -> None:
+        """Take images uint8 [N, C, H, W] to the device if they fit there.
+
+        Args:
+            pixels: the images, maybe a memory map.
+            settings: say which images make a batch, and which view of them.
+            device: where batches are wanted.
+            part: which share of each batch is wanted, of `parts` equal ones.
+            parts: how many shares there are.
+        """
+        self.device = device
+        self.batch_size = min(settings.batch_size, len(pixels))
+        size = self.batch_size // parts
+        self._share = slice(part * size, (part + 1) * size)
+        self._settings = settings
+        self._pixels = pixels
+        self._resident = torch.from_numpy(np.array(pixels)).to(device) if self._fits() else None
+        ahead = self._resident is None and (device.type != "cpu" or isinstance(pixels, np.memmap))
+        self._reader = ThreadPoolExecutor(1) if ahead else None
+        self._coming: deque[tuple[int, Future[Tensor]]] = deque()
+
+    def _fits(self) -> bool:
+        if self.device.type != "cuda":
+            return False  # what is in memory is where it is wanted
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return self._pixels.nbytes <= _SHARE * free
+
+    def rows(self, step: int) -> batches.Rows:
+        """Return which images make this process's share of a step's batch."""
+        return batches.rows_of(
+            step,
+            len(self._pixels),
+            batch_size=self.batch_size,
+            seed=self._settings.seed,
+            whole=self._pixels.nbytes <= batches.WHOLE,
+        )[self._share]
+
+    def batch(self, step: int) -> Tensor:
+        """Return this process's share of a step's batch, float [n, C, H, W] in [-1, 1]."""
+        settings = self._settings
+        views = batches.Views.draw(
+            self.batch_size,
+            self._pixels.shape[-1],
+            crop=settings.crop,
+            flip=settings.flip,
+            seed=settings.seed,
+            step=step,
+        )
+        return batches.scaled(views.share(self._share).of(self._pixels_of(step)))
+
+    def _pixels_of(self, step: int) -> Tensor:
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(self.rows(step)).to(self.device)]
+        if self._reader is None:
+            return self._read(step)
+        if self._coming and self._coming[0][0] != step:
+            self._coming.clear()  # somebody went back, or on from a checkpoint
+        for later in range(step + len(self._coming), step + 1 + _AHEAD):
+            self._coming.append((later, self._reader.submit(self._read, later)))
+        return self._coming.popleft()[1].result().to(self.device, non_blocking=True)
+
+    def _read(self, step: int) -> Tensor:
+        pixels = torch.from_numpy(np.asarray(self._pixels[self.rows(step)]))
+        return pixels.pin_memory() if self.device.type == "cuda" else pixels

@@ -1,0 +1,9 @@
+"""Numbers that half precision would spoil are taken at full precision."""
+
+import torch
+from torch import Tensor
+
+
+def full(values: Tensor) -> Tensor:
+    """Return the values in at least single precision; double stays double."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
