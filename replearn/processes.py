@@ -147,7 +147,8 @@ class _JointBatchNorm(_BatchNorm):
 
     def __init__(self, alone: _BatchNorm) -> None:
         """Take the place of one that sees its own process only, weights and buffers included."""
-        super().__init__(alone.num_features, alone.eps, alone.momentum, alone.affine)
+        kind = {"device": alone.running_mean.device, "dtype": alone.running_mean.dtype}
+        super().__init__(alone.num_features, alone.eps, alone.momentum, alone.affine, **kind)
         self.weight, self.bias = alone.weight, alone.bias
         self.load_state_dict(alone.state_dict())
 

@@ -1,0 +1,154 @@
+"""Two processes are one: the same weights as from one process with the joint batch.
+
+The children are started as `torchrun` starts them.  Everything is in double precision, and what
+is drawn at random for a share of the batch is that share of what is drawn for the whole batch.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_training import OBJECTIVES, SIZE, SMALL, pictures, settings_of
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from replearn import processes
+from replearn.models import build
+from replearn.objective import Objective
+from replearn.trainer import Trainer, seed_all
+
+STEPS = 3
+# Each of these looks at the whole batch, or differentiates twice, or both.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "relativistic": {"loss": "relativistic", "r1": 1.0},
+    "feature matching": {"feature_matching": 1.0, "minibatch_stddev": True},
+    "gradient penalty": {"gradient_penalty": 10.0, "minibatch_stddev": True, "critic_steps": 2},
+    "doubts": {"label_flipping": 0.2, "instance_noise": 0.1, "spectral_norm": True},
+}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {name: (name, SMALL[name]) for name in OBJECTIVES}
+CASES |= {
+    f"bigan, {name}": ("bigan", SMALL["bigan"] | {"adversary": adversary})
+    for name, adversary in SETTINGS.items()
+}
+CASES["vae, free bits"] = ("vae", SMALL["vae"] | {"free_bits": 0.05})
+CASES["aae, resnet"] = ("aae", SMALL["aae"] | {"architecture": "resnet", "moves": "three"})
+
+
+class JointNoise(TorchDispatchMode):
+    """Draws for the joint batch and hands out one share of it."""
+
+    def __init__(self, part: int, parts: int) -> None:
+        super().__init__()
+        self.part, self.parts = part, parts
+        self.random = torch.Generator().manual_seed(5)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        if name in ("randn_like", "rand_like", "randint_like"):
+            return self._share(name, args[0].shape, args[1:]).to(args[0].dtype)
+        if name == "randint":
+            return self._share("randint_like", args[1], args[:1])
+        assert not name.startswith(("rand", "normal", "uniform", "bernoulli")), name
+        return func(*args, **(kwargs or {}))
+
+    def _share(self, name: str, shape: Any, arguments: tuple[Any, ...]) -> Tensor:
+        size = shape[0]
+        joint = (size * self.parts, *shape[1:])
+        options: dict[str, Any] = {"generator": self.random}
+        if name == "randint_like":
+            drawn = torch.randint(*arguments, joint, **options)
+        else:
+            draw = {"randn_like": torch.randn, "rand_like": torch.rand}[name]
+            drawn = draw(joint, dtype=torch.float64, **options)
+        return drawn[self.part * size : (self.part + 1) * size]
+
+
+def trained(case: str) -> dict[str, Any]:
+    """Return the weights and the averaged ones after some steps of this process and the others."""
+    model, arguments = CASES[case]
+    seed_all(0)
+    objective = build(model, size=SIZE, channels=1, arguments=arguments).double()
+    assert isinstance(objective, Objective)
+    settings = settings_of(precision="float32", gradient_clip=1.0, crop=SIZE, flip=True)
+    trainer = Trainer(objective, pictures(), settings)
+    trainer.prepare()
+    with JointNoise(processes.number(), processes.count()):
+        for _ in range(STEPS):
+            trainer.train_step()
+    return {"objective": trainer.objective.state_dict(), "average": trainer.average.state_dict()}
+
+
+def child(folder: str, fast: bool) -> None:
+    """Train each model with the other processes; the first one writes the weights."""
+    with processes.joined():
+        for case in CASES:
+            if not fast or case in FAST:
+                torch.save(trained(case), Path(folder) / f"{case}-{processes.number()}.pt")
+
+
+FAST = ("sdae", "bigan, relativistic")
+
+
+def run_two(folder: Path, *, fast: bool) -> Path:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = f"import sys; sys.path.insert(0, 'tests'); from test_processes import child; child({str(folder)!r}, {fast})"
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parent.parent,
+            env=os.environ | world | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in (0, 1)
+    ]
+    assert [process.wait(timeout=600) for process in children] == [0, 0]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_two(tmp_path_factory.mktemp("two"), fast=False)
+
+
+@pytest.fixture(scope="module")
+def some_by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_two(tmp_path_factory.mktemp("some"), fast=True)
+
+
+def assert_equal_to_one(folder: Path, case: str) -> None:
+    first, second = (torch.load(folder / f"{case}-{rank}.pt") for rank in (0, 1))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    torch.testing.assert_close(first, trained(case), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("case", FAST)
+def test_two_processes_make_the_weights_that_one_makes(case: str, some_by_two: Path) -> None:
+    assert_equal_to_one(some_by_two, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_make_the_weights_that_one_makes_of_every_model(
+    case: str, by_two: Path
+) -> None:
+    assert_equal_to_one(by_two, case)
+
+
+def test_alone_nothing_is_shared() -> None:
+    values = torch.arange(6.0).reshape(3, 2)
+    assert processes.count() == 1
+    assert processes.number() == 0
+    assert processes.gathered(values) is values
+    assert torch.equal(processes.joint_mean(values), values.mean(0))
+    assert processes.told("x") == "x"
+    assert processes.in_any(True)
+    assert not processes.in_any(False)
