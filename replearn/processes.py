@@ -147,10 +147,10 @@ class _JointBatchNorm(_BatchNorm):
 
     def __init__(self, alone: _BatchNorm) -> None:
         """Take the place of one that sees its own process only, weights and buffers included."""
-        kind = {"device": alone.running_mean.device, "dtype": alone.running_mean.dtype}
-        super().__init__(alone.num_features, alone.eps, alone.momentum, alone.affine, **kind)
+        super().__init__(alone.num_features, alone.eps, alone.momentum, alone.affine)
         self.weight, self.bias = alone.weight, alone.bias
-        self.load_state_dict(alone.state_dict())
+        for name, buffer in alone.named_buffers():
+            setattr(self, name, buffer)
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
         """Take vectors as well as feature maps."""

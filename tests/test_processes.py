@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,11 @@ CASES["vae, free bits"] = ("vae", SMALL["vae"] | {"free_bits": 0.05})
 CASES["aae, resnet"] = ("aae", SMALL["aae"] | {"architecture": "resnet", "moves": "three"})
 
 
-class JointNoise(TorchDispatchMode):
+class JointNoise(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Draws for the joint batch and hands out one share of it."""
 
     def __init__(self, part: int, parts: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.part, self.parts = part, parts
         self.random = torch.Generator().manual_seed(5)
 
@@ -61,12 +62,12 @@ class JointNoise(TorchDispatchMode):
     def _share(self, name: str, shape: Any, arguments: tuple[Any, ...]) -> Tensor:
         size = shape[0]
         joint = (size * self.parts, *shape[1:])
-        options: dict[str, Any] = {"generator": self.random}
-        if name == "randint_like":
-            drawn = torch.randint(*arguments, joint, **options)
-        else:
-            draw = {"randn_like": torch.randn, "rand_like": torch.rand}[name]
-            drawn = draw(joint, dtype=torch.float64, **options)
+        draw: dict[str, Callable[[], Tensor]] = {
+            "randint_like": lambda: torch.randint(arguments[0], joint, generator=self.random),
+            "randn_like": lambda: torch.randn(joint, generator=self.random, dtype=torch.float64),
+            "rand_like": lambda: torch.rand(joint, generator=self.random, dtype=torch.float64),
+        }
+        drawn = draw[name]()
         return drawn[self.part * size : (self.part + 1) * size]
 
 
@@ -100,8 +101,13 @@ def run_two(folder: Path, *, fast: bool) -> Path:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = f"import sys; sys.path.insert(0, 'tests'); from test_processes import child; child({str(folder)!r}, {fast})"
-    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    code = f"from test_processes import child; child({str(folder)!r}, {fast})"
+    world = {
+        "WORLD_SIZE": "2",
+        "PYTHONPATH": f"tests{os.pathsep}.",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     children = [
         subprocess.Popen(
             [sys.executable, "-c", code],
