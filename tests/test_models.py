@@ -427,6 +427,39 @@ def test_random_s_statistics_are_those_of_the_images() -> None:
     torch.testing.assert_close(measured, training, rtol=0.1, atol=0.1 * training.std().item())
 
 
+@pytest.mark.parametrize("count", [1, 2, 256, 257])
+@pytest.mark.parametrize("architecture", ["dcgan", "dense"])
+def test_random_can_be_fitted_on_any_number_of_images(architecture: str, count: int) -> None:
+    images = pictures(8).repeat(13, 1, 1, 1)[:count]
+    model = small("random", 8, architecture=architecture)
+    assert isinstance(model, Random)
+    model.fit(images)
+    assert model.embed(images).isfinite().all()
+
+
+# Fully connected networks
+
+
+def dense(name: str) -> dict[str, Any]:
+    """Return the arguments that leave a model no network but fully connected ones."""
+    plain = {"generator": "plain"} if name == "flipped_aae" else {}
+    return {"architecture": "dense"} | plain
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if "architecture" in check_arguments(n, {})])
+def test_every_model_with_an_architecture_can_be_dense_on_images_of_28_px(name: str) -> None:
+    images = pictures(28)
+    model = small(name, 28, **dense(name)).train()
+    if isinstance(model, Objective):
+        for _, terms in one_round(model, images):
+            assert all(term.isfinite() for term in terms.values())
+        assert model.pictures(images)
+    elif isinstance(model, FittedEncoder):
+        model.fit(images)
+    embeddings = model.eval().embed(images)
+    assert len({tuple(row) for row in embeddings.tolist()}) == COUNT
+
+
 # The layers
 
 
@@ -441,3 +474,12 @@ def test_the_layer_convolution_is_the_last_feature_map_in_quarters(name: str) ->
     maps = convolution.get_submodule("encoder.convolutions")(images)
     quarters = [maps[:, :, r : r + 2, c : c + 2].mean((2, 3)) for r in (0, 2) for c in (0, 2)]
     assert_close(convolution.embed(images), torch.stack(quarters, 2).flatten(1))
+
+
+@pytest.mark.parametrize("name", WITH_ENCODER)
+def test_the_layer_convolution_of_a_dense_model_is_its_hidden_layer(name: str) -> None:
+    images = pictures(28)
+    model = small(name, 28, layer="convolution", **dense(name)).eval()
+    hidden = model.get_submodule("encoder.convolutions")(images)
+    assert hidden.shape == (COUNT, SMALL["width"], 1, 1)
+    assert torch.equal(model.embed(images), hidden.flatten(1))

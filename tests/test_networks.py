@@ -11,14 +11,17 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from replearn.errors import UsageError
-from replearn.networks import convolutional, dcgan, two_level
+from replearn.networks import convolutional, dcgan, dense, two_level
 from replearn.networks.convolutional import ARCHITECTURES, Architecture, Encoder, ImageTrunk
 from replearn.networks.critic import Critic, PairTrunk, SpectralNorm, Trunk, minibatch_stddev
 from replearn.networks.mlp import CodeTrunk
 
 WIDTH = 4
 
+CONVOLUTIONAL = [name for name in ARCHITECTURES if name != "dense"]
+
 architectures = pytest.mark.parametrize("architecture", ARCHITECTURES)
+convolutional_architectures = pytest.mark.parametrize("architecture", CONVOLUTIONAL)
 channels = pytest.mark.parametrize("channels", [1, 3])
 large = [pytest.param(size, marks=pytest.mark.slow) for size in (128, 256)]
 sizes = pytest.mark.parametrize("size", [8, 16, 32, 64, *large])
@@ -47,7 +50,7 @@ def assert_all_learn(network: nn.Module, outputs: Tensor) -> None:
 # Encoders and decoders of each architecture.
 
 
-@architectures
+@convolutional_architectures
 @sizes
 @channels
 def test_an_encoder_maps_images_to_vectors_and_pooled_maps(
@@ -63,7 +66,7 @@ def test_an_encoder_maps_images_to_vectors_and_pooled_maps(
     assert_all_learn(encoder, vectors)
 
 
-@architectures
+@convolutional_architectures
 @sizes
 @channels
 def test_a_trunk_maps_images_to_as_many_features_as_it_says(
@@ -93,7 +96,7 @@ def test_a_decoder_maps_vectors_to_images_in_range(
     assert extreme.std() > 0
 
 
-@architectures
+@convolutional_architectures
 @pytest.mark.parametrize("size", [-8, 0, 1, 4, 7, 9, 12, 48, 63, 65, 100])
 def test_a_size_that_halving_does_not_bring_to_4_is_refused(
     architecture: Architecture, size: int
@@ -108,7 +111,7 @@ def test_a_size_that_halving_does_not_bring_to_4_is_refused(
         assert "\n" not in str(caught.value)
 
 
-@architectures
+@convolutional_architectures
 def test_pooled_maps_are_means_over_quarters(architecture: Architecture) -> None:
     images = torch.randn(3, 1, 16, 16)
     for network in (
@@ -138,7 +141,7 @@ def test_building_leaves_no_trace_in_the_statistics(architecture: Architecture) 
     # The width of the last map is found by a look at zeros.
     encoder = Encoder(architecture, 16, 1, WIDTH, outputs=5)
     assert all(module.training for module in encoder.modules())
-    normal = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+    normal = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     assert normal
     for layer in normal:
         assert layer.num_batches_tracked is not None
@@ -154,9 +157,9 @@ def test_no_normalisation_comes_between_the_pixels_and_the_next_layer(
     layers = [
         m
         for m in Encoder(architecture, 32, 1, WIDTH, outputs=5).convolutions.modules()
-        if isinstance(m, nn.Conv2d | nn.BatchNorm2d | nn.LeakyReLU)
+        if isinstance(m, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d | nn.LeakyReLU)
     ]
-    assert isinstance(layers[0], nn.Conv2d)
+    assert isinstance(layers[0], nn.Conv2d | nn.Linear)
     assert layers[0].bias is not None
     if architecture != "resnet":  # which has its activations before its convolutions
         assert isinstance(layers[1], nn.LeakyReLU)
@@ -170,6 +173,49 @@ def test_dcgan_has_a_strided_convolution_for_each_halving_and_nothing_else() -> 
     assert kinds == [nn.Conv2d, nn.LeakyReLU, *[nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU] * 2]
     kinds = [type(m) for m in dcgan.convolutions(32, 1, WIDTH, normalised=False)]
     assert kinds == [nn.Conv2d, nn.LeakyReLU] * 3
+
+
+@pytest.mark.parametrize("size", [1, 7, 28, 64])
+@channels
+def test_a_dense_pair_takes_images_of_any_size_and_has_no_halvings(
+    size: int, channels: int
+) -> None:
+    images = torch.randn(3, channels, size, size)
+    encoder = Encoder("dense", size, channels, WIDTH, outputs=5)
+    vectors = encoder(images)
+    assert vectors.shape == (3, 5)
+    assert encoder.convolutions(images).shape == (3, WIDTH, 1, 1)
+    assert_all_learn(encoder, vectors)
+    trunk = ImageTrunk("dense", size, channels, WIDTH)
+    features = trunk(images)
+    assert features.shape == (3, trunk.outputs) == (3, WIDTH)
+    assert_all_learn(trunk, features)
+    decoder = convolutional.decoder("dense", size, channels, WIDTH, inputs=5)
+    made = decoder(torch.randn(3, 5))
+    assert made.shape == images.shape
+    assert made.abs().max() <= 1
+    assert_all_learn(decoder, made)
+
+
+def test_what_is_pooled_of_a_dense_network_is_its_hidden_layer() -> None:
+    images = torch.randn(3, 1, 28, 28)
+    for network in (
+        Encoder("dense", 28, 1, WIDTH, outputs=5).eval(),
+        ImageTrunk("dense", 28, 1, WIDTH),
+    ):
+        assert torch.equal(network.pooled(images), network.convolutions(images).flatten(1))
+        assert network.pooled(images).shape == (3, WIDTH)
+
+
+def test_a_dense_network_does_not_know_which_pixels_are_neighbours() -> None:
+    # With the first layer's weights in the order of the pixels, any order gives the same features.
+    network = dense.convolutions(6, 1, WIDTH, normalised=False)
+    images, order = torch.randn(3, 1, 6, 6), torch.randperm(36)
+    expected = network(images)
+    first = next(m for m in network if isinstance(m, nn.Linear))
+    first.weight.data = first.weight.data[:, order]
+    shuffled = images.flatten(1)[:, order].reshape_as(images)
+    torch.testing.assert_close(network(shuffled), expected)
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64])

@@ -30,13 +30,14 @@ class Random(FittedEncoder):
 
     def fit(self, images: Tensor) -> None:
         for layer in self.modules():
-            if isinstance(layer, nn.BatchNorm2d):
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
                 layer.reset_running_stats()
                 layer.momentum = None  # the plain average over the batches that follow
         self.train()
         with torch.no_grad():
             for batch in torch.split(images, 256):
-                self.encoder(batch)
+                if len(batch) > 1:  # a unit of `dense` has no variance in a batch of one
+                    self.encoder(batch)
         self.eval()
 
     def embed(self, images: Tensor) -> Tensor:

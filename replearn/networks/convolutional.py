@@ -1,4 +1,4 @@
-"""Encoders, decoders and critics' trunks of any convolutional architecture."""
+"""Encoders, decoders and critics' trunks of any architecture."""
 
 from typing import Literal, Protocol
 
@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.networks import dcgan, resnet, sndcgan
+from replearn.networks import dcgan, dense, resnet, sndcgan
 from replearn.networks.critic import Trunk, initialise
 
-Architecture = Literal["dcgan", "sndcgan", "resnet"]
+Architecture = Literal["dcgan", "sndcgan", "resnet", "dense"]
 Layer = Literal["code", "convolution"]
 
 
@@ -23,11 +23,16 @@ class _Pair(Protocol):
     def decoder(self, size: int, channels: int, width: int, inputs: int) -> nn.Sequential: ...
 
 
-ARCHITECTURES: dict[Architecture, _Pair] = {"dcgan": dcgan, "sndcgan": sndcgan, "resnet": resnet}
+ARCHITECTURES: dict[Architecture, _Pair] = {
+    "dcgan": dcgan,
+    "sndcgan": sndcgan,
+    "resnet": resnet,
+    "dense": dense,
+}
 
 
 class Encoder(nn.Module):
-    """Convolutions with batch normalisation, then one linear layer to the outputs."""
+    """Feature maps with batch normalisation, then one linear layer to the outputs."""
 
     def __init__(
         self, architecture: Architecture, size: int, channels: int, width: int, outputs: int
@@ -35,7 +40,7 @@ class Encoder(nn.Module):
         """Build for images [N, channels, size, size] and vectors [N, outputs].
 
         Raises:
-            UsageError: `size` is not 8, 16, 32, ...
+            UsageError: `size` is not 8, 16, 32, ..., which all but `dense` need.
         """
         super().__init__()
         pair = ARCHITECTURES[architecture]
@@ -50,14 +55,14 @@ class Encoder(nn.Module):
     def pooled(self, images: Tensor) -> Tensor:
         """Map images [N, C, H, W] to the last feature map averaged to 2 x 2, [N, 4 * channels].
 
-        A linear probe finds more here than behind the linear layer, which keeps only what the
-        decoder needs.
+        The map of `dense` is one pixel and stays as it is, [N, width].  A linear probe finds more
+        here than behind the linear layer, which keeps only what the decoder needs.
         """
         return pool(self.convolutions(images))
 
 
 class ImageTrunk(Trunk):
-    """Convolutions without normalisation: in a critic it ties an image's verdict to the others."""
+    """Feature maps without normalisation: in a critic it ties an image's verdict to the others."""
 
     def __init__(self, architecture: Architecture, size: int, channels: int, width: int) -> None:
         """Build for images [N, channels, size, size]."""
@@ -73,7 +78,10 @@ class ImageTrunk(Trunk):
         return maps.flatten(1)
 
     def pooled(self, images: Tensor) -> Tensor:
-        """Map images [N, C, H, W] to the last feature map averaged to 2 x 2, [N, 4 * channels]."""
+        """Map images [N, C, H, W] to the last feature map averaged to 2 x 2, [N, 4 * channels].
+
+        The map of `dense` is one pixel and stays as it is, [N, width].
+        """
         return pool(self.convolutions(images))
 
 
@@ -83,14 +91,14 @@ def decoder(
     """Return a network from vectors [N, inputs] to images [N, channels, size, size] in [-1, 1].
 
     Raises:
-        UsageError: `size` is not 8, 16, 32, ...
+        UsageError: `size` is not 8, 16, 32, ..., which all but `dense` need.
     """
     return ARCHITECTURES[architecture].decoder(size, channels, width, inputs)
 
 
 def pool(maps: Tensor) -> Tensor:
-    """Average feature maps [N, C, H, W] over their quarters, [N, 4 * C]."""
-    return F.adaptive_avg_pool2d(maps, 2).flatten(1)
+    """Average feature maps [N, C, H, W] over their quarters, [N, 4 * C]; of one pixel, [N, C]."""
+    return F.adaptive_avg_pool2d(maps, min(maps.shape[-1], 2)).flatten(1)
 
 
 def _flat_width(convolutions: nn.Module, size: int, channels: int) -> int:

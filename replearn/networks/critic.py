@@ -97,13 +97,13 @@ class PairTrunk(Trunk):
 
 
 def initialise(layers: nn.Module) -> None:
-    """Give convolutions the variance that keeps a signal's size (He et al. 2015, arXiv:1502.01852).
+    """Give weights the variance that keeps a signal's size (He et al. 2015, arXiv:1502.01852).
 
     torch's default shrinks it at every layer; without normalisation to undo that, the logits of a
     deep critic hardly depend on the image, and for hundreds of steps it learns next to nothing.
     """
     for layer in layers.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, a=0.2)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
