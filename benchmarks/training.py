@@ -11,18 +11,21 @@ bare    A loop of plain PyTorch around the objective's own losses, for each obje
         schedule, no seeds, no metrics.  Precision and memory format are those that the trainer is
         seen to use.  It says what the trainer costs beyond the networks.
 pythae  The AdversarialTrainer of pythae 0.1.2 (Chadebec et al. 2022, arXiv:2206.08309) with its
-        Adversarial_AE around our encoder, decoder and critic, in float32, which is all it has.
+        Adversarial_AE around our encoder, decoder and critic, in float32: its `amp` does nothing
+        in this trainer.
 files   The bare loop of the AAE behind a DataLoader, one worker for each core, that opens and
         decodes image files and shrinks them at every step.  The system has the files in memory
         from the second pass on, so no disk is waited for.
 
 The trainer is as its settings come, but for `--precision`.  The two of a pair take turns, round by
 round, after a warm-up; a ratio is that of one round (trainer / rival, above 1: the trainer is
-faster), and what is reported is the median of the rounds' with the smallest and the largest.
+faster), and what is reported is the median of the rounds' with the smallest and the largest.  On a
+processor that others use too, leave them cores with `--threads`: threads that wait for each other
+make the spread so wide that the ratios say nothing.
 
 pythae is no dependency.  `pip install --no-deps pythae==0.1.2` is enough: what it imports beyond
 torch and numpy (cloudpickle, pydantic, scikit-learn, scipy, tqdm, typing_extensions) comes with
-replearn, and torchvision and imageio, which it names in places, are not needed for a training.
+replearn.  Of what it lists besides, imageio is not needed for a training.
 """
 
 import argparse
@@ -162,12 +165,13 @@ def new_objective(name: str, options: Options) -> Objective:
 
 def of_width(arguments: dict[str, Any], width: int) -> dict[str, Any]:
     """Return arguments with this width, in the parts of a combination too."""
-    return {
-        key: of_width(value, width)
-        if isinstance(value, dict)
-        else (width if key == "width" else value)
-        for key, value in arguments.items()
-    }
+
+    def changed(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return of_width(value, width)
+        return width if key == "width" else value
+
+    return {key: changed(key, value) for key, value in arguments.items()}
 
 
 def new_trainer(name: str, pixels: Pixels, options: Options) -> Trainer:
@@ -432,6 +436,8 @@ def hardware(options: Options) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "replearn": replearn.__version__,
+        # Before the start; where others work, the spread is theirs.
+        "load": round(os.getloadavg()[0], 2),
     }
 
 
@@ -552,7 +558,7 @@ def parser() -> argparse.ArgumentParser:
     add("--batch", type=int, default=64, help="images in a batch (64)")
     add("--width", type=int, default=32, help="of the networks (32)")
     add("--rounds", type=int, help="turns of each contender (7; quick: 5)")
-    add("--seconds", type=float, default=2.0, help="that a turn takes at least (2)")
+    add("--seconds", type=float, default=1.0, help="that a turn is to take (1)")
     add("--threads", type=int, help="of torch (as torch comes)")
     add("--workers", type=int, default=cores(), help="of the DataLoader (as many as cores)")
     add("--device", default="auto", help="auto, cpu, cuda, ...")
