@@ -27,8 +27,9 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from benchmarks import measuring
 from benchmarks.datasets import CHANNELS, SIZES, Form, prepare_data
-from benchmarks.measuring import Job, layers_of, measure
+from benchmarks.measuring import Job, layers_of
 from benchmarks.recipes import (
     SCALES,
     Configuration,
@@ -184,7 +185,7 @@ def _results(jobs: list[Job], processes: int) -> Iterator[tuple[Job, list[Row] |
 
 def _attempt(job: Job) -> list[Row] | DataError:
     try:
-        return measure(job)
+        return measuring.measure(job)
     except DataError as error:  # one training that diverged must not end the others
         return error
 

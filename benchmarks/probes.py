@@ -63,9 +63,15 @@ def standardise(features: Parts) -> dict[str, Features]:
 def linear_probe(features: Parts, labels: Mapping[str, Labels], device: str) -> dict[str, float]:
     """Fit along the grid of C, choose on validation, and score the choice on test."""
     train, grid = labels["train"], GRIDS[type(labels["train"])]
-    if isinstance(train, Classes):
+    if isinstance(train, Concepts):
+        return _sweep(grid, *_of_concepts(features, labels))
+    precision = torch.get_float32_matmul_precision()
+    # A training may have lowered it; ten bits don't solve ill-conditioned systems.
+    torch.set_float32_matmul_precision("highest")
+    try:
         return _sweep(grid, *_of_classes(standardise(features), labels, device))
-    return _sweep(grid, *_of_concepts(features, labels))
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 Fit = Callable[[float], Any]

@@ -148,7 +148,9 @@ def training_settings(
         # Mirroring came later than this benchmark.
         if colour and scale.flip and "flip" in TrainingSettings.model_fields:
             common["flip"] = True
-    settings = common | recipe.training | overrides
+    # Nobody looks at a training of the benchmark; pictures and checkpoints only cost time.
+    watching = {"checkpoint_every": 10**9, "sheet_every": 10**9}
+    settings = watching | common | recipe.training | overrides
     if "steps" in overrides:
         settings["epochs"] = None
     return check_settings(TrainingSettings, settings, "training")
