@@ -32,7 +32,6 @@ from benchmarks.datasets import CHANNELS, SIZES, Form, prepare_data
 from benchmarks.measuring import Job, layers_of
 from benchmarks.recipes import (
     SCALES,
-    Configuration,
     Recipe,
     Scale,
     choose,
@@ -42,6 +41,7 @@ from benchmarks.recipes import (
     training_settings,
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
+from pipelines.train import Configuration
 from replearn.artefacts import say
 from replearn.errors import DataError, UsageError
 
@@ -88,7 +88,7 @@ class Plan:
             raise UsageError(f"--datasets {dataset}: unknown; known: {', '.join(SIZES)}")
         size = self.size or SIZES[dataset]
         if dataset == "mnist-bigan":
-            sizes = {config.images.get("size", size) for config in self.configs.values()}
+            sizes = {(config.images or {}).get("size", size) for config in self.configs.values()}
             if len(sizes) != 1:
                 raise UsageError("mnist-bigan: give --config, all of them for one size of images")
             size = self.size or sizes.pop()

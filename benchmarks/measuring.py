@@ -56,16 +56,17 @@ class Job:
         """Return the settings behind a result, complete."""
         recipe = self.recipe
         learns = issubclass(MODELS[recipe.model], Objective) and recipe.trained
-        # What is fitted at once knows only these two.
         settings = self.training.facts()
-        used = settings if learns else {key: settings[key] for key in ("seed", "fit_images")}
+        # What is fitted at once knows no others.
+        few = {key: settings[key] for key in ("seed", "fit_images", "crop")}
+        used = settings if learns else few
         return {
             "protocol": [PROTOCOL, [list(grid) for grid in GRIDS.values()], list(NEIGHBOURS)],
             "data": facts_of(self.form),
             "model": recipe.model,
             "trained": recipe.trained,
             "arguments": check_arguments(recipe.model, _read_at(layer, recipe)),
-            "training": used if recipe.model != "raw" else {},
+            "training": used if recipe.model != "raw" else {"crop": settings["crop"]},
         }
 
 

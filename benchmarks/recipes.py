@@ -5,12 +5,11 @@ The seconds stand in the table beside the scores.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from pipelines.train import Configuration
 from replearn.errors import UsageError
 from replearn.settings import check_settings, read_yaml
 from replearn.training_settings import TrainingSettings
@@ -103,17 +102,6 @@ def recipes(scale: Scale) -> dict[str, Recipe]:
     }
 
 
-class Configuration(BaseModel):
-    """What a configuration file of the library says."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str
-    arguments: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    images: dict[str, Any] = {}
-
-
 def read_config(path: Path) -> Configuration:
     """Read a configuration file as `replearn train` takes it.
 
@@ -126,8 +114,8 @@ def read_config(path: Path) -> Configuration:
 
 def of_config(name: str, config: Configuration) -> dict[str, Recipe]:
     """Return the encoder of a configuration and, as its floor, the same one untrained."""
-    trained = Recipe(config.model, config.arguments, config.training)
-    return {name: trained, f"{name}-untrained": Recipe(config.model, config.arguments, {}, False)}
+    recipe = Recipe(config.model, config.arguments or {}, config.training or {})
+    return {name: recipe, f"{name}-untrained": replace(recipe, trained=False)}
 
 
 def training_settings(

@@ -23,7 +23,6 @@ from benchmarks.measuring import Job, extract, layers_of, train
 from benchmarks.recipes import (
     FLOORS,
     SCALES,
-    Configuration,
     Recipe,
     choose,
     of_config,
@@ -31,6 +30,7 @@ from benchmarks.recipes import (
     training_settings,
 )
 from benchmarks.tables import summarise, to_markdown
+from pipelines.train import Configuration
 from replearn.errors import DataError, UsageError
 from replearn.models import build, check_arguments
 from replearn.training_settings import TrainingSettings
