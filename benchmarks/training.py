@@ -60,7 +60,7 @@ from replearn.models import MODELS, build, check_arguments
 from replearn.models.aae import AAE
 from replearn.objective import Objective
 from replearn.phantoms import render
-from replearn.training import Trainer, seed_all
+from replearn.trainer import Trainer, seed_all
 from replearn.training_settings import TrainingSettings
 
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]

@@ -1,0 +1,196 @@
+"""One encoder on one data set with one seed: train, extract at every layer, probe."""
+
+import tempfile
+import time
+import typing
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.datasets import Data, Form, facts_of, open_data
+from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
+from benchmarks.recipes import Recipe
+from replearn.artefacts import identify
+from replearn.batches import Pixels, to_float
+from replearn.encoders import Description, Encoder, device_named
+from replearn.errors import DataError
+from replearn.models import MODELS, build, check_arguments
+from replearn.objective import FittedEncoder, Model, Objective
+from replearn.trainer import Trainer, seed_all
+from replearn.training import fit, fit_encoder
+from replearn.training_settings import TrainingSettings
+
+# Raise it when the protocol changes: what was measured before is then measured again.
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does at a time: one training, however many layers are read.
+
+    Attributes:
+        encoder: its name in the table.
+        recipe: model and arguments.
+        training: with the seed.
+        form: of the data.
+        layers: that are read; `only` where the model offers no choice.
+        work: the work folder.
+    """
+
+    encoder: str
+    recipe: Recipe
+    training: TrainingSettings
+    form: Form
+    layers: tuple[str, ...]
+    work: Path
+
+    def key(self, layer: str) -> str:
+        """Return what identifies the result: everything that determines it, and no more."""
+        return identify("measured", **self.facts(layer))
+
+    def facts(self, layer: str) -> dict[str, Any]:
+        """Return the settings behind a result, complete."""
+        recipe = self.recipe
+        learns = issubclass(MODELS[recipe.model], Objective) and recipe.trained
+        settings = self.training.facts()
+        # What is fitted at once knows no others.
+        few = {key: settings[key] for key in ("seed", "fit_images", "crop")}
+        used = settings if learns else few
+        return {
+            "protocol": [PROTOCOL, [list(grid) for grid in GRIDS.values()], list(NEIGHBOURS)],
+            "data": facts_of(self.form),
+            "model": recipe.model,
+            "trained": recipe.trained,
+            "arguments": check_arguments(recipe.model, _read_at(layer, recipe)),
+            "training": used if recipe.model != "raw" else {"crop": settings["crop"]},
+        }
+
+
+def layers_of(model: str) -> tuple[str, ...]:
+    """Return the layers that a model's argument `layer` offers."""
+    hint = typing.get_type_hints(MODELS[model].__init__).get("layer")
+    return typing.get_args(hint) or ("only",)
+
+
+def _read_at(layer: str, recipe: Recipe) -> dict[str, Any]:
+    return recipe.arguments | ({} if layer == "only" else {"layer": layer})
+
+
+@lru_cache(maxsize=1)
+def _open(form: Form, work: Path) -> Data:
+    return open_data(form, work)
+
+
+def measure(job: Job) -> list[dict[str, Any]]:
+    """Return one result for each layer.
+
+    Raises:
+        DataError: the training diverged, or the data does not suit the model.
+    """
+    data = _open(job.form, job.work)
+    start = time.perf_counter()
+    model = train(job, data.pixels["train"])
+    seconds = time.perf_counter() - start
+    return [
+        {
+            "key": job.key(layer),
+            "dataset": job.form.dataset,
+            "encoder": job.encoder,
+            "seed": job.training.seed,
+            "layer": layer,
+            "train_seconds": seconds,
+            **_measure_layer(job, model, layer, data),
+            "settings": job.facts(layer),
+        }
+        for layer in job.layers
+    ]
+
+
+def _build(job: Job, layer: str) -> Model:
+    form, recipe = job.form, job.recipe
+    size = job.training.crop or form.size
+    return build(recipe.model, size=size, channels=form.channels, arguments=_read_at(layer, recipe))
+
+
+def train(job: Job, pixels: Pixels) -> Model:
+    """Return the encoder, trained on pixels uint8 [N, C, H, W] and in evaluation mode."""
+    seed_all(job.training.seed)
+    model = _build(job, job.layers[0])
+    if not job.recipe.trained:
+        model.to(device_named(job.training.device))
+        _measure_normalisation(model, pixels, job.training)
+    elif isinstance(model, Objective):
+        job.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=job.work, prefix=".training-") as folder:
+            trainer = Trainer(model, pixels, job.training)
+            model = fit(trainer, Path(folder), job.key(job.layers[0]), {}, resume=False)
+    elif isinstance(model, FittedEncoder):
+        fit_encoder(model, pixels, job.training)
+        model.to(device_named(job.training.device))
+    return model.eval()
+
+
+@torch.no_grad()
+def _measure_normalisation(model: Model, pixels: Pixels, training: TrainingSettings) -> None:
+    """Give an untrained network the statistics of the images, as `replearn.models.random` does.
+
+    Without them the floor would be lower than an untrained network deserves.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # the plain average over the batches that follow
+    rows = np.random.default_rng(training.seed).permutation(len(pixels))[: training.fit_images]
+    model.train()
+    device = device_named(training.device)
+    for part in np.array_split(rows, max(1, len(rows) // 256)):
+        model.embed(to_float(pixels[np.sort(part)]).to(device))
+
+
+def _measure_layer(job: Job, model: Model, layer: str, data: Data) -> dict[str, Any]:
+    start = time.perf_counter()
+    features = extract(job, model, layer, data)
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    scores = probe(features, data.labels, str(device_named(job.training.device)))
+    return {
+        "dimensions": features["train"].shape[1],
+        "extract_seconds": seconds,
+        "probe_seconds": time.perf_counter() - start,
+        "images": data.count,
+        "scores": scores,
+    }
+
+
+def extract(job: Job, model: Model, layer: str, data: Data) -> dict[str, Features]:
+    """Return the features float32 [N, D] of each part at a layer of a trained model.
+
+    Raises:
+        DataError: a feature is not finite; the training has diverged.
+    """
+    # Reading elsewhere is an argument of the constructor; the weights are the same.
+    reader = _build(job, layer)
+    reader.load_state_dict(model.state_dict())
+    reader.to(device_named(job.training.device)).eval()
+    form = job.form
+    description = Description(
+        model=job.recipe.model,
+        arguments=_read_at(layer, job.recipe),
+        size=form.size,
+        channels=form.channels,
+        fit="stretch",
+        crop=job.training.crop,
+        identity=job.key(layer),
+        training=job.training.facts(),
+    )
+    encoder = Encoder(reader, description)
+    features = {part: np.concatenate(list(encoder.embed(px))) for part, px in data.pixels.items()}
+    for values in features.values():
+        if not np.isfinite(values).all():
+            raise DataError(f"{job.encoder}: features are NaN or infinite; its training diverged")
+    return features

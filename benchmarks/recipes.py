@@ -1,0 +1,160 @@
+"""The encoders of the benchmark and how large, how long and how often they are trained.
+
+All networks see the same number of images: equal steps of equal batches, whatever a step costs.
+The seconds stand in the table beside the scores.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.train import Configuration
+from replearn.errors import UsageError
+from replearn.settings import check_settings, read_yaml
+from replearn.training_settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much work the benchmark is.
+
+    Attributes:
+        width: channels of the networks' first convolution.
+        steps: of each training.
+        batch_size: images in a step.
+        seeds: trainings of each encoder.
+        phantoms: how many are drawn; a fifth is for the test.
+        two_level: whether the flipped AAE has its own generator or, much faster, a plain one.
+        flip: whether natural images are mirrored at random in training.
+    """
+
+    width: int
+    steps: int
+    batch_size: int
+    seeds: int
+    phantoms: int
+    two_level: bool
+    flip: bool
+
+
+# On one core at 32 px in colour, the networks of width 16 train on 700 (BiGAN) to 2,600 images a
+# second (autoencoders), those of width 32 on 320 to 1,200.  `small` takes some 25 minutes for one
+# data set on 2 cores, `medium` over two hours.
+SCALES = {
+    "small": Scale(16, 3000, 64, 1, 4000, two_level=False, flip=False),
+    "medium": Scale(32, 4000, 64, 3, 8000, two_level=False, flip=False),
+    "full": Scale(64, 30_000, 256, 3, 20_000, two_level=True, flip=True),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An encoder: its model, what differs from the defaults, and whether it is trained at all.
+
+    Attributes:
+        model: name in the library.
+        arguments: of the model.
+        training: settings of the training besides those of the scale.
+        trained: whether more than the normalisation's statistics is learned; only a floor is not.
+    """
+
+    model: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    trained: bool = True
+
+
+# At the same layer as everything else in the table; read first.
+FLOORS = ("raw", "random", "pca")
+# Not chosen by default: its parts are in the table already.
+OPTIONAL = ("combined",)
+
+
+def recipes(scale: Scale) -> dict[str, Recipe]:
+    """Return all encoders of the benchmark by name, the settings of configs/ at this width."""
+    width: dict[str, Any] = {"width": scale.width}
+    autoencoders: dict[str, dict[str, Any]] = {
+        "sdae": width,
+        "vae": width | {"beta": 4.0},
+        "aae": width,
+    }
+    parts = {
+        name: {"model": name, "arguments": {**autoencoders[name], "layer": "convolution"}}
+        for name in ("aae", "sdae")
+    }
+    generator = "two-level" if scale.two_level else "plain"
+    return {
+        "raw": Recipe("raw"),
+        "random": Recipe("random", width),
+        # The floor of what reads a critic: its convolutions have no normalisation.
+        "random-critic": Recipe("gan", width, trained=False),
+        "pca": Recipe("pca"),
+        "kmeans": Recipe("kmeans"),
+        "bovw-orb": Recipe("bovw"),
+        "bovw-sift": Recipe("bovw", {"keypoints": "sift", "side": 128}),
+        **{name: Recipe(name, arguments) for name, arguments in autoencoders.items()},
+        "combined": Recipe("combined", {"parts": parts}),
+        "flipped_aae": Recipe("flipped_aae", width | {"generator": generator}),
+        "bigan": Recipe("bigan", width | {"prior": "sphere", "reconstruction_weight": 10.0}),
+        "gan": Recipe("gan", width),
+        "infogan": Recipe("infogan", width),
+    }
+
+
+def read_config(path: Path) -> Configuration:
+    """Read a configuration file as `replearn train` takes it.
+
+    Raises:
+        DataError: the file is missing or not YAML.
+        UsageError: it says something unknown.
+    """
+    return check_settings(Configuration, read_yaml(path), "")
+
+
+def of_config(name: str, config: Configuration) -> dict[str, Recipe]:
+    """Return the encoder of a configuration and, as its floor, the same one untrained."""
+    recipe = Recipe(config.model, config.arguments or {}, config.training or {})
+    return {name: recipe, f"{name}-untrained": replace(recipe, trained=False)}
+
+
+def training_settings(
+    recipe: Recipe, scale: Scale, *, colour: bool, own: bool, overrides: dict[str, Any]
+) -> TrainingSettings:
+    """Return the settings of a training, its seed and device left to whoever trains.
+
+    Args:
+        recipe: its own settings win over those of the scale.
+        scale: gives steps and batches.
+        colour: whether these are natural images, which may be mirrored.
+        own: whether length and batches are the recipe's own business, as with a configuration.
+        overrides: what the user set, which wins over everything.
+
+    Raises:
+        UsageError: a setting is unknown or does not fit.
+    """
+    common: dict[str, Any] = {}
+    if not own:
+        common = {"steps": scale.steps, "batch_size": scale.batch_size}
+        # Mirroring came later than this benchmark.
+        if colour and scale.flip and "flip" in TrainingSettings.model_fields:
+            common["flip"] = True
+    # Nobody looks at a training of the benchmark; pictures and checkpoints only cost time.
+    watching = {"checkpoint_every": 10**9, "sheet_every": 10**9}
+    settings = watching | common | recipe.training | overrides
+    if "steps" in overrides:
+        settings["epochs"] = None
+    return check_settings(TrainingSettings, settings, "training")
+
+
+def choose(names: Sequence[str], known: dict[str, Recipe]) -> dict[str, Recipe]:
+    """Return the floors and the named recipes, in the order of the table; no name means all.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"--encoders {unknown[0]}: unknown; known: {', '.join(known)}")
+    wanted = set(names) or set(known) - set(OPTIONAL)
+    return {name: known[name] for name in known if name in wanted or name in FLOORS}
