@@ -115,8 +115,9 @@ $(RUN)/images.h5: $(DATA)/images $(RUN)/.images
 	$(REPLEARN) prepare $(DATA)/images $@ --size $(SIZE) --channels $(CHANNELS) --fit $(FIT) --overwrite
 	@touch $@
 
-$(RUN)/encoder/encoder.json: $(CONFIG) $(RUN)/.config $(RUN)/images.h5 $(LEARN)
-	$(REPLEARN) train $(CONFIG) $(RUN)/images.h5 $(RUN)/encoder --ids $(LEARN) --resume $(REPLACE)
+$(RUN)/encoder/encoder.json: $(CONFIG) $(RUN)/.config $(RUN)/images.h5 $(LEARN) $(CHOOSE)
+	$(REPLEARN) train $(CONFIG) $(RUN)/images.h5 $(RUN)/encoder --ids $(LEARN) \
+		--valid-concepts $(CHOOSE) --resume $(REPLACE)
 	@touch $@
 
 $(RUN)/train.h5: LIST = $(LEARN)

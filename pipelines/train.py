@@ -17,7 +17,7 @@ from replearn.concepts import read_concepts, read_ids
 from replearn.encoders import Description, Encoder, load_encoder, save_encoder
 from replearn.errors import DataError, UsageError
 from replearn.images import Fit, ImageSet, is_prepared, open_images
-from replearn.models import check_arguments
+from replearn.models import MODELS, check_arguments
 from replearn.objective import FittedEncoder, Model, Objective
 from replearn.probing import Probe
 from replearn.settings import check_settings, read_yaml
@@ -107,7 +107,10 @@ def train(
         images = _open(source, chosen.images, read_ids(ids) if ids else None, max_errors)
         if training.crop and training.crop > images.size:
             raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
-        probe = _probe(source, images, valid_concepts) if valid_concepts else None
+        is_trained = issubclass(MODELS[chosen.model], Objective)  # others are fitted at once
+        probe = _probe(source, images, valid_concepts) if valid_concepts and is_trained else None
+        if init and not is_trained:
+            raise UsageError(f"--init: {chosen.model} is fitted, not trained, and starts afresh")
         start = load_encoder(init, "cpu") if init else None
         facts: dict[str, Any] = {
             "model": chosen.model,
