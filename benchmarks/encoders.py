@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import cv2
 import typer
 import yaml
 
@@ -175,9 +176,10 @@ def _results(jobs: list[Job], processes: int) -> Iterator[tuple[Job, list[Row] |
         return
     # A forked process would share locks of libraries that have threads.
     context = multiprocessing.get_context("spawn")
-    # Read by all that computes, when the processes begin.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
-    with ProcessPoolExecutor(processes, context) as pool:
+    threads = max(1, len(os.sched_getaffinity(0)) // processes)
+    # Read by all that computes when the processes begin, but not by OpenCV.
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (threads,)) as pool:
         futures = {pool.submit(_attempt, job): job for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
