@@ -62,7 +62,7 @@ def test_an_encoder_maps_images_to_vectors_and_pooled_maps(
     assert vectors.shape == (3, 5)
     maps = encoder.convolutions(images)
     assert maps.shape == (3, WIDTH * min(2 ** (levels_of(size) - 1), 8), 4, 4)
-    assert encoder.pooled(images).shape == (3, 4 * maps.shape[1])
+    assert encoder.pooled(images, "convolution").shape == (3, 4 * maps.shape[1])
     assert_all_learn(encoder, vectors)
 
 
@@ -76,7 +76,7 @@ def test_a_trunk_maps_images_to_as_many_features_as_it_says(
     images = torch.randn(3, channels, size, size)
     features = trunk(images)
     assert features.shape == (3, trunk.outputs)
-    assert trunk.pooled(images).shape == (3, trunk.outputs // 4)
+    assert trunk.pooled(images, "convolution").shape == (3, trunk.outputs // 4)
     assert_all_learn(trunk, features)
 
 
@@ -120,7 +120,9 @@ def test_pooled_maps_are_means_over_quarters(architecture: Architecture) -> None
     ):
         maps = network.convolutions(images)
         quarters = [maps[:, :, r : r + 2, c : c + 2].mean((2, 3)) for r in (0, 2) for c in (0, 2)]
-        torch.testing.assert_close(network.pooled(images), torch.stack(quarters, 2).flatten(1))
+        torch.testing.assert_close(
+            network.pooled(images, "convolution"), torch.stack(quarters, 2).flatten(1)
+        )
 
 
 @architectures
@@ -197,14 +199,32 @@ def test_a_dense_pair_takes_images_of_any_size_and_has_no_halvings(
     assert_all_learn(decoder, made)
 
 
+@pytest.mark.parametrize("architecture", ["dcgan", "sndcgan", "resnet"])
+def test_the_levels_are_the_last_map_of_each_size_pooled(architecture: Architecture) -> None:
+    network = Encoder(architecture, 32, 1, WIDTH, 5).eval()
+    images = torch.randn(2, 1, 32, 32)
+    seen, last = images, {}
+    for layer in network.convolutions:
+        seen = layer(seen)
+        last[seen.shape[-1]] = seen.clone()
+    found = network.pooled(images, "levels")
+    parts = [F.adaptive_avg_pool2d(maps, 2).flatten(1) for maps in last.values()]
+    assert {8, 16} <= set(last)
+    torch.testing.assert_close(found, torch.cat(parts, 1))
+    pooled = network.pooled(images, "convolution")
+    torch.testing.assert_close(found[:, -pooled.shape[1] :], pooled)
+
+
 def test_what_is_pooled_of_a_dense_network_is_its_hidden_layer() -> None:
     images = torch.randn(3, 1, 28, 28)
     for network in (
         Encoder("dense", 28, 1, WIDTH, outputs=5).eval(),
         ImageTrunk("dense", 28, 1, WIDTH),
     ):
-        assert torch.equal(network.pooled(images), network.convolutions(images).flatten(1))
-        assert network.pooled(images).shape == (3, WIDTH)
+        assert torch.equal(
+            network.pooled(images, "convolution"), network.convolutions(images).flatten(1)
+        )
+        assert network.pooled(images, "convolution").shape == (3, WIDTH)
 
 
 def test_a_dense_network_does_not_know_which_pixels_are_neighbours() -> None:

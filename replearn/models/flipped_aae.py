@@ -107,7 +107,9 @@ class FlippedAAE(Objective):
         return self.prior.project(self.encoder(images))
 
     def embed(self, images: Tensor) -> Tensor:
-        return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
+        if self.layer == "code":
+            return self.encode(images)
+        return self.encoder.pooled(images, self.layer)
 
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         return compare(self.encode(images), self.prior)

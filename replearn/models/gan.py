@@ -33,7 +33,7 @@ class GAN(Objective):
         latent_dim: int = 128,
         prior: PriorName = "normal",
         adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
-        layer: Literal["convolution", "features"] = "convolution",
+        layer: Literal["convolution", "levels", "features"] = "convolution",
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -63,9 +63,9 @@ class GAN(Objective):
         return self.prior.sample_like(images.new_empty(len(images), self.latent_dim))
 
     def embed(self, images: Tensor) -> Tensor:
-        if self.layer == "convolution":
-            return self.critic.trunk.pooled(images)
-        return self.critic.features(images)
+        if self.layer == "features":
+            return self.critic.features(images)
+        return self.critic.trunk.pooled(images, self.layer)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         codes = self.draw(images[:1].expand(32, -1, -1, -1))

@@ -41,7 +41,7 @@ class InfoGAN(Objective):
         continuous: int = 4,
         information_weight: float = 1.0,
         adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
-        layer: Literal["convolution", "features", "code"] = "convolution",
+        layer: Literal["convolution", "levels", "features", "code"] = "convolution",
     ) -> None:
         super().__init__()
         inputs = noise_dim + categories + continuous
@@ -88,8 +88,8 @@ class InfoGAN(Objective):
         return torch.cat([noise, category, numbers], dim=1)
 
     def embed(self, images: Tensor) -> Tensor:
-        if self.layer == "convolution":
-            return self.critic.trunk.pooled(images)
+        if self.layer == "convolution" or self.layer == "levels":
+            return self.critic.trunk.pooled(images, self.layer)
         features = self.critic.features(images)
         if self.layer == "features":
             return features

@@ -41,7 +41,7 @@ class Random(FittedEncoder):
         self.eval()
 
     def embed(self, images: Tensor) -> Tensor:
-        embeddings: Tensor = (
-            self.encoder(images) if self.layer == "code" else self.encoder.pooled(images)
-        )
-        return embeddings
+        if self.layer == "code":
+            codes: Tensor = self.encoder(images)
+            return codes
+        return self.encoder.pooled(images, self.layer)

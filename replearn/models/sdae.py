@@ -62,7 +62,9 @@ class SDAE(Objective):
         return codes
 
     def embed(self, images: Tensor) -> Tensor:
-        return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
+        if self.layer == "code":
+            return self.encode(images)
+        return self.encoder.pooled(images, self.layer)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         return pictures.of_autoencoder(images, encode=self.encode, decode=self.decoder)

@@ -78,7 +78,9 @@ class VAE(Objective):
         return self.posterior(images)[0]
 
     def embed(self, images: Tensor) -> Tensor:
-        return self.encode(images) if self.layer == "code" else self.encoder.pooled(images)
+        if self.layer == "code":
+            return self.encode(images)
+        return self.encoder.pooled(images, self.layer)
 
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         return compare(self.encode(images), self.prior)

@@ -10,7 +10,8 @@ from replearn.networks import dcgan, dense, resnet, sndcgan
 from replearn.networks.critic import Trunk, initialise
 
 Architecture = Literal["dcgan", "sndcgan", "resnet", "dense"]
-Layer = Literal["code", "convolution"]
+Layer = Literal["code", "convolution", "levels"]
+Maps = Literal["convolution", "levels"]
 
 
 class _Pair(Protocol):
@@ -52,13 +53,17 @@ class Encoder(nn.Module):
         outputs: Tensor = self.head(self.convolutions(images).flatten(1))
         return outputs
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """Map images [N, C, H, W] to the last feature map averaged to 2 x 2, [N, 4 * channels].
+    def pooled(self, images: Tensor, maps: Maps) -> Tensor:
+        """Map images [N, C, H, W] to their feature maps, averaged over quarters, [N, D].
 
-        The map of `dense` is one pixel and stays as it is, [N, width].  A linear probe finds more
-        here than behind the linear layer, which keeps only what the decoder needs.
+        A linear probe finds more here than behind the linear layer, which keeps only what the
+        decoder needs.
+
+        Args:
+            images: to look at.
+            maps: `convolution`, the last map, or `levels`, the last one of each size.
         """
-        return pool(self.convolutions(images))
+        return pool(self.convolutions, images, maps)
 
 
 class ImageTrunk(Trunk):
@@ -77,12 +82,14 @@ class ImageTrunk(Trunk):
         maps: Tensor = self.convolutions(images)
         return maps.flatten(1)
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """Map images [N, C, H, W] to the last feature map averaged to 2 x 2, [N, 4 * channels].
+    def pooled(self, images: Tensor, maps: Maps) -> Tensor:
+        """Map images [N, C, H, W] to their feature maps, averaged over quarters, [N, D].
 
-        The map of `dense` is one pixel and stays as it is, [N, width].
+        Args:
+            images: to look at.
+            maps: `convolution`, the last map, or `levels`, the last one of each size.
         """
-        return pool(self.convolutions(images))
+        return pool(self.convolutions, images, maps)
 
 
 def decoder(
@@ -96,9 +103,25 @@ def decoder(
     return ARCHITECTURES[architecture].decoder(size, channels, width, inputs)
 
 
-def pool(maps: Tensor) -> Tensor:
-    """Average feature maps [N, C, H, W] over their quarters, [N, 4 * C]; of one pixel, [N, C]."""
-    return F.adaptive_avg_pool2d(maps, min(maps.shape[-1], 2)).flatten(1)
+def pool(convolutions: nn.Sequential, images: Tensor, maps: Maps) -> Tensor:
+    """Average feature maps of images [N, C, H, W] over their quarters, [N, D].
+
+    All levels side by side are what Radford et al. 2015 (arXiv:1511.06434, section 5.1) take from
+    a critic, there as maxima over 16 places.  The one map of `dense` is one pixel and stays so.
+
+    Args:
+        convolutions: the layers, one after the other.
+        images: to look at.
+        maps: `convolution`, the last map, or `levels`, the last one of each size.
+    """
+    levels: dict[int, Tensor] = {}
+    seen = images
+    for layer in convolutions:
+        seen = layer(seen)
+        if seen.ndim == 4:  # those of `dense` are vectors on the way
+            levels[seen.shape[-1]] = seen
+    kept = list(levels.values()) if maps == "levels" else [seen]
+    return torch.cat([F.adaptive_avg_pool2d(m, min(2, m.shape[-1])).flatten(1) for m in kept], 1)
 
 
 def _flat_width(convolutions: nn.Module, size: int, channels: int) -> int:
