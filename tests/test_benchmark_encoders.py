@@ -241,7 +241,7 @@ def test_the_protocol_of_bigan_searches_all_digits_beside_the_untrained_network(
         *(
             (name, layer)
             for name in ("digits", "digits-untrained")
-            for layer in ("code", "convolution")
+            for layer in ("code", "convolution", "levels")
         ),
     }
     assert all(set(row["scores"]) == {"knn 1 l2"} and row["images"] == 40 for row in rows)
