@@ -6,8 +6,8 @@ r"""What the encoders are worth, all under one protocol.
         --config configs/bigan-mnist.yaml
 
 Encoders train on images without labels and are then frozen.  A linear probe (C chosen on a tenth
-of the training images) and nearest neighbours read their features, at both layers where a model
-has two.  Accuracy in per cent, for the phantoms mean F1 of the concepts; `mnist-bigan` is the
+of the training images) and nearest neighbours read their features, at all layers where a model
+has several.  Accuracy in per cent, for the phantoms mean F1 of the concepts; `mnist-bigan` is the
 protocol of Donahue et al. (2016), nearest neighbours among all 60,000 digits.
 
 Each result is a line of WORK/results.jsonl under a key of all that determines it, so what was
@@ -200,7 +200,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder of mnist.tar.xz, cifar10.tar.xz.")] = Path(),
     datasets: Annotated[str, typer.Option(help=f"Of {', '.join(SIZES)}.")] = "cifar10",
     encoders: Annotated[str, typer.Option(help="Names; all without it. Floors are added.")] = "",
-    layers: Annotated[str, typer.Option(help="Read where offered.")] = "code,convolution",
+    layers: Annotated[str, typer.Option(help="Read where offered.")] = "code,convolution,levels",
     config: Annotated[
         list[Path] | None, typer.Option(help="Add the encoder of a file, and it untrained.")
     ] = None,
