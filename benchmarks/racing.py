@@ -1,0 +1,75 @@
+"""Two contenders take turns, so that what slows the machine for a while slows both."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+WARM = 2  # steps before the clock is first looked at
+LEAST = 2  # steps in a round, however slow they are
+
+# Trains for so many steps or a few more, and returns the images per second.
+Contender = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    models: list[str]
+    size: int
+    batch: int
+    width: int
+    rounds: int
+    seconds: float
+    workers: int
+    device: torch.device
+    precision: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """Trainer and rival in one row: the images per second of each round."""
+
+    replearn: list[float]
+    rival: list[float]
+
+    def facts(self) -> dict[str, float]:
+        """Return the medians, and the ratios of the rounds in three numbers."""
+        ratios = [ours / theirs for ours, theirs in zip(self.replearn, self.rival, strict=True)]
+        numbers = {
+            "ratio": statistics.median(ratios),
+            "least": min(ratios),
+            "most": max(ratios),
+            "replearn": statistics.median(self.replearn),
+            "rival": statistics.median(self.rival),
+        }
+        return {name: round(number, 3) for name, number in numbers.items()}
+
+
+def clocked(train: Callable[[], int], device: torch.device) -> float:
+    """Return the images per second of what trains on the number of images that it returns."""
+
+    def finish() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    finish()
+    start = time.perf_counter()
+    images = train()
+    finish()
+    return images / (time.perf_counter() - start)
+
+
+def race(ours: Contender, rival: Contender, options: Options) -> Result:
+    """Let both warm up, then take turns: what slows the machine for a while slows both."""
+    turns = []
+    for contender in (ours, rival):
+        contender(WARM)
+        rate = contender(LEAST)
+        turns.append((contender, max(LEAST, math.ceil(options.seconds * rate / options.batch))))
+    rounds = [[contender(steps) for contender, steps in turns] for _ in range(options.rounds)]
+    return Result([ours for ours, _ in rounds], [rival for _, rival in rounds])
