@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -152,8 +153,13 @@ class _Plan:
 
 def _lead(plan: _Plan, *, overwrite: bool) -> None:
     folder = plan.folder
-    with workspace(folder) as work:
-        finished = _finished(folder, plan.description, resume=plan.resume, overwrite=overwrite)
+    with ExitStack() as stack:
+        try:
+            work = stack.enter_context(workspace(folder))
+            finished = _finished(folder, plan.description, resume=plan.resume, overwrite=overwrite)
+        except Exception:
+            processes.told(True)  # the other processes would wait for an answer
+            raise
         if processes.told(finished):
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
