@@ -243,7 +243,12 @@ def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe:
     """Open the labelled images, at most `_PROBED` of them, in the form of the others."""
     table = read_concepts(concepts)
     labelled = [id_ for id_, named in zip(table.ids, table.concepts, strict=True) if named]
-    step = -(-len(labelled) // _PROBED) or 1
+    if len(labelled) < _FEWEST:
+        raise DataError(
+            f"{concepts}: {len(labelled)} images have concepts, at least {_FEWEST} are needed to "
+            "probe with"
+        )
+    step = -(-len(labelled) // _PROBED)
     form = {"size": images.size, "channels": images.channels, "fit": images.fit}
     shown = _open(source, form, labelled[::step], 1.0)
     if len(shown) < _FEWEST:
