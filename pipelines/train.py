@@ -130,7 +130,7 @@ def train(
             identity=identify(chosen.model, **facts),
             training=training.facts(),
         )
-        plan = _Plan(folder, description, training, images, facts, probe, start, resume)
+        plan = _Plan(folder, description, training, images, facts, probe, start, init, resume)
         if processes.number() > 0:
             _follow(plan)
         else:
@@ -148,6 +148,7 @@ class _Plan:
     facts: dict[str, Any]
     probe: Probe | None
     start: Encoder | None
+    init: Path | None
     resume: bool
 
 
@@ -267,8 +268,6 @@ def _new_model(plan: _Plan) -> Model:
 def _train(plan: _Plan, work: Path) -> None:
     folder, model = plan.folder, _new_model(plan)
     if isinstance(model, Objective):
-        # Its checkpoint has to outlive a kill, so this folder fills up while the training runs.
-        folder.mkdir(parents=True, exist_ok=True)
         trained, selected = _fit(plan, model)
         save_encoder(folder, trained, replace(plan.description, selected=selected))
     elif isinstance(model, FittedEncoder):
@@ -285,7 +284,9 @@ def _fit(plan: _Plan, model: Objective) -> tuple[Model, dict[str, Any] | None]:
     """Return the trained model, and step and scores of the probe that chose its weights."""
     trainer = Trainer(model, plan.images.pixels, plan.training)
     if plan.start:
-        trainer.start_from(plan.start.model.state_dict())
+        trainer.start_from(plan.start.model.state_dict(), str(plan.init))
+    # Its checkpoint has to outlive a kill, so this folder fills up while the training runs.
+    plan.folder.mkdir(parents=True, exist_ok=True)
     identity = plan.description.identity
     trained = fit(trainer, plan.folder, identity, plan.facts, resume=plan.resume, probe=plan.probe)
     if trainer.best is None:
