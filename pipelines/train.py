@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -132,7 +133,7 @@ def train(
             identity=identify(chosen.model, **facts),
             training=training.facts(),
         )
-        plan = _Plan(folder, description, training, images, facts, probe, start, resume)
+        plan = _Plan(folder, description, training, images, facts, probe, start, init, resume)
         if processes.number() > 0:
             _follow(plan)
         else:
@@ -150,13 +151,19 @@ class _Plan:
     facts: dict[str, Any]
     probe: Probe | None
     start: Encoder | None
+    init: Path | None
     resume: bool
 
 
 def _lead(plan: _Plan, *, overwrite: bool) -> None:
     folder = plan.folder
-    with workspace(folder) as work:
-        finished = _finished(folder, plan.description, resume=plan.resume, overwrite=overwrite)
+    with ExitStack() as stack:
+        try:
+            work = stack.enter_context(workspace(folder))
+            finished = _finished(folder, plan.description, resume=plan.resume, overwrite=overwrite)
+        except Exception:
+            processes.told(True)  # the other processes would wait for an answer
+            raise
         if processes.told(finished):
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
@@ -240,7 +247,12 @@ def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe:
     """Open the labelled images, at most `_PROBED` of them, in the form of the others."""
     table = read_concepts(concepts)
     labelled = [id_ for id_, named in zip(table.ids, table.concepts, strict=True) if named]
-    step = -(-len(labelled) // _PROBED) or 1
+    if len(labelled) < _FEWEST:
+        raise DataError(
+            f"{concepts}: {len(labelled)} images have concepts, at least {_FEWEST} are needed to "
+            "probe with"
+        )
+    step = -(-len(labelled) // _PROBED)
     form = {"size": images.size, "channels": images.channels, "fit": images.fit}
     shown = _open(source, form, labelled[::step], 1.0)
     if len(shown) < _FEWEST:
@@ -259,8 +271,6 @@ def _new_model(plan: _Plan) -> Model:
 def _train(plan: _Plan, work: Path) -> None:
     folder, model = plan.folder, _new_model(plan)
     if isinstance(model, Objective):
-        # Its checkpoint has to outlive a kill, so this folder fills up while the training runs.
-        folder.mkdir(parents=True, exist_ok=True)
         trained, selected = _fit(plan, model)
         save_encoder(folder, trained, replace(plan.description, selected=selected))
     elif isinstance(model, FittedEncoder):
@@ -277,7 +287,9 @@ def _fit(plan: _Plan, model: Objective) -> tuple[Model, dict[str, Any] | None]:
     """Return the trained model, and step and scores of the probe that chose its weights."""
     trainer = Trainer(model, plan.images.pixels, plan.training)
     if plan.start:
-        trainer.start_from(plan.start.model.state_dict())
+        trainer.start_from(plan.start.model.state_dict(), str(plan.init))
+    # Its checkpoint has to outlive a kill, so this folder fills up while the training runs.
+    plan.folder.mkdir(parents=True, exist_ok=True)
     identity = plan.description.identity
     trained = fit(trainer, plan.folder, identity, plan.facts, resume=plan.resume, probe=plan.probe)
     if trainer.best is None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.artefacts import identify
+from replearn.artefacts import digest, identify
 from replearn.concepts import ConceptTable
 from replearn.detectors import Labelled, Tuning, fit_linear, fit_neighbours
 from replearn.neighbors import build_index
@@ -38,7 +38,9 @@ class Probe:
     @property
     def identity(self) -> str:
         """What this probe is."""
-        return identify("probe", concepts=self.concepts.digest)
+        return identify(
+            "probe", concepts=self.concepts.digest, pixels=digest(self.pixels.tobytes())
+        )
 
     def measure(self, embed: Embed) -> dict[str, float]:
         """Return the mean F1 of a linear and of a k-NN detector, and RankMe, of the embeddings.

@@ -181,8 +181,8 @@ class Trainer:
         parts = embeddings(self.average, pixels, crop=self.settings.crop, device=self.device)
         return np.concatenate(list(parts))
 
-    def start_from(self, state: dict[str, Tensor]) -> None:
-        """Begin with another encoder's weights.
+    def start_from(self, state: dict[str, Tensor], name: str) -> None:
+        """Begin with the weights of another encoder of this name.
 
         Raises:
             DataError: they are of other networks.
@@ -190,8 +190,11 @@ class Trainer:
         try:
             self.objective.load_state_dict(state)
         except RuntimeError as error:
-            brief = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-            raise DataError(f"the weights to start from are of other networks: {brief}") from None
+            brief = str(error).partition("\n")[2].splitlines()[0].strip()[:100]
+            raise DataError(
+                f"{name}: of other networks ({brief}); begin with an encoder of the same model and "
+                "arguments"
+            ) from None
         self.average.load_state_dict(state)
 
     def remember(self, scores: dict[str, float]) -> None:

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from replearn import batches, processes
 from replearn.artefacts import say
 from replearn.encoders import save_weights
 from replearn.errors import DataError
 from replearn.objective import FittedEncoder, Model
-from replearn.probing import Probe
+from replearn.probing import Probe, Vectors
 from replearn.sheets import fixed_images, pictures_of
 from replearn.trainer import Trainer, sample, seed_all
 from replearn.training_settings import TrainingSettings
@@ -122,18 +124,32 @@ class _Lead:
         """Draw, probe and log, each when it is due."""
         trainer, settings = self.trainer, self.trainer.settings
         found: dict[str, float] = {}
+        drawn = self._due(settings.sheet_every)
+        probed = self.probe is not None and self._due(settings.probe_every)
+        if drawn or probed:
+            watch.check_finite()  # of a round that went wrong there is nothing to see
         if self._done:
             trainer.settle()
-        if self._due(settings.sheet_every):
+        if drawn:
             watch.draw(pictures_of(trainer.average, self.shown))
             found |= trainer.statistics()
-        if self.probe and self._due(settings.probe_every):
+        if self.probe and probed:
             trainer.settle()
-            scores = self.probe.measure(trainer.embed)
+            scores = self.probe.measure(self._embed)
             trainer.remember(scores)
             found |= {f"probe/{name}": value for name, value in scores.items()}
         if found or self._due(settings.log_every):
             watch.log(found)
+
+    def _embed(self, pixels: batches.Pixels) -> Vectors:
+        """Return the averaged model's embeddings, which a probe needs to be numbers."""
+        vectors = self.trainer.embed(pixels)
+        if not np.isfinite(vectors).all():
+            raise DataError(
+                f"{self.folder}: the embeddings are not finite after step {self.trainer.step}; "
+                "lower training.learning_rate and start anew"
+            )
+        return vectors
 
     def _save(self, watch: Watch) -> None:
         watch.check_finite()

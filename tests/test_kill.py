@@ -47,6 +47,10 @@ STAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
         "train {work}/sdae.yaml {work}/images.h5 {new} --resume",
         load_encoder,
     ),
+    "train with probes": (
+        "train {work}/sdae.yaml {work}/images.h5 {new} --resume --valid-concepts {all}",
+        load_encoder,
+    ),
     "extract": ("extract {work}/raw {work}/images.h5 {new} --ids {valid}", Features.load),
     "classify": ("classify {work}/train.h5 {train} {work}/valid.h5 {valid} {new}", load_detector),
     "predict": ("predict {work}/linear {work}/valid.h5 {new}", read_concepts),
@@ -61,11 +65,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "sdae.yaml").write_text(
         "model: sdae\n"
         "arguments: {width: 2, latent_dim: 4}\n"
-        "training: {steps: 2, batch_size: 4, checkpoint_every: 1, sheet_every: 1}\n"
+        "training: {steps: 3, batch_size: 4, checkpoint_every: 2, sheet_every: 3, probe_every: 1}\n"
     )
     data = folder / "data"
+    assert main(f"phantoms {data} --count 24 --size 16".split()) == 0
+    lists = [data / f"{part}-concepts.tsv" for part in ("train", "valid", "test")]
+    rows = [line for path in lists for line in path.read_text().splitlines(keepends=True)]
+    (folder / "all-concepts.tsv").write_text("".join(rows))
     for words in (
-        f"phantoms {data} --count 24 --size 16",
         f"prepare {data}/images {folder}/images.h5 --size 16",
         f"train {folder}/raw.yaml {folder}/images.h5 {folder}/raw",
         *(
@@ -91,7 +98,9 @@ def killed_at(sync: int, words: list[str]) -> bool:
 def fill(words: str, work: Path, new: Path) -> list[str]:
     data = work / "data"
     train, valid = data / "train-concepts.tsv", data / "valid-concepts.tsv"
-    return words.format(work=work, data=data, train=train, valid=valid, new=new).split()
+    every = work / "all-concepts.tsv"
+    filled = words.format(work=work, data=data, train=train, valid=valid, all=every, new=new)
+    return filled.split()
 
 
 def check_after_kill(stage: str, work: Path, folder: Path, sync: int) -> bool:
@@ -104,7 +113,25 @@ def check_after_kill(stage: str, work: Path, folder: Path, sync: int) -> bool:
     assert main(fill(words, work, new)) == 0
     load(new)
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    if stage.startswith("train"):
+        assert_same_encoder(new, undisturbed(stage, work))
     return killed
+
+
+def undisturbed(stage: str, work: Path) -> Path:
+    """Return the encoder that this stage makes if nobody kills it."""
+    made = work / f"undisturbed-{stage.replace(' ', '-')}"
+    if not made.exists():
+        assert main(fill(STAGES[stage][0], work, made)) == 0
+    return made
+
+
+def assert_same_encoder(found: Path, expected: Path) -> None:
+    """Compare what was trained bit for bit: the weights that are kept, the last ones, the facts."""
+    for name in ("encoder.safetensors", "encoder.json", "last.safetensors"):
+        assert (found / name).exists() == (expected / name).exists()
+        if (expected / name).exists():
+            assert (found / name).read_bytes() == (expected / name).read_bytes()
 
 
 @pytest.mark.parametrize("stage", ["prepare", "classify"])

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from scipy import optimize
 from torch import Tensor
 
-from replearn.priors import PRIORS, PriorName
+from replearn.priors import PRIORS, PriorName, compare
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -465,3 +465,69 @@ def test_what_is_zero_at_both_ends_of_a_rectified_way_stays_zero(share: float) -
     assert (way[both] == 0).all()
     if 0 < share < 1:
         assert (way[~both] > 0).all()
+
+
+# Comparing codes with their prior
+
+
+def compared(codes: Tensor, name: PriorName) -> dict[str, float]:
+    found = {key: float(value) for key, value in compare(codes, PRIORS[name]).items()}
+    assert set(found) == {f"codes/{kind}" for kind in STATISTICS}
+    return {key.removeprefix("codes/"): value for key, value in found.items()}
+
+
+STATISTICS = ("mean", "deviation", "distance", "distance_of_draws")
+
+
+@names
+def test_draws_are_as_far_from_the_prior_as_draws_are(name: PriorName) -> None:
+    found = compared(draws(name, 2000, 6), name)
+    assert found["distance"] == pytest.approx(found["distance_of_draws"], rel=0.4)
+    assert 0 < found["distance"] < 0.2
+
+
+@names
+@pytest.mark.parametrize("dimension", [2, 16])
+def test_codes_are_the_farther_from_the_prior_the_more_they_are_shifted(
+    name: PriorName, dimension: int
+) -> None:
+    codes = draws(name, 1000, dimension)
+    found = [compared(codes + shift, name) for shift in (0, 0.5, 1, 2)]
+    distances = [each["distance"] for each in found]
+    assert distances == sorted(distances)
+    for each in found[2:]:
+        assert each["distance"] > 3 * each["distance_of_draws"]
+
+
+@names
+def test_codes_that_collapsed_are_far_from_the_prior(name: PriorName) -> None:
+    codes = draws(name, 1, 8).expand(1000, -1)
+    found = compared(codes, name)
+    assert found["deviation"] == 0
+    assert found["distance"] > 5 * found["distance_of_draws"]
+
+
+@names
+def test_mean_and_deviation_are_those_of_a_unit_over_the_images(name: PriorName) -> None:
+    codes = draws(name, 500, 6).double()
+    values = codes.numpy()
+    found = compared(codes, name)
+    assert found["mean"] == pytest.approx(np.abs(values.mean(0)).mean(), abs=1e-5)
+    assert found["deviation"] == pytest.approx(values.std(0).mean(), rel=1e-5)
+
+
+def test_a_shift_by_a_vector_is_as_far_as_it_reaches_along_a_line() -> None:
+    # In one dimension every line is the axis, so the distance of shifted copies is the shift.
+    codes = torch.randn(4000, 1)
+    for shift in (1.0, -3.0):
+        assert compared(codes + shift, "normal")["distance"] == pytest.approx(abs(shift), abs=0.1)
+
+
+@names
+def test_the_same_codes_are_compared_alike_after_the_same_seed(name: PriorName) -> None:
+    codes = draws(name, 50, 4)
+    found = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        found.append(compared(codes, name))
+    assert found[0] == found[1]

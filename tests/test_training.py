@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from replearn.errors import DataError, UsageError
 from replearn.models import MODELS, build, check_arguments
 from replearn.models.sdae import SDAE
 from replearn.objective import FittedEncoder, Model, Objective
-from replearn.trainer import Trainer, seed_all
+from replearn.trainer import Trainer, seed_all, sum_of
 from replearn.training import fit, fit_encoder
 from replearn.training_settings import TrainingSettings
 
@@ -178,6 +179,40 @@ def test_the_terms_come_back_under_their_players_names() -> None:
     }
 
 
+def test_a_term_without_a_gradient_is_only_watched() -> None:
+    weight = torch.tensor(3.0, requires_grad=True)
+    terms = {"one": weight.square(), "seen": torch.tensor(math.nan), "two": 5 * weight}
+    total = sum_of(terms)
+    total.backward()  # type: ignore[no-untyped-call]
+    assert float(total.detach()) == 9 + 15
+    assert weight.grad is not None
+    assert float(weight.grad) == 2 * 3 + 5
+
+
+def first_gradient(**changes: Any) -> tuple[float, Tensor]:
+    """Return the length that the first step tells, and the gradient that it used."""
+    trainer = new_trainer(precision="float32", **changes)
+    told = float(trainer.train_step()["autoencoder/gradient"])
+    parameters = trainer.objective.parameters()
+    return told, torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+
+
+@pytest.mark.parametrize("share", [0.9, 0.1, 1e-4])
+def test_a_long_gradient_is_shortened_to_the_given_length(share: float) -> None:
+    length, free = first_gradient()
+    assert length == pytest.approx(float(free.norm()), rel=1e-5)
+    told, clipped = first_gradient(gradient_clip=share * length)
+    assert told == length, "what is told is the length before"
+    torch.testing.assert_close(clipped, share * free, rtol=1e-4, atol=1e-9)
+    assert float(clipped.norm()) == pytest.approx(share * length, rel=1e-4)
+
+
+def test_a_short_gradient_is_left_as_it_is() -> None:
+    length, free = first_gradient()
+    for clip in (1.01 * length, 100 * length):
+        assert torch.equal(first_gradient(gradient_clip=clip)[1], free)
+
+
 # Length, learning rate and schedule
 
 
@@ -324,22 +359,35 @@ def embedded(model: Model) -> Tensor:
 # Going on
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("done", [1, STEPS // 2])
-def test_resuming_is_bit_identical_to_not_stopping(name: str, done: int, tmp_path: Path) -> None:
-    whole, first = (new_trainer(name) for _ in range(2))
+def assert_resuming_changes_nothing(name: str, done: int, folder: Path, **changes: Any) -> None:
+    whole, first = (new_trainer(name, **changes) for _ in range(2))
     for _ in range(STEPS):
         whole.train_step()
     for _ in range(done):
         first.train_step()
-    first.save(tmp_path / "checkpoint.pt", "x:1", {})
-    second = new_trainer(name, weights=99)
-    second.resume(tmp_path / "checkpoint.pt", "x:1", {})
+    first.save(folder / "checkpoint.pt", "x:1", {})
+    second = new_trainer(name, weights=99, **changes)
+    second.resume(folder / "checkpoint.pt", "x:1", {})
     assert second.step == done
     assert_same_bits(second, first)
     while second.step < STEPS:
         second.train_step()
     assert_same_bits(second, whole)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("done", [1, STEPS // 2])
+def test_resuming_is_bit_identical_to_not_stopping(name: str, done: int, tmp_path: Path) -> None:
+    assert_resuming_changes_nothing(name, done, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sdae", "aae"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_resuming_is_bit_identical_in_every_precision(
+    name: str, precision: str, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"gradient_clip": 0.5, "crop": 16, "flip": True}
+    assert_resuming_changes_nothing(name, STEPS // 2, tmp_path, precision=precision, **changes)
 
 
 def test_a_checkpoint_holds_no_code(tmp_path: Path) -> None:
@@ -557,6 +605,61 @@ def test_a_signal_saves_a_checkpoint_from_which_training_ends_the_same(
     go(undisturbed, tmp_path / "undisturbed")
     assert_same_bits(resumed, undisturbed)
     assert [line["step"] for line in metrics(folder)] == list(range(1, 31))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import torch
+from tests import test_training as tests
+torch.set_num_threads(1)
+tests.go_until_killed(sys.argv[1], Path(sys.argv[2]))
+"""
+OFTEN: dict[str, Any] = {"checkpoint_every": 2, "sheet_every": 3, "ema": 0.9, "flip": True}
+
+
+def go_until_killed(name: str, folder: Path) -> None:
+    """Train until SIGKILL ends this process within the sixth round, after one player's move."""
+    trainer = new_trainer(name, **OFTEN)
+    played = trainer.objective.losses
+
+    def losses(images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
+        for move in played(images, progress):
+            yield move
+            if progress == 5 / STEPS:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    trainer.objective.losses = losses  # type: ignore[method-assign]
+    go(trainer, folder)
+
+
+def check_after_kill(name: str, folder: Path) -> None:
+    words = [sys.executable, "-c", KILLED, name, str(folder / "killed")]
+    status = subprocess.run(words, cwd=Path(__file__).parent.parent, check=False).returncode
+    assert status == -signal.SIGKILL
+    assert read_checkpoint(folder / "killed/checkpoint.pt")["step"] == 4
+    assert max(line["step"] for line in metrics(folder / "killed")) == 5
+    resumed, undisturbed = new_trainer(name, weights=99, **OFTEN), new_trainer(name, **OFTEN)
+    go(resumed, folder / "killed", resume=True)
+    go(undisturbed, folder / "undisturbed")
+    assert_same_bits(resumed, undisturbed)
+    values = [
+        [{key: line[key] for key in line if "/" in key or key == "step"} for line in metrics(place)]
+        for place in (folder / "killed", folder / "undisturbed")
+    ]
+    assert values[0] == values[1]
+
+
+def test_a_training_killed_in_the_middle_of_a_round_ends_the_same(tmp_path: Path) -> None:
+    check_after_kill("aae", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(SMALL) - {"aae"}))
+def test_every_model_killed_in_the_middle_of_a_round_ends_the_same(
+    name: str, tmp_path: Path
+) -> None:
+    check_after_kill(name, tmp_path)
 
 
 class AsksToStop(SDAE):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from replearn import pictures
 from replearn.networks.convolutional import Architecture, Encoder, Layer, decoder
+from replearn.networks.precision import full
 from replearn.objective import Objective
 
 
@@ -52,7 +53,7 @@ class SDAE(Objective):
             {
                 "reconstruction": F.mse_loss(self.decoder(codes), images),
                 # The mean over the code's units, so the weight means the same at every dimension.
-                "sparsity": self.sparsity * codes.abs().mean(),
+                "sparsity": self.sparsity * full(codes).abs().mean(),
             },
         )
 
