@@ -4,6 +4,7 @@ import re
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,28 +113,17 @@ def train(
         probe = _probe(source, images, valid_concepts) if valid_concepts and is_trained else None
         if init and not is_trained:
             raise UsageError(f"--init: {chosen.model} is fitted, not trained, and starts afresh")
-        start = load_encoder(init, "cpu") if init else None
-        facts: dict[str, Any] = {
-            "model": chosen.model,
-            "arguments": arguments,
-            "training": training.facts(),
-            "images": images.identity,
-        }
-        if probe:
-            facts |= {"probe": probe.identity, "probe_every": training.probe_every}
-        if start:
-            facts["init"] = start.description.identity
-        description = Description(
+        plan = _Plan(
+            folder=folder,
             model=chosen.model,
             arguments=arguments,
-            size=images.size,
-            channels=images.channels,
-            fit=images.fit,
-            crop=training.crop,
-            identity=identify(chosen.model, **facts),
-            training=training.facts(),
+            training=training,
+            images=images,
+            probe=probe,
+            init=init,
+            start=load_encoder(init, "cpu") if init else None,
+            resume=resume,
         )
-        plan = _Plan(folder, description, training, images, facts, probe, start, init, resume)
         if processes.number() > 0:
             _follow(plan)
         else:
@@ -142,17 +132,46 @@ def train(
 
 @dataclass(frozen=True)
 class _Plan:
-    """One training: where, what, on which images, from where."""
+    """One training: which model, on which images, from where, into which folder."""
 
     folder: Path
-    description: Description
+    model: str
+    arguments: dict[str, Any]
     training: TrainingSettings
     images: ImageSet
-    facts: dict[str, Any]
     probe: Probe | None
-    start: Encoder | None
     init: Path | None
+    start: Encoder | None
     resume: bool
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What decides the result."""
+        facts: dict[str, Any] = {
+            "model": self.model,
+            "arguments": self.arguments,
+            "training": self.training.facts(),
+            "images": self.images.identity,
+        }
+        if self.probe:
+            facts |= {"probe": self.probe.identity, "probe_every": self.training.probe_every}
+        if self.start:
+            facts["init"] = self.start.description.identity
+        return facts
+
+    @cached_property
+    def description(self) -> Description:
+        """What the encoder will say of itself."""
+        return Description(
+            model=self.model,
+            arguments=self.arguments,
+            size=self.images.size,
+            channels=self.images.channels,
+            fit=self.images.fit,
+            crop=self.training.crop,
+            identity=identify(self.model, **self.facts),
+            training=self.training.facts(),
+        )
 
 
 def _lead(plan: _Plan, *, overwrite: bool) -> None:
@@ -169,7 +188,7 @@ def _lead(plan: _Plan, *, overwrite: bool) -> None:
             return
         _train(plan, work)
         _remove(_set_aside(folder))
-    say(f"{folder}: {plan.description.model} trained on {len(plan.images):,} images")
+    say(f"{folder}: {plan.model} trained on {len(plan.images):,} images")
 
 
 def _follow(plan: _Plan) -> None:
