@@ -396,7 +396,7 @@ def test_the_last_line_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["failed"] == []
     named = [(row["encoder"], row["layer"]) for row in last["rows"]]
-    layers = ("code", "convolution")
+    layers = ("code", "convolution", "levels")
     assert named == [
         ("raw", "only"),
         *(("random", layer) for layer in layers),
@@ -421,7 +421,7 @@ def test_processes_share_the_work(tmp_path: Path) -> None:
         plan(tmp_path / "alone", encoders=["kmeans"], scale=replace(TINY, width=32, seeds=2)), 1
     )
     expected = {(row["encoder"], row["layer"]): row["scores"] for row in summarise(alone)}
-    assert len(rows) == 5
+    assert len(rows) == 6  # raw, three layers of random, pca, kmeans
     for row in rows:
         for name, (mean, _) in row["scores"].items():
             assert mean == pytest.approx(expected[row["encoder"], row["layer"]][name][0], abs=1)
