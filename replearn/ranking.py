@@ -44,8 +44,8 @@ def blocks(scores: Scores) -> Iterator[Block]:
     """
     count, width = scores.shape
     given = scores if isinstance(scores, np.ndarray) else in_order(scores)
-    stored = count * width if isinstance(given, np.ndarray) else given.nnz
-    at_once = max(1, _BLOCK * count // max(stored, count, 1))
+    widest = width if isinstance(given, np.ndarray) else np.diff(given.indptr).max(initial=0)
+    at_once = max(1, _BLOCK // max(int(widest), 1))
     for start in range(0, count, at_once):
         images = slice(start, min(start + at_once, count))
         part = given[images]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse, special
@@ -131,6 +131,7 @@ def test_no_threshold_comes_up_to_expected_f1_where_probabilities_are_true() -> 
 # A threshold for each concept ---------------------------------------------------------------------
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.sampled_from(EMPTY_RULES))
 def test_a_concepts_own_threshold_is_its_best_while_others_keep_the_global_one(
     seed: int, empty: EmptyRule
