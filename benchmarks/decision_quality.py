@@ -4,9 +4,11 @@ Scores are those of the library's detectors.  Rules are fitted on validation ima
 test images, with other images, another division and other noise for every seed.
 
 phantoms    Pixels of 32 x 32, brought to 128 principal components.
-file        Real lists of concepts with features that carry them: each concept has a direction of
+even        Real lists of concepts with features that carry them: each concept has a direction of
             its own in 256 dimensions, an image is the sum of its concepts' directions and of
-            noise, which is up to four times as strong in some images as in others.
+            noise, the same for all images.
+uneven      The same with noise that is up to four times as strong in some images as in others:
+            a detector is then too sure of some images and not sure enough of others.
 """
 
 from collections.abc import Sequence
@@ -36,7 +38,7 @@ LIMIT = 100  # concepts of an image, in the same editions
 CONCEPTS = 500
 _SHARE = 0.2  # of the images, for validation and as much for test
 _DIMENSIONS = 256
-_NOISE = 1.5  # deviation, where the directions of concepts have length 1 in each dimension
+_NOISE = 4.0  # its deviation; that of the concepts' directions is 1 in each dimension
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,13 @@ def phantoms(count: int, seed: int) -> Labelled:
     return Labelled(components.astype(np.float32), table)
 
 
-def carrying(path: Path, seed: int) -> Labelled:
-    """Return features that carry the concepts of a file."""
+def carrying(path: Path, seed: int, *, unevenness: float = 1.0) -> Labelled:
+    """Return features that carry the concepts of a file, in noise more or less the same for all."""
     table = read_concepts(path)
     shown = multi_hot(table, vocabulary(table))
     generator = np.random.default_rng(seed)
     directions = generator.normal(size=(shown.shape[1], _DIMENSIONS)).astype(np.float32)
-    strength = _NOISE * 2 ** generator.uniform(-1, 1, size=(len(table), 1))
+    strength = _NOISE * unevenness ** generator.uniform(-1, 1, size=(len(table), 1))
     noise = strength * generator.normal(size=(len(table), _DIMENSIONS))
     return Labelled((shown @ directions + noise).astype(np.float32), table)
 

@@ -132,17 +132,7 @@ def main(
 ) -> None:
     """Time decisions, or compare the rules; print a table and, in the last line, JSON."""
     if quality:
-        tried = [
-            one
-            for seed in range(seeds)
-            for one in decision_quality.try_rules(
-                "phantoms", decision_quality.phantoms(phantoms, seed), seed
-            )
-        ]
-        if concepts is not None:
-            for seed in range(seeds):
-                made = decision_quality.carrying(concepts, seed)
-                tried += decision_quality.try_rules("file", made, seed)
+        tried = [one for seed in range(seeds) for one in _try_all(phantoms, concepts, seed)]
         summary = decision_quality.summarise(tried)
         print(decision_quality.to_markdown(summary))
         print(json.dumps({"benchmark": "decisions", "quality": summary}))
@@ -152,6 +142,16 @@ def main(
     by_task = {row["task"]: row["seconds"] for row in rows}
     ratio = by_task["threshold, one sort of all"] / by_task["threshold"]
     print(json.dumps({"benchmark": "decisions", "ratio": ratio, "rows": rows}))
+
+
+def _try_all(count: int, concepts: Path | None, seed: int) -> list[decision_quality.Tried]:
+    sets = {"phantoms": decision_quality.phantoms(count, seed)}
+    if concepts is not None:
+        for name, unevenness in (("even", 1.0), ("uneven", 2.0)):
+            sets[name] = decision_quality.carrying(concepts, seed, unevenness=unevenness)
+    return [
+        one for name, made in sets.items() for one in decision_quality.try_rules(name, made, seed)
+    ]
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_all_rules_are_compared_on_phantoms_and_on_a_file(tmp_path: Path) -> Non
     rows = last_line("decisions", *tiny, "--concepts", tmp_path / "concepts.tsv")["quality"]
     assert {(row["data"], row["detector"], row["rule"]) for row in rows} == {
         (data, detector, rule)
-        for data in ("phantoms", "file")
+        for data in ("phantoms", "even", "uneven")
         for detector in ("linear", "knn-vote")
         for rule in RULES
     }
