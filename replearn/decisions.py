@@ -206,11 +206,12 @@ class _Strides:
 
 # The upper half of a float32: sign, exponent and 7 bits, so 128 buckets between x and 2x.
 _BUCKETS = 2**15
+_LARGEST = np.finfo(np.float32).max
 
 
 def _buckets(values: Values) -> NDArray[np.intp]:
     """Return the bucket of each value, in their order; of what is not positive, the lowest."""
-    bits = np.maximum(values, 0).astype(np.float32).view(np.uint32)
+    bits = np.clip(values, 0, _LARGEST).astype(np.float32).view(np.uint32)
     return (bits >> 16).astype(np.intp)
 
 

@@ -155,12 +155,12 @@ def _shrunk_by_each(on: Judged) -> list[NDArray[np.float64]]:
 class ExpectedF1:
     """Name of each image what its expected F1 is largest with, by calibrated probabilities.
 
-    Votes of neighbours are no probabilities, but calibration makes them such as far as one slope
-    and one bias can; whether that is far enough the comparison of the rules shows.
+    Votes of neighbours are no probabilities, but calibration makes them such as far as a slope and
+    biases can; whether that is far enough the comparison of the rules shows.
     """
 
     slope: float
-    bias: float
+    biases: list[float]
     beyond: float
     empty: EmptyRule
     name: ClassVar[RuleName] = "expected-f1"
@@ -169,18 +169,18 @@ class ExpectedF1:
     def fit(cls, on: Judged) -> Self:
         """Return the rule with scores calibrated on these images."""
         fitted = fit_calibration(on.scores, on.truth, on.counts)
-        return cls(fitted.slope, fitted.bias, fitted.beyond, on.empty)
+        return cls(fitted.slope, fitted.biases, fitted.beyond, on.empty)
 
     def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
         """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
-        calibration = Calibration(self.slope, self.bias, self.beyond)
+        calibration = Calibration(self.slope, self.biases, self.beyond)
+        probabilities = calibration.probabilities(scores)
         numbers = np.zeros(scores.shape[0], np.intp)
-        for block in blocks(scores):
-            probabilities = calibration.probabilities(descending(block.values))
+        for block in blocks(probabilities):
             numbers[block.images], _ = best_numbers(
-                probabilities, empty=self.empty, beyond=self.beyond, limit=limit
+                descending(block.values), empty=self.empty, beyond=self.beyond, limit=limit
             )
-        return name_first(scores, numbers)
+        return name_first(probabilities, numbers)
 
 
 # From the simplest: of rules that are as good as each other the first is taken.

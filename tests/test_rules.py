@@ -91,7 +91,7 @@ def test_every_rule_is_better_than_chance_and_worse_than_the_truth(
     on = judged(empty=empty)
     turned = Judged(on.scores[::-1], on.truth, on.counts, empty)
     of_others = np.nanmean(turned.f1(RULES[name].fit(turned).decide(turned.scores)))
-    assert of_others + 0.1 < np.nanmean(held_out_f1(name, on)) < 0.9
+    assert of_others + 0.05 < np.nanmean(held_out_f1(name, on)) < 0.9
 
 
 def test_a_threshold_with_one_concept_for_every_image_is_taken_where_it_helps() -> None:
