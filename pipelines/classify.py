@@ -56,10 +56,16 @@ def classify(
     metric: Annotated[
         Literal["cosine", "l2"], typer.Option(help="knn: what near means.")
     ] = "cosine",
-    edition: Annotated[int, typer.Option(help="Whose rules the threshold is tuned for.")] = 2018,
+    rule: Annotated[
+        Literal["auto", "threshold", "top-k", "per-label", "expected-f1"],
+        typer.Option(help="What decides which concepts are named; auto: the best on VALID."),
+    ] = "auto",
+    edition: Annotated[int, typer.Option(help="Whose score to decide for.")] = 2018,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another one.")] = False,
 ) -> None:
-    """Fit a detector of concepts on features; settings and threshold are chosen on VALID.
+    """Fit a detector of concepts on features; settings and decision rule are chosen on VALID.
+
+    Prints what each rule reaches on images of VALID that it was not fitted on.
 
     Example: replearn classify train.h5 train.tsv valid.h5 valid.tsv runs/linear
     """
@@ -79,6 +85,7 @@ def classify(
         "detector",
         method=method,
         options=options,
+        rule=rule,
         train=[learn_features.identity, learn.concepts.digest],
         valid=[choose_features.identity, choose.concepts.digest],
         empty=rules.empty,
@@ -102,7 +109,14 @@ def classify(
             scorer, words = fit_neighbours(tuning, index, vote=vote)
         else:
             scorer, words = fit_constant(tuning)
-        detector = tune(scorer, words, tuning, encoder=learn_features.encoder, identity=identity)
+        detector = tune(
+            scorer,
+            words,
+            tuning,
+            encoder=learn_features.encoder,
+            identity=identity,
+            rule=None if rule == "auto" else rule,
+        )
         made = work / "detector"
         made.mkdir()
         save_detector(made, detector)
@@ -144,9 +158,13 @@ def _check_together(train: Path, learn: Features, valid: Path, choose: Features)
 
 
 def _report(folder: Path, detector: Detector) -> None:
-    low, high = detector.validation["interval"]
+    print("| rule | mean F1 on validation, held out | 95 % interval |\n|---|---|---|")
+    for tried in detector.comparison:
+        low, high = tried["interval"]
+        f1 = f"{tried['f1']:.4f}"
+        shown = f"**{f1}**" if tried["rule"] == detector.rule.name else f1
+        print(f"| {tried['rule']} | {shown} | {low:.4f} to {high:.4f} |")
     say(
-        f"{folder}: {detector.scorer.kind}, {len(detector.vocabulary)} concepts, threshold "
-        f"{detector.threshold:.4g}, mean F1 on validation {detector.validation['f1']:.4f} "
-        f"[{low:.4f}, {high:.4f}]"
+        f"{folder}: {detector.scorer.kind}, {len(detector.vocabulary)} concepts, "
+        f"decided by {detector.rule.name}"
     )

@@ -4,7 +4,9 @@ It calls the other stages, so that every row of the table is made of artefacts t
 at, and a second run does only what is missing.
 """
 
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -202,17 +204,19 @@ def _detect(
 ) -> Result:
     """Fit one detector, write its run file and score it."""
     detector = folder / name
-    classify(
-        folder / "train.h5",
-        data.train,
-        folder / "valid.h5",
-        data.valid,
-        detector,
-        concepts=chosen.concepts,
-        edition=chosen.edition,
-        overwrite=overwrite,
-        **options,
-    )
+    # What a stage prints as its result is a step on the way here.
+    with redirect_stdout(sys.stderr):
+        classify(
+            folder / "train.h5",
+            data.train,
+            folder / "valid.h5",
+            data.valid,
+            detector,
+            concepts=chosen.concepts,
+            edition=chosen.edition,
+            overwrite=overwrite,
+            **options,
+        )
     for part in set(data.parts) - {"train"}:
         run = folder / f"{name}-{part}.run"
         predict(
@@ -232,6 +236,7 @@ def _detect(
         detector=name,
         f1=score.f1,
         interval=score.interval,
+        rule=fitted.rule.name,
         threshold=fitted.threshold,
         seed=seed,
         f1_valid=fitted.validation["f1"],

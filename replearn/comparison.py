@@ -19,7 +19,8 @@ class Result:
         detector: `constant`, `linear`, `knn-union`, `knn-vote`.
         f1: mean F1 on the images of `per_image`.
         interval: 95 % bootstrap interval of it over images.
-        threshold: of the detector.
+        rule: what the detector decides by.
+        threshold: the best global one on validation, whatever the rule is.
         seed: of the training.
         f1_valid: mean F1 on the validation images, which all choices were made on.
         concepts: size of the detector's vocabulary.
@@ -30,6 +31,7 @@ class Result:
     detector: str
     f1: float
     interval: tuple[float, float]
+    rule: str
     threshold: float
     seed: int
     f1_valid: float
@@ -48,6 +50,7 @@ class Result:
             "detector",
             "f1",
             "interval",
+            "rule",
             "threshold",
             "seed",
             "f1_valid",
@@ -69,8 +72,8 @@ def to_markdown(results: Sequence[Result], *, part: str, floor: str = "constant"
     floors = [r.f1 for r in results if r.detector == floor]
     lines = [
         f"| encoder | detector | mean F1 on {part} | 95 % interval | over {floor} | "
-        "F1 on validation | threshold | concepts |",
-        "|---|---|---|---|---|---|---|---|",
+        "F1 on validation | rule | threshold | concepts |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(group, float(np.mean(floors)), name == chosen) for name, group in groups.items()]
     lines += ["", f"{chosen}, chosen on validation, against the others on {part}:", ""]
@@ -99,6 +102,7 @@ def _row(group: list[Result], floor: float, chosen: bool) -> str:
         f"{low:.3f} to {high:.3f}",
         f"{np.mean([r.f1 for r in group]) - floor:+.3f}",
         _spread([r.f1_valid for r in group]),
+        ", ".join(sorted({r.rule for r in group})),
         f"{np.mean([r.threshold for r in group]):.3g}",
         str(first.concepts),
     ]

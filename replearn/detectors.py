@@ -1,16 +1,14 @@
-"""Detectors: features to concept scores, with the threshold that turns scores into sets.
+"""Detectors: features to concept scores, with the rule that turns scores into sets.
 
 A detector is a scorer with a vocabulary, tuned on validation images.  It is stored as a folder:
 `detector.json` and what its scorer needs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from replearn import decisions, voting
 from replearn.artefacts import read_json, write_json
@@ -18,8 +16,19 @@ from replearn.concepts import ConceptTable, multi_hot, vocabulary
 from replearn.decisions import Scores
 from replearn.errors import DataError
 from replearn.logistic import MultiLabelLogisticRegression
-from replearn.metrics import EmptyRule, bootstrap_interval, f1_per_image
+from replearn.metrics import EmptyRule
 from replearn.neighbors import Index
+from replearn.rules import (
+    RULES,
+    GlobalThreshold,
+    Judged,
+    Rule,
+    RuleName,
+    choose_rule,
+    compare_rules,
+    from_facts,
+    to_facts,
+)
 from replearn.scorers import SCORERS, ConstantScorer, LinearScorer, NeighborScorer, Scorer, Vectors
 
 PENALTIES = (
@@ -53,24 +62,30 @@ class Detector:
     Attributes:
         scorer: features to scores.
         vocabulary: the concepts that the scores are of [L].
-        threshold: named is what scores at least this.
+        rule: which of them to name.
+        threshold: the best global one on the validation images, whatever the rule is.
         constant: the concepts to name for an image without features.
-        validation: mean F1 and its interval on the images it was tuned on.
+        validation: mean F1 and its interval on the validation images, each decided about by the
+            rule as fitted without it.
+        comparison: the same for every rule that was tried; empty for detectors from before there
+            were several.
         encoder: identity of the encoder of the features, None if not known.
         identity: what this detector is.
     """
 
     scorer: Scorer
     vocabulary: list[str]
+    rule: Rule
     threshold: float
     constant: list[str]
     validation: dict[str, Any]
+    comparison: list[dict[str, Any]]
     encoder: str | None
     identity: str
 
     def name_concepts(self, vectors: Vectors, *, limit: int | None) -> list[list[str]]:
         """Return the concepts of each image for features [M, D], at most `limit` of them."""
-        named = decisions.name_above(self.scorer.scores(vectors), self.threshold, limit=limit)
+        named = self.rule.decide(self.scorer.scores(vectors), limit=limit)
         rows = (named.indices[start:stop] for start, stop in pairwise(named.indptr))
         return [[self.vocabulary[column] for column in sorted(row)] for row in rows]
 
@@ -81,7 +96,7 @@ class Tuning:
 
     Attributes:
         train: what the scorer learns from.
-        valid: what its settings and the threshold are chosen on.
+        valid: what its settings and the rule are chosen on.
         empty: what an image without true concepts counts.
         limit: at most this many concepts for an image.
     """
@@ -165,20 +180,48 @@ def fit_neighbours(
 
 
 def tune(
-    scorer: Scorer, words: list[str], tuning: Tuning, *, encoder: str | None, identity: str
+    scorer: Scorer,
+    words: list[str],
+    tuning: Tuning,
+    *,
+    encoder: str | None,
+    identity: str,
+    rule: RuleName | None = None,
 ) -> Detector:
-    """Return the detector of a fitted scorer, its threshold tuned on the validation images."""
+    """Return the detector of a fitted scorer, its rule fitted on the validation images.
+
+    Args:
+        scorer: features to scores.
+        words: its vocabulary [L].
+        tuning: what it was fitted on.
+        encoder: identity of the encoder of the features, None if not known.
+        identity: what this detector is.
+        rule: which one; without it, the one that does best on held-out folds.
+    """
     threshold, scores = tuning.judge(scorer, words)
-    named = decisions.name_above(scores, threshold.value, limit=tuning.limit)
     truth = multi_hot(tuning.valid.concepts, words)
-    f1 = f1_per_image(truth, named, tuning.valid.concepts.counts, empty=tuning.empty)
-    validation = {
-        "f1": float(np.nanmean(f1)),
-        "interval": list(bootstrap_interval(f1)),
-        "images": int((~np.isnan(f1)).sum()),
-    }
+    on = Judged(scores, truth, tuning.valid.concepts.counts, tuning.empty, tuning.limit)
+    outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer))
+    chosen = choose_rule(on, outcomes)
+    reached = {o.rule: asdict(o) | {"interval": list(o.interval)} for o in outcomes}
+    validation = {key: reached[chosen.name][key] for key in ("f1", "interval", "images")}
     constant = [words[column] for column in tuning.constant(words)]
-    return Detector(scorer, words, threshold.value, constant, validation, encoder, identity)
+    return Detector(
+        scorer,
+        words,
+        chosen,
+        threshold.value,
+        constant,
+        validation,
+        list(reached.values()),
+        encoder,
+        identity,
+    )
+
+
+def _rules_for(scorer: Scorer) -> list[RuleName]:
+    # All scores of a constant are the same: they can be named together or not at all.
+    return ["threshold"] if isinstance(scorer, ConstantScorer) else list(RULES)
 
 
 def save_detector(folder: Path, detector: Detector) -> None:
@@ -187,8 +230,10 @@ def save_detector(folder: Path, detector: Detector) -> None:
         "identity": detector.identity,
         "kind": detector.scorer.kind,
         "encoder": detector.encoder,
+        "rule": to_facts(detector.rule),
         "threshold": detector.threshold,
         "validation": detector.validation,
+        "comparison": detector.comparison,
         "constant": detector.constant,
         "vocabulary": detector.vocabulary,
     }
@@ -207,12 +252,17 @@ def load_detector(folder: Path) -> Detector:
     facts = read_json(path)
     try:
         scorer = SCORERS[facts["kind"]].load(folder, facts)
+        threshold = facts["threshold"]
+        # Detectors from before there were several rules have the threshold alone.
+        rule = from_facts(facts["rule"]) if "rule" in facts else GlobalThreshold(threshold)
         return Detector(
             scorer,
             facts["vocabulary"],
-            facts["threshold"],
+            rule,
+            threshold,
             facts["constant"],
             facts["validation"],
+            facts.get("comparison", []),
             facts["encoder"],
             facts["identity"],
         )

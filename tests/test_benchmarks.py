@@ -5,22 +5,31 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from replearn.rules import RULES
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_training_ends_with_the_ratios_to_each_rival() -> None:
-    tiny = "--size 16 --width 4 --batch 8 --rounds 1 --seconds 0.01 --workers 1 --device cpu"
+def last_line(module: str, *words: object) -> dict[str, Any]:
+    """Return what a benchmark printed last."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.training", "--models", "vae,combined", *tiny.split()],
+        [sys.executable, "-m", f"benchmarks.{module}", *map(str, words)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    last = json.loads(done.stdout.splitlines()[-1])
-    assert last["benchmark"] == "training"
+    last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert last["benchmark"] == module
+    return last
+
+
+def test_training_ends_with_the_ratios_to_each_rival() -> None:
+    tiny = "--size 16 --width 4 --batch 8 --rounds 1 --seconds 0.01 --workers 1 --device cpu"
+    last = last_line("training", "--models", "vae,combined", *tiny.split())
     assert set(last["bare"]) == {"vae", "combined"}
     assert (last["pythae"] is None) == (find_spec("pythae") is None)
     measured = [*last["bare"].values(), last["files"], last["pythae"]]
@@ -28,3 +37,27 @@ def test_training_ends_with_the_ratios_to_each_rival() -> None:
         assert 0 < facts["least"] <= facts["ratio"] <= facts["most"]
         assert facts["replearn"] > 0
         assert facts["rival"] > 0
+
+
+def test_decisions_are_timed_and_the_two_ways_to_a_threshold_agree() -> None:
+    tiny = "--images 300 --decided 40 --width 20 --rounds 1"
+    last = last_line("decisions", *tiny.split())
+    rows = {row["task"]: row for row in last["rows"]}
+    assert last["ratio"] > 0
+    assert all(row["seconds"] <= row["most"] for row in rows.values())
+    ours, plain = rows["threshold"], rows["threshold, one sort of all"]
+    assert abs(ours["result"] - plain["result"]) < 1e-9
+
+
+def test_all_rules_are_compared_on_phantoms_and_on_a_file(tmp_path: Path) -> None:
+    lists = "".join(f"image{n}\tA;{'BCDE'[n % 4]};rare{n % 20}\n" for n in range(60))
+    (tmp_path / "concepts.tsv").write_text(lists)
+    tiny = ["--quality", "--phantoms", 60, "--seeds", 1]
+    rows = last_line("decisions", *tiny, "--concepts", tmp_path / "concepts.tsv")["quality"]
+    assert {(row["data"], row["detector"], row["rule"]) for row in rows} == {
+        (data, detector, rule)
+        for data in ("phantoms", "even", "uneven")
+        for detector in ("linear", "knn-vote")
+        for rule in RULES
+    }
+    assert all(row["interval"][0] <= row["f1"] <= row["interval"][1] for row in rows)

@@ -23,6 +23,7 @@ def result(encoder: str, detector: str, seed: int, f1_valid: float, shift: float
         detector=detector,
         f1=float(np.nanmean(scores)),
         interval=bootstrap_interval(scores),
+        rule=["threshold", "top-k"][seed % 2],
         threshold=0.1 * (seed + 1),
         seed=seed,
         f1_valid=f1_valid + 0.01 * seed,
@@ -99,14 +100,15 @@ def test_scores_are_mean_and_deviation_over_seeds(part: str) -> None:
             assert float(deviation) == pytest.approx(spread, abs=6e-4)
 
 
-def test_intervals_thresholds_and_sizes_are_those_of_the_results() -> None:
+def test_intervals_rules_thresholds_and_sizes_are_those_of_the_results() -> None:
     rows, _ = tables(to_markdown(results(), part="test"))
     for row in rows:
         runs = group(row["encoder"], row["detector"])
         low, high = map(float, row["95 % interval"].split(" to "))
         assert low == pytest.approx(np.mean([r.interval[0] for r in runs]), abs=6e-4)
         assert high == pytest.approx(np.mean([r.interval[1] for r in runs]), abs=6e-4)
-        assert (row["threshold"], row["concepts"]) == ("0.2", "7")
+        rest = (row["rule"], row["threshold"], row["concepts"])
+        assert rest == ("threshold, top-k", "0.2", "7")
 
 
 def test_every_row_tells_how_far_it_is_above_the_floor() -> None:

@@ -1,6 +1,7 @@
-"""Thresholds against trying every one of them, and constant predictions against every set."""
+"""Thresholds and numbers against trying every one, constant predictions against every set."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn.decisions import best_constant, name_above, tune_threshold
+from replearn.decisions import best_constant, name_above, tune_number, tune_threshold
 from replearn.errors import DataError
 from replearn.metrics import EmptyRule, mean_f1
+from replearn.ranking import name_first
 
 LABELS = 4
 EMPTY_RULES: list[EmptyRule] = ["skip", "match"]
@@ -44,33 +46,95 @@ def sets(*rows: set[int], width: int = LABELS) -> sparse.csr_array:
     )
 
 
-def brute_force(case: Case, empty: EmptyRule) -> float:
+def first_of(row: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+    """Return 1 at the so many first of the positive scores of an image, ties by column."""
+    order = sorted(np.flatnonzero(row > 0), key=lambda column: (-row[column], column))
+    named = np.zeros_like(row)
+    named[order[:number]] = 1
+    return named
+
+
+def brute_force(case: Case, empty: EmptyRule, least: int = 0, limit: int | None = None) -> float:
     """Return the best mean F1 over all distinct thresholds, and over naming nothing."""
     scores, truth, counts = case
-    named = [(scores >= value) & (scores > 0) for value in [*np.unique(scores), np.inf]]
-    return max(mean_f1(truth, sparse.csr_array(p * 1.0), counts, empty=empty) for p in named)
+    reached = []
+    for value in [*np.unique(scores), np.inf]:
+        numbers = np.clip((scores >= value).sum(axis=1), least, limit)
+        named = np.array([first_of(row, n) for row, n in zip(scores, numbers, strict=True)])
+        reached.append(mean_f1(truth, sparse.csr_array(named), counts, empty=empty))
+    return max(reached)
 
 
-@given(cases(), st.sampled_from(EMPTY_RULES))
-def test_the_tuned_f1_is_the_best_of_all_thresholds(case: Case, empty: EmptyRule) -> None:
+bounds = st.sampled_from([(0, None), (0, 1), (1, None), (1, 2), (2, 2), (9, None), (0, 0)])
+
+
+@given(cases(), st.sampled_from(EMPTY_RULES), bounds)
+def test_the_tuned_f1_is_the_best_of_all_thresholds(
+    case: Case, empty: EmptyRule, bound: tuple[int, int | None]
+) -> None:
     scores, truth, counts = case
-    tuned = tune_threshold(scores, truth, counts, empty=empty)
-    assert tuned.f1 == pytest.approx(brute_force(case, empty), abs=1e-12)
+    least, limit = bound
+    tuned = tune_threshold(scores, truth, counts, empty=empty, least=least, limit=limit)
+    assert tuned.f1 == pytest.approx(brute_force(case, empty, least, limit), abs=1e-12)
 
 
-@given(cases(), st.sampled_from(EMPTY_RULES))
-def test_naming_above_the_threshold_gives_the_promised_f1(case: Case, empty: EmptyRule) -> None:
+@given(cases(), st.sampled_from(EMPTY_RULES), bounds)
+def test_naming_above_the_threshold_gives_the_promised_f1(
+    case: Case, empty: EmptyRule, bound: tuple[int, int | None]
+) -> None:
     scores, truth, counts = case
-    tuned = tune_threshold(scores, truth, counts, empty=empty)
-    named = name_above(scores, tuned.value)
+    least, limit = bound
+    tuned = tune_threshold(scores, truth, counts, empty=empty, least=least, limit=limit)
+    named = name_above(scores, tuned.value, least=least, limit=limit)
     assert mean_f1(truth, named, counts, empty=empty) == pytest.approx(tuned.f1, abs=1e-12)
 
 
-@given(cases(), st.sampled_from(EMPTY_RULES))
-def test_sparse_scores_are_tuned_as_dense_ones(case: Case, empty: EmptyRule) -> None:
+@given(cases(), st.sampled_from(EMPTY_RULES), bounds)
+def test_sparse_scores_are_tuned_as_dense_ones(
+    case: Case, empty: EmptyRule, bound: tuple[int, int | None]
+) -> None:
     scores, truth, counts = case
-    dense = tune_threshold(scores, truth, counts, empty=empty)
-    assert tune_threshold(sparse.csr_array(scores), truth, counts, empty=empty) == dense
+    least, limit = bound
+    dense = tune_threshold(scores, truth, counts, empty=empty, least=least, limit=limit)
+    stored = sparse.csr_array(scores)
+    assert tune_threshold(stored, truth, counts, empty=empty, least=least, limit=limit) == dense
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_scores_of_many_images_are_tuned_exactly_whatever_their_precision(kind: type) -> None:
+    generator = np.random.default_rng(0)
+    scores: NDArray[np.floating[Any]] = (generator.random((900, 300)) ** 4).astype(
+        kind
+    )  # several blocks, many buckets
+    shown = generator.random((900, 300)) < scores.astype(float) / 3
+    truth, counts = sparse.csr_array(shown.astype(np.float32)), shown.sum(axis=1)
+    tuned = tune_threshold(scores, truth, counts, empty="match")
+    values = scores.astype(np.float64)
+    around = np.unique(values)[np.searchsorted(np.unique(values), tuned.value) + np.arange(-9, 9)]
+    for value in [*np.quantile(values, np.linspace(0, 1, 50)), *around]:
+        named = sparse.csr_array(((values >= value) & (values > 0)).astype(np.float32))
+        assert mean_f1(truth, named, counts, empty="match") <= tuned.f1 + 1e-12
+    reached = mean_f1(truth, name_above(scores, tuned.value), counts, empty="match")
+    assert reached == pytest.approx(tuned.f1, abs=1e-12)
+
+
+@given(cases(), st.sampled_from(EMPTY_RULES), st.sampled_from([None, 0, 1, 3]))
+def test_the_tuned_number_is_the_best_of_all_numbers(
+    case: Case, empty: EmptyRule, limit: int | None
+) -> None:
+    scores, truth, counts = case
+    number, f1 = tune_number(scores, truth, counts, empty=empty, limit=limit)
+    assert limit is None or number <= limit
+    reached = [
+        mean_f1(truth, name_first(scores, np.full(len(scores), n)), counts, empty=empty)
+        for n in range(1 + (LABELS if limit is None else min(limit, LABELS)))
+    ]
+    assert f1 == pytest.approx(reached[number], abs=1e-12)
+    assert f1 == pytest.approx(max(reached), abs=1e-12)
+    assert tune_number(sparse.csr_array(scores), truth, counts, empty=empty, limit=limit) == (
+        number,
+        f1,
+    )
 
 
 @given(cases(), st.sampled_from(EMPTY_RULES))
@@ -134,6 +198,25 @@ def test_named_is_what_scores_at_least_the_threshold_and_is_positive(
     expected = (scores.astype(np.float64) >= threshold) & (scores > 0)
     for form in (scores, sparse.csr_array(scores)):
         np.testing.assert_array_equal(name_above(form, threshold).toarray(), expected)
+
+
+@given(cases(), st.lists(st.integers(0, LABELS + 1), min_size=6, max_size=6))
+def test_the_first_are_those_of_the_highest_scores_and_lowest_columns(
+    case: Case, numbers: list[int]
+) -> None:
+    scores = case[0]
+    wanted = np.array(numbers[: len(scores)])
+    expected = [first_of(row, n) for row, n in zip(scores, wanted, strict=True)]
+    for form in (scores, sparse.csr_array(scores)):
+        np.testing.assert_array_equal(name_first(form, wanted).toarray(), expected)
+
+
+@given(cases(), st.integers(0, LABELS + 1))
+def test_so_many_are_named_however_low_they_score(case: Case, least: int) -> None:
+    scores = case[0]
+    named = name_above(scores, 0.25, least=least).toarray()
+    every = np.clip((scores >= 0.25).sum(axis=1), least, None)
+    np.testing.assert_array_equal(named.sum(axis=1), np.minimum(every, (scores > 0).sum(axis=1)))
 
 
 @given(cases(), st.integers(0, LABELS + 1))

@@ -188,12 +188,13 @@ def test_the_chain_runs_in_colour_on_train_concepts_only(run: Run, tmp_path: Pat
     status, table, err = run("compare", tmp_path / "compare.yaml", data, out)
     assert status == 0, err
     assert "| aae | linear |" in table
+    assert "held out" not in table
     rows = json.loads((out / "table.json").read_text())
     assert {(row["encoder"], row["detector"]) for row in rows} == {
         ("none", "constant"),
         *((name, kind) for name in ("raw", "aae") for kind in ("linear", "knn-union", "knn-vote")),
     }
-    assert {"encoder", "detector", "f1", "interval", "threshold", "seed"} <= set(rows[0])
+    assert {"encoder", "detector", "f1", "interval", "rule", "threshold", "seed"} <= set(rows[0])
     assert (out / "queries.png").exists()
     assert (out / "aae-reconstructions.png").exists()
     status, _, err = run("compare", tmp_path / "compare.yaml", data, out)
@@ -206,6 +207,30 @@ def test_the_chain_runs_in_colour_on_train_concepts_only(run: Run, tmp_path: Pat
     together = cv2.imread(str(out / "aae.png"))
     assert together is not None
     assert together.shape[1] == 10 * 66 + 2
+
+
+def test_classify_shows_what_each_rule_reaches_and_takes_the_best_or_the_one_asked_for(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    data = work / "data"
+    command = ["classify", work / "aae-train.h5", data / "train-concepts.tsv"]
+    command += [work / "aae-valid.h5", data / "valid-concepts.tsv"]
+    status, table, err = run(*command, tmp_path / "auto")
+    assert status == 0, err
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    facts = json.loads((tmp_path / "auto/detector.json").read_text())
+    assert [row[0] for row in rows] == [outcome["rule"] for outcome in facts["comparison"]]
+    best = max(rows, key=lambda row: float(row[1].strip("*")))
+    assert best[1].startswith("**")
+    assert facts["rule"]["name"] == best[0]
+    status, table, _ = run(*command, tmp_path / "top", "--rule", "top-k")
+    assert status == 0
+    assert [line.split()[1] for line in table.splitlines()[2:]] == ["top-k"]
+    assert run(*command, tmp_path / "top", "--rule", "threshold")[0] == 1, "another detector"
+    run_file = tmp_path / "top.run"
+    assert run("predict", tmp_path / "top", work / "aae-test.h5", run_file)[0] == 0
+    k = json.loads((tmp_path / "top/detector.json").read_text())["rule"]["k"]
+    assert {len(concepts) for concepts in read_concepts(run_file).concepts} == {k}
 
 
 def test_running_a_stage_again_does_nothing_and_other_settings_are_refused(
@@ -340,6 +365,10 @@ WRONG = {
     "classify without a file": (
         1,
         "classify {work}/none.h5 {train} {work}/aae-valid.h5 {valid} {new}",
+    ),
+    "classify by an unknown rule": (
+        2,
+        "classify {work}/aae-train.h5 {train} {work}/aae-valid.h5 {valid} {new} --rule coin",
     ),
     "classify by an unknown method": (
         2,
