@@ -145,8 +145,7 @@ def fit_linear(
     model = MultiLabelLogisticRegression(warm_start=True)
     for C in penalties:
         model.set_params(C=C).fit(tuning.train.vectors, labels)
-        weights = model.coef_ / model.scale_
-        scorer = LinearScorer(weights, model.intercept_ - weights @ model.mean_, C)
+        scorer = LinearScorer(*model.folded(), C)
         f1 = tuning.judge(scorer, words)[0].f1
         if best is not None and f1 <= best[0]:
             break

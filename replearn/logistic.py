@@ -2,22 +2,39 @@
 
 Every label has scikit-learn's objective and its meaning of C,
 
-    C * sum_i log(1 + exp(z_i)) - y_i z_i  +  |w|^2 / 2,     z = x w + b,  b free,
+    C * sum_i (log(1 + exp(z_i)) - y_i z_i)  +  (1 - r) |w|^2 / 2  +  r |w|_1,    z = x w + b,
 
-minimised by Newton's method.  The Newton step of each label is solved by conjugate gradients, but
-the products with the features are done for all labels together as one matrix product, which is
-what makes thousands of labels affordable.  Labels that are done leave the batch.
+b free and r the share of L1.  All gradients together take two matrix products, so what counts is
+the number of passes over the features.  `quasi_newton` keeps it low: one eigendecomposition of the
+covariance preconditions all labels, and each learns the rest of its curvature from its own steps.
 """
 
-from typing import Any
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import h5py
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from replearn.errors import DataError
+from replearn.features import Features
+from replearn.logistic_loss import LogisticLoss
+from replearn.quasi_newton import minimise
+from replearn.standardised import (
+    RowSource,
+    StandardisedRows,
+    StoredRows,
+    check_finite,
+    each_block,
+    moments,
+)
 
 Matrix = NDArray[np.floating[Any]]
 
@@ -25,186 +42,273 @@ _CERTAIN = 20.0  # logit of a label that all training images have, or (negative)
 
 
 class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """L2-penalised logistic regression of L labels on the same features.
+    """Penalised logistic regression of L labels on the same features.
 
-    Features are standardised inside, or C would mean something else for every encoder.
+    Features are standardised inside, or C would mean something else for every encoder.  They may
+    be an array, a memory map, `Features`, or an HDF5 dataset that is larger than memory.
 
     Attributes:
-        coef_: weights on the standardised features, float32 [L, D].
+        coef_: weights on the standardised features, float32 [L, D]; `folded` gives others.
         intercept_: float32 [L].
-        mean_: subtracted from the features, float32 [D].
-        scale_: the features are divided by it, float32 [D].
-        n_iter_: Newton steps that the slowest label took.
+        mean_: subtracted from the features, float64 [D].
+        scale_: the features are divided by it, float64 [D].
+        classes_: 0 and 1, of every label [2].
+        label_dtype_: of the labels that it was fitted on.
+        n_features_in_: D.
+        n_iter_: passes over the features for the slowest label.
     """
 
     def __init__(
         self,
         C: float = 1.0,
+        penalty: Literal["l2", "l1", "elasticnet"] = "l2",
+        l1_ratio: float = 0.5,
         standardize: bool = True,
-        max_iter: int = 100,
-        tol: float = 1e-5,
+        max_iter: int = 500,
+        tol: float = 2e-7,
         warm_start: bool = False,
+        memory: float = 4e9,
+        n_jobs: int | None = None,
+        device: str | None = None,
     ) -> None:
         """Set the penalty and when to stop.
 
         Args:
             C: weight of the losses against the penalty.
+            penalty: on the squares of the weights, their sizes, or both.
+            l1_ratio: share of the sizes in `elasticnet`, 0 to 1.
             standardize: whether to bring features to mean 0 and deviation 1 first.
-            max_iter: Newton steps at most.
-            tol: a label is done when no entry of its gradient exceeds this for each image of its
-                rarer class; measured by all images, a rare label would be done at the start.
+            max_iter: passes over the features at most.
+            tol: a label is done when its objective is this close to the least one, relative to
+                it, as far as the curvature seen so far tells.
             warm_start: whether `fit` begins at the last solution, as along a path of C.
+            memory: bytes for a copy of the standardised features; where it is not enough for
+                all, each pass makes them anew, reading from where they lie.
+            n_jobs: processes that share the labels, as joblib understands it.
+            device: where torch does the passes, as `cuda`; None for NumPy.
         """
         self.C = C
+        self.penalty = penalty
+        self.l1_ratio = l1_ratio
         self.standardize = standardize
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.device = device
 
-    def fit(self, X: Matrix, Y: sparse.csr_array | Matrix) -> "MultiLabelLogisticRegression":
+    def fit(
+        self, X: RowSource | Features, Y: sparse.csr_array | NDArray[Any]
+    ) -> "MultiLabelLogisticRegression":
         """Fit every label.
+
+        A label that all rows have, or none, is predicted with certainty.
 
         Args:
             X: features float [N, D].
             Y: 0/1 [N, L], sparse or dense.
 
         Raises:
-            DataError: the numbers of rows differ, or X holds NaN or infinity.
+            DataError: the numbers of rows differ, X holds NaN or infinity, or Y is not 0/1.
         """
-        if X.shape[0] != Y.shape[0]:
-            raise DataError(f"{X.shape[0]} rows of features for {Y.shape[0]} rows of labels")
-        finite = np.isfinite(X).all(axis=1)
-        if not finite.all():
-            raise DataError(f"row {int(np.argmin(finite))} of the features holds NaN or infinity")
-        labels = (Y.toarray() if sparse.issparse(Y) else np.asarray(Y)).astype(np.float32)
-        self.mean_, self.scale_ = self._moments(X)
-        extended = np.ones((X.shape[0], X.shape[1] + 1), np.float32)  # the last is the intercept's
-        extended[:, :-1] = (X - self.mean_) / self.scale_
-        rate = labels.mean(axis=0)
-        learnable = np.flatnonzero((rate > 0) & (rate < 1))
-        weights = self._start(rate, learnable, X.shape[1])
-        weights[:, learnable], self.n_iter_ = _minimise(
-            extended, labels[:, learnable], weights[:, learnable], self.C, self.tol, self.max_iter
+        source, labels = self._rows(X, reset=True), _indicator(Y)
+        if source.shape[0] != labels.shape[0]:
+            raise DataError(
+                f"{source.shape[0]} rows of features for {labels.shape[0]} rows of labels"
+            )
+        mean, scale = _scaling(source, self.standardize)
+        rate = np.asarray(labels.sum(axis=0, dtype=np.float64)) / source.shape[0]
+        weights = self._start(rate, mean, scale)
+        share = self._checked_share()
+        solver = _Solver(1 / self.C, share, self.tol, self.max_iter, self.memory, self.device)
+        groups = _groups(np.flatnonzero((rate > 0) & (rate < 1)), self.n_jobs)
+        if len(groups) > 1:
+            source = _sendable(source)
+            solver = replace(solver, memory=self.memory / len(groups))
+        solutions = joblib.Parallel(n_jobs=self.n_jobs)(
+            joblib.delayed(solver.solve)(source, mean, scale, labels[:, group], weights[:, group])
+            for group in groups
         )
-        self.coef_ = np.ascontiguousarray(weights[:-1].T)
-        self.intercept_ = weights[-1].copy()
-        self.n_features_in_ = X.shape[1]
+        self.n_iter_ = 0
+        for group, (found, rounds) in zip(groups, solutions, strict=True):
+            weights[:, group] = found
+            self.n_iter_ = max(self.n_iter_, int(rounds.max()))
+        self._keep(weights, mean, scale)
+        self.label_dtype_ = Y.dtype if hasattr(Y, "dtype") else np.asarray(Y).dtype
+        self.classes_ = np.array([0, 1], self.label_dtype_)  # of every label
         return self
 
-    def _moments(self, X: Matrix) -> tuple[Matrix, Matrix]:
-        if not self.standardize:
-            return np.zeros(X.shape[1], np.float32), np.ones(X.shape[1], np.float32)
-        mean = X.mean(axis=0, dtype=np.float64)
-        scale = X.std(axis=0, dtype=np.float64)
-        # A constant feature says nothing: dividing its rounding errors by one keeps it at zero.
-        scale[scale <= 1e-6 * np.maximum(np.abs(mean), scale.max(initial=0))] = 1.0
-        return mean.astype(np.float32), scale.astype(np.float32)
+    def folded(self) -> tuple[Matrix, Matrix]:
+        """Return weights [L, D] and intercepts [L] on the features as they are, float32.
 
-    def _start(self, rate: Matrix, learnable: NDArray[np.intp], width: int) -> Matrix:
-        """Return where to begin [D + 1, L]: the prevalences, or the last solution."""
-        weights = np.zeros((width + 1, len(rate)), np.float32)
-        weights[-1] = np.clip(special.logit(rate), -_CERTAIN, _CERTAIN)
-        if self.warm_start and hasattr(self, "coef_") and self.coef_.shape == (len(rate), width):
-            # From a certain label there is no way back: its loss is flat.
-            known = learnable[np.abs(self.intercept_[learnable]) < _CERTAIN]
-            weights[:-1, known], weights[-1, known] = self.coef_[known].T, self.intercept_[known]
-        return weights
-
-    def decision_function(self, X: Matrix) -> Matrix:
-        """Return the logit of each label, float [N, L], for features [N, D]."""
+        Where a feature's mean is many times its deviation, `decision_function`, which
+        standardises first, is more precise.
+        """
         check_is_fitted(self)
-        logits: Matrix = (X - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_
+        coef = self.coef_ / self.scale_
+        intercept = self.intercept_ - coef @ self.mean_
+        return coef.astype(np.float32), intercept.astype(np.float32)
+
+    def decision_function(self, X: RowSource | Features) -> Matrix:
+        """Return the logit of each label, float32 [N, L], for features [N, D]."""
+        check_is_fitted(self)
+        rows = self._rows(X, reset=False)
+        weights = np.vstack([self.coef_.T, self.intercept_])
+        standardised = StandardisedRows(rows, self.mean_, self.scale_, memory=0)
+        logits = np.empty((rows.shape[0], len(self.coef_)), np.float32)
+
+        def fill(block: slice) -> None:
+            np.matmul(standardised[block], weights, out=logits[block])
+
+        list(each_block(fill, len(logits)))
+        if not np.isfinite(logits).all():
+            check_finite(rows)
         return logits
 
-    def predict_proba(self, X: Matrix) -> Matrix:
-        """Return the probability of each label, float [N, L], for features [N, D]."""
+    def predict_proba(self, X: RowSource | Features) -> Matrix:
+        """Return the probability of each label, float32 [N, L], for features [N, D]."""
         probabilities: Matrix = special.expit(self.decision_function(X))
         return probabilities
 
-    def predict(self, X: Matrix) -> NDArray[np.int8]:
-        """Return the labels that are more likely than not, 0/1 [N, L]."""
-        return (self.decision_function(X) > 0).astype(np.int8)
+    def predict(self, X: RowSource | Features) -> NDArray[Any]:
+        """Return the labels that are more likely than not, 0/1 [N, L], of the type of Y."""
+        return (self.decision_function(X) > 0).astype(self.label_dtype_)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        tags.target_tags.two_d_labels = True
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _rows(self, X: RowSource | Features, *, reset: bool) -> RowSource:
+        rows: RowSource = X.vectors if isinstance(X, Features) else X
+        stored = isinstance(rows, h5py.Dataset)
+        if not stored:
+            # `moments` names the rows that are not finite.
+            kinds = [np.float64, np.float32, np.float16]
+            options = {"reset": reset, "dtype": kinds, "ensure_all_finite": False}
+            return np.asarray(validate_data(self, rows, **options))
+        if reset:
+            self.n_features_in_ = rows.shape[-1]
+        if rows.shape[1:] != (self.n_features_in_,):
+            raise DataError(
+                f"features {list(rows.shape)} where [N, {self.n_features_in_}] is expected"
+            )
+        return rows
+
+    def _checked_share(self) -> float:
+        shares = {"l2": 0.0, "l1": 1.0, "elasticnet": self.l1_ratio}
+        if not self.C > 0:
+            raise DataError(f"C {self.C}: it must be above 0")
+        if self.penalty not in shares:
+            raise DataError(f"penalty {self.penalty!r}: known are {', '.join(shares)}")
+        return shares[self.penalty]
+
+    def _start(self, rate: Matrix, mean: Matrix, scale: Matrix) -> Matrix:
+        """Return where to begin [D + 1, L]: the prevalences, or the last solution."""
+        weights = np.zeros((len(mean) + 1, len(rate)))
+        with np.errstate(divide="ignore"):
+            weights[-1] = np.clip(special.logit(rate), -_CERTAIN, _CERTAIN)
+        if self.warm_start and hasattr(self, "coef_"):
+            if self.coef_.shape != (len(rate), len(mean)):
+                return weights
+            # What was certain has no weights, and there is no way back from it: the loss is flat.
+            known = self.coef_.any(axis=1) & (rate > 0) & (rate < 1)
+            coef = self.coef_[known] / self.scale_
+            weights[:-1, known] = (coef * scale).T
+            weights[-1, known] = self.intercept_[known] + coef @ (mean - self.mean_)
+        return weights
+
+    def _keep(self, weights: Matrix, mean: Matrix, scale: Matrix) -> None:
+        if self.n_iter_ > self.max_iter:
+            self.n_iter_ = self.max_iter
+            warnings.warn(
+                f"some labels are not at their optimum after {self.max_iter} passes; "
+                "raise max_iter or lower C",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        intercepts = weights[-1]
+        if not self.standardize:  # the features were centred only for the solver
+            intercepts = intercepts - mean @ weights[:-1]
+            mean = np.zeros_like(mean)
+        self.mean_, self.scale_ = mean, scale
+        self.coef_ = np.ascontiguousarray(weights[:-1].T, np.float32)
+        self.intercept_ = intercepts.astype(np.float32)
 
 
-def _minimise(
-    X: Matrix, Y: Matrix, weights: Matrix, C: float, tol: float, max_iter: int
-) -> tuple[Matrix, int]:
-    """Return the weights [D + 1, L] of the least objective, and the number of steps."""
-    weights = weights.copy()
-    positive = Y.sum(axis=0)
-    enough = tol * np.minimum(positive, len(X) - positive)
-    penalty = np.full((X.shape[1], 1), 1 / C, np.float32)
-    penalty[-1] = 0
-    active = np.arange(Y.shape[1])
-    steps = 0
-    while active.size and steps < max_iter:
-        steps += 1
-        w, y = weights[:, active], Y[:, active]
-        logits = X @ w
-        probabilities = special.expit(logits)
-        gradient = X.T @ (probabilities - y) + penalty * w
-        unfinished = np.abs(gradient).max(axis=0) > enough[active]
-        if not unfinished.any():
-            break
-        active, w, y = active[unfinished], w[:, unfinished], y[:, unfinished]
-        curvature = (probabilities * (1 - probabilities))[:, unfinished]
-        direction = _newton_direction(X, curvature, gradient[:, unfinished], penalty)
-        lengths = _step_lengths(logits[:, unfinished], X @ direction, y, w, direction, penalty)
-        weights[:, active] = w + lengths * direction
-        active = active[lengths > 0]  # no shorter step helps: at the limit of float32
-    return weights, steps
+@dataclass(frozen=True)
+class _Solver:
+    """What determines the solution beside the data; small, as it goes to other processes."""
+
+    weight_of_penalty: float
+    l1_share: float
+    tol: float
+    max_iter: int
+    memory: float
+    device: str | None
+
+    def solve(
+        self,
+        source: RowSource,
+        mean: Matrix,
+        scale: Matrix,
+        labels: sparse.csr_array,
+        start: Matrix,
+    ) -> tuple[Matrix, NDArray[np.intp]]:
+        """Return the weights [D + 1, L] of these labels, and the passes that each took [L]."""
+        rows = StandardisedRows(source, mean, scale, self.memory if self.device is None else 0)
+        through = None
+        if self.device is not None:
+            from replearn.logistic_torch import passes  # torch only where it is asked for
+
+            through = passes(rows, self.device, self.memory)
+        loss = LogisticLoss(rows, labels, (1 - self.l1_share) * self.weight_of_penalty, through)
+        precondition, l1 = loss.precondition, None
+        if self.l1_share:
+            precondition = loss.precondition_diagonally
+            l1 = np.full((len(start), 1), self.l1_share * self.weight_of_penalty)
+            l1[-1] = 0  # the intercept is free
+        return minimise(loss, start, precondition, tol=self.tol, max_iter=self.max_iter, l1=l1)
 
 
-def _newton_direction(
-    X: Matrix, curvature: Matrix, gradient: Matrix, penalty: Matrix, most: int = 100
-) -> Matrix:
-    """Solve (X' diag(curvature) X + penalty) d = -gradient for each label by conjugate gradients.
-
-    It is solved the more precisely the smaller the gradient is, so that Newton's method keeps its
-    fast convergence (Nocedal and Wright, Numerical Optimization, 2nd ed., algorithm 7.1).
-    """
-    direction = np.zeros_like(gradient)
-    residual = -gradient
-    search = residual.copy()
-    square = (residual**2).sum(axis=0)
-    size = np.sqrt(square) / len(X)
-    goal = (np.minimum(0.25, np.sqrt(size)) ** 2) * square
-    for _ in range(most):
-        running = square > goal
-        if not running.any():
-            break
-        curved = X.T @ (curvature * (X @ search)) + penalty * search
-        along = (search * curved).sum(axis=0)
-        length = np.where(running & (along > 0), square / np.maximum(along, 1e-30), 0)
-        direction += length * search
-        residual -= length * curved
-        previous, square = square, (residual**2).sum(axis=0)
-        search = residual + np.where(running, square / np.maximum(previous, 1e-30), 0) * search
-        square = np.where(running, square, 0)
-    return direction
+def _indicator(Y: Any) -> sparse.csr_array:
+    if Y is None:
+        raise DataError("fit requires y to be passed, but the target y is None")
+    if not sparse.issparse(Y):
+        Y = np.asarray(Y)
+    if Y.ndim != 2:
+        raise DataError(f"labels {list(Y.shape)} where 0/1 [N, L] is expected")
+    try:
+        labels = sparse.csr_array(Y, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise DataError(f"labels of {Y.dtype} where 0/1 is expected") from None
+    if not np.isin(labels.data, (0, 1)).all():
+        raise DataError("Unknown label type: the labels are continuous or hold others than 0 and 1")
+    return labels
 
 
-def _step_lengths(
-    logits: Matrix, change: Matrix, y: Matrix, w: Matrix, direction: Matrix, penalty: Matrix
-) -> Matrix:
-    """Return for each label the first of 1, 1/2, 1/4, ... that lowers its objective, else 0 [L]."""
+def _scaling(source: RowSource, standardize: bool) -> tuple[Matrix, Matrix]:
+    mean, scale = moments(source)
+    if not standardize:
+        return mean, np.ones_like(scale)
+    # A constant feature says nothing: dividing its rounding errors by one keeps it at zero.
+    scale[scale <= 1e-6 * np.maximum(np.abs(mean), scale.max(initial=0))] = 1.0
+    return mean, scale
 
-    def objective(length: Matrix) -> Matrix:
-        z = logits + length * change
-        # log(1 + e^z) - y z in double precision, as `length` is: the differences are small.
-        losses = np.logaddexp(0, z) - y * z
-        moved = w + length * direction
-        total: Matrix = losses.sum(axis=0, dtype=np.float64) + 0.5 * (penalty * moved**2).sum(
-            axis=0, dtype=np.float64
-        )
-        return total
 
-    lengths = np.ones(y.shape[1])
-    before = objective(np.zeros_like(lengths))
-    for _ in range(20):
-        worse = objective(lengths) >= before
-        if not worse.any():
-            break
-        lengths[worse] /= 2
-    lengths[objective(lengths) >= before] = 0
-    return lengths
+def _groups(labels: NDArray[np.intp], n_jobs: int | None) -> list[NDArray[np.intp]]:
+    """Share labels out to processes: frequent ones take fewer passes, so each gets of all sorts."""
+    jobs = joblib.effective_n_jobs(n_jobs)
+    return [labels[first::jobs] for first in range(min(jobs, len(labels)))]
+
+
+def _sendable(source: RowSource) -> RowSource:
+    """Return what other processes can read the features from; joblib sends memory maps so."""
+    if isinstance(source, h5py.Dataset):
+        return StoredRows(source.file.filename, source.name, source.shape)
+    return source

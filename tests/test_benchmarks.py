@@ -61,3 +61,12 @@ def test_all_rules_are_compared_on_phantoms_and_on_a_file(tmp_path: Path) -> Non
         for rule in RULES
     }
     assert all(row["interval"][0] <= row["f1"] <= row["interval"][1] for row in rows)
+
+
+def test_logistic_ends_with_ratios_excesses_and_growth() -> None:
+    tiny = "--rows 600 --width 8 --labels 6 --exact 2 --rounds 2 --scale 0.01 --growth-width 8"
+    last = last_line("logistic", *tiny.split(), "--growth-labels", 8)
+    for tail in "ab":
+        assert 0 < last[tail]["least"] <= last[tail]["ratio"] <= last[tail]["most"]
+        assert abs(last[tail]["excess"]) < 1e-6
+    assert len(last["growth"]["by_rows"]) == len(last["growth"]["by_labels"]) == 3

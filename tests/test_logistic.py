@@ -1,17 +1,21 @@
 """Many-label logistic regression against scikit-learn's exact solver, label by label."""
 
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse, special
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import check_estimator
 
 from replearn.errors import DataError
+from replearn.features import Features
 from replearn.logistic import MultiLabelLogisticRegression
 
 Matrix = NDArray[np.float64]
@@ -225,12 +229,209 @@ def test_a_model_that_is_not_fitted_says_so() -> None:
 
 
 def test_a_clone_has_the_settings_and_not_the_fit() -> None:
-    model = MultiLabelLogisticRegression(C=3.0, standardize=False, max_iter=7).fit(*data())
+    model = MultiLabelLogisticRegression(C=3.0, standardize=False, max_iter=70).fit(*data())
     copy = clone(model)
     assert copy.get_params() == model.get_params()
-    assert (copy.C, copy.standardize, copy.max_iter) == (3.0, False, 7)
+    assert (copy.C, copy.standardize, copy.max_iter) == (3.0, False, 70)
     assert not hasattr(copy, "coef_")
 
 
-def test_no_label_takes_more_steps_than_allowed() -> None:
-    assert MultiLabelLogisticRegression(max_iter=2).fit(*data()).n_iter_ == 2
+def test_no_label_takes_more_passes_than_allowed_and_that_is_said() -> None:
+    with pytest.warns(ConvergenceWarning, match="after 2 passes"):
+        assert MultiLabelLogisticRegression(max_iter=2).fit(*data()).n_iter_ == 2
+
+
+# Where features come from and who does the work changes nothing ----------------------------------
+
+
+@pytest.mark.parametrize("memory", [0, 1e9])
+@pytest.mark.parametrize("chunks", [None, (300, 5)])
+def test_features_in_a_file_give_the_model_of_features_in_memory(
+    tmp_path: Path, memory: float, chunks: tuple[int, int] | None
+) -> None:
+    X, Y = data()
+    expected = MultiLabelLogisticRegression().fit(X, Y)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        stored = file.create_dataset("vectors", data=X, chunks=chunks)
+        model = MultiLabelLogisticRegression(memory=memory).fit(stored, Y)
+        probabilities = model.predict_proba(stored)
+    np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-6)
+    np.testing.assert_allclose(model.intercept_, expected.intercept_, atol=1e-6)
+    np.testing.assert_allclose(probabilities, expected.predict_proba(X), atol=1e-6)
+
+
+def test_features_with_ids_give_the_model_of_their_vectors() -> None:
+    X, Y = data()
+    vectors = X.astype(np.float32)
+    features = Features([str(row) for row in range(len(X))], vectors, "features:1")
+    model = MultiLabelLogisticRegression().fit(features, Y)
+    expected = MultiLabelLogisticRegression().fit(vectors, Y)
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
+    np.testing.assert_array_equal(model.predict(features), expected.predict(vectors))
+
+
+def test_several_processes_give_the_model_of_one(tmp_path: Path) -> None:
+    X, Y = data()
+    expected = MultiLabelLogisticRegression().fit(X, Y)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["vectors"] = X
+    with h5py.File(tmp_path / "x.h5", "r") as file:
+        model = MultiLabelLogisticRegression(n_jobs=2).fit(file["vectors"], Y)
+    np.testing.assert_allclose(model.coef_, expected.coef_, atol=2e-5)
+    np.testing.assert_allclose(model.intercept_, expected.intercept_, atol=2e-5)
+    assert model.n_iter_ == expected.n_iter_
+
+
+@pytest.mark.parametrize("memory", [0, 1e9])
+def test_torch_reaches_the_least_objective_too(memory: float) -> None:
+    model = MultiLabelLogisticRegression(device="cpu", memory=memory).fit(*data())
+    np.testing.assert_array_less(np.abs(excess(model)), 1e-6)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DataError, match="device 'none': "):
+        MultiLabelLogisticRegression(device="none").fit(*data())
+
+
+def test_features_in_a_file_of_another_width_are_refused(tmp_path: Path) -> None:
+    X, Y = data()
+    model = MultiLabelLogisticRegression().fit(X, Y)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        narrow = file.create_dataset("vectors", data=X[:, 1:])
+        with pytest.raises(DataError, match=r"\[2000, 11\] where \[N, 12\] is expected"):
+            model.predict(narrow)
+
+
+# Forms of the solution ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_folded_weights_give_the_same_logits_on_features_as_they_are(standardize: bool) -> None:
+    X, Y = data()
+    X = standardised(X) * np.linspace(0.5, 2, X.shape[1]) + 1
+    model = MultiLabelLogisticRegression(standardize=standardize).fit(X, Y)
+    coef, intercept = model.folded()
+    logits = model.decision_function(X)
+    np.testing.assert_allclose(X @ coef.T + intercept, logits, rtol=1e-4, atol=1e-4)
+
+
+def test_without_standardising_weights_are_on_the_features_as_they_are() -> None:
+    X, Y = data()
+    X = standardised(X) + 3
+    model = MultiLabelLogisticRegression(standardize=False, tol=1e-9).fit(X, Y)
+    exact = LogisticRegression(solver="newton-cholesky", tol=1e-10).fit(X, Y[:, 3])
+    np.testing.assert_allclose(model.coef_[3], exact.coef_[0], atol=1e-4)
+    np.testing.assert_allclose(model.intercept_[3], exact.intercept_[0], atol=5e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, np.bool_])
+def test_predictions_are_of_the_type_of_the_labels(dtype: type) -> None:
+    X, Y = data()
+    assert MultiLabelLogisticRegression().fit(X, Y.astype(dtype)).predict(X).dtype == dtype
+
+
+def test_separable_labels_reach_their_optimum_too() -> None:
+    X = np.random.default_rng(0).normal(size=(300, 6))
+    Y = (X > 0.9).astype(int)
+    model = MultiLabelLogisticRegression(C=1000, standardize=False).fit(X, Y)
+    exact = LogisticRegression(C=1000, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+    fitted = [clone(exact).fit(X, y) for y in Y.T]
+    coef, intercept = (
+        np.concatenate(parts)
+        for parts in zip(*[(one.coef_, one.intercept_) for one in fitted], strict=True)
+    )
+    least = objectives(X, Y, coef, intercept, 1000)
+    found = objectives(X, Y, model.coef_, model.intercept_, 1000)
+    np.testing.assert_array_less(found, least * (1 + 1e-6))
+
+
+# L1 and elastic net ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("penalty", "share"), [("l1", 1.0), ("elasticnet", 0.3)])
+@pytest.mark.parametrize("C", [0.02, 0.3])
+def test_an_l1_penalty_has_the_optimum_and_the_zeros_of_saga(
+    penalty: Literal["l1", "elasticnet"], share: float, C: float
+) -> None:
+    X, Y = standardised(data()[0]), data()[1]
+    model = MultiLabelLogisticRegression(C=C, penalty=penalty, l1_ratio=share, tol=1e-8)
+    coef, intercept = model.fit(X, Y).folded()
+    exact = LogisticRegression(C=C, l1_ratio=share, solver="saga", tol=1e-8, max_iter=20000)
+    for label in (2, 3, 4):
+        fitted = clone(exact).fit(X, Y[:, label])
+        least = penalised(X, Y[:, label], fitted.coef_[0], fitted.intercept_[0], C, share)
+        found = penalised(X, Y[:, label], coef[label], intercept[label], C, share)
+        assert found < least * (1 + 1e-6)
+        np.testing.assert_array_equal(coef[label] == 0, fitted.coef_[0] == 0)
+
+
+def penalised(X: Matrix, y: Matrix, w: Any, b: float, C: float, share: float) -> float:
+    """Return the objective of the elastic net of one label, in double precision."""
+    w = w.astype(np.float64)
+    z = X @ w + b
+    penalty = (1 - share) * (w @ w) / 2 + share * np.abs(w).sum()
+    return float(C * (np.logaddexp(0, z) - y * z).sum() + penalty)
+
+
+@pytest.mark.parametrize(("factor", "empty"), [(0.99, True), (1.01, False)])
+def test_all_weights_are_zero_just_when_no_gradient_at_zero_exceeds_the_penalty(
+    factor: float, empty: bool
+) -> None:
+    X, Y = standardised(data()[0]), data()[1][:, 3:4]
+    bound = 1 / np.abs(X.T @ (Y - Y.mean())).max()
+    model = MultiLabelLogisticRegression(C=factor * bound, penalty="l1", tol=1e-10).fit(X, Y)
+    assert (not model.coef_.any()) == empty
+
+
+def test_an_elastic_net_without_a_share_of_l1_is_the_l2_penalty() -> None:
+    X, Y = data()
+    net = MultiLabelLogisticRegression(penalty="elasticnet", l1_ratio=0.0).fit(X, Y)
+    np.testing.assert_array_equal(net.coef_, MultiLabelLogisticRegression().fit(X, Y).coef_)
+
+
+# What is refused ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"penalty": "l3"}, "penalty 'l3': known are l2, l1, elasticnet"), ({"C": 0}, "C 0: ")],
+)
+def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        MultiLabelLogisticRegression(**settings).fit(*data())
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(2000), "labels .2000. where 0/1 .N, L. is expected"),
+        (np.full((2000, 2), 0.5), "continuous"),
+        (np.full((2000, 2), 2), "others than 0 and 1"),
+        (np.full((2000, 2), "yes"), "labels of <U3"),
+    ],
+)
+def test_labels_that_are_not_0_and_1_are_refused(labels: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        MultiLabelLogisticRegression().fit(data()[0], labels)
+
+
+# What scikit-learn asks of classifiers of one column of classes, and nothing of many labels could
+# do: its data have classes of other names, or y of one dimension, where [N, L] of 0/1 is meant.
+ONE_COLUMN = {
+    "check_classifier_data_not_an_array",
+    "check_classifier_not_supporting_multiclass",
+    "check_classifiers_classes",
+    "check_classifiers_one_label",
+    "check_classifiers_regression_target",
+    "check_classifiers_train",
+    "check_decision_proba_consistency",
+    "check_estimators_dtypes",
+    "check_fit2d_1feature",
+}
+
+
+def test_every_check_of_scikit_learn_passes_that_many_labels_can() -> None:
+    results = check_estimator(MultiLabelLogisticRegression(), on_fail=None, on_skip=None)
+    failed = {one["check_name"] for one in results if one["status"] == "failed"}
+    assert failed == ONE_COLUMN
+    assert len(results) > 40
