@@ -1,7 +1,7 @@
 """How fast logistic regression of many labels is, against scikit-learn at the same moment.
 
     python -m benchmarks.logistic                   about 10 minutes on 2 cores
-    python -m benchmarks.logistic --quick           about 1: fewer labels of the rival, smaller growth
+    python -m benchmarks.logistic --quick           about 1: fewer labels for the rival, less growth
     python -m benchmarks.logistic --scale 1         growth at full size: 224,000 x 1,024, 500 labels
 
 The features are rectified mixtures of Gaussians whose spectrum decays (row k of the mixing matrix
@@ -32,6 +32,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import joblib
@@ -130,9 +131,7 @@ def spread(count: int, number: int) -> NDArray[np.intp]:
 def compare(options: Options, tail: str) -> dict[str, Any]:
     """Return the times of both, their ratio and the excess of our objectives."""
     X, Y = synthetic(options.rows, options.width, options.labels, tail)
-    double = X.astype(
-        np.float64
-    )  # what scikit-learn is usually given; it is no faster with float32
+    double = X.astype(np.float64)  # as scikit-learn is usually given; it is no faster in float32
     dense = Y.toarray().astype(np.int8)
     model = MultiLabelLogisticRegression()
     ours, rival = [], []
@@ -141,7 +140,7 @@ def compare(options: Options, tail: str) -> dict[str, Any]:
     for part in parts:
         _, duration = timed(lambda: model.fit(double, dense))
         ours.append(duration)
-        _, duration = timed(lambda some=part: fit_each(double, dense[:, some], options.jobs))
+        _, duration = timed(partial(fit_each, double, dense[:, part], options.jobs))
         rival.append(duration)
     scale = options.labels / sum(map(len, parts))
     wall = statistics.median(one.wall for one in ours)

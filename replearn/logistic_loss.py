@@ -23,6 +23,7 @@ _CHUNK = 256  # rows between the two products at a time: they stay in the inner 
 _LARGE = 80.0  # a logit as good as any larger one, but with a finite exponential
 _LEAST = 0.1  # rows with p = 1/2 have 0.25: less is a label that is separated
 _ENOUGH = 16  # rows for each feature tell the covariance well enough to precondition
+_WIDE = 2048  # features: with more of them, finding all axes of the covariance takes too long
 
 
 class LogisticLoss:
@@ -50,14 +51,14 @@ class LogisticLoss:
         self._count, width = rows.shape
         self._penalty = np.full((width, 1), penalty)
         self._penalty[-1] = 0
-        self._sum, self._towards, covariance = _sums(rows, labels)
+        self._sum, self._towards = _sums(rows, labels)
         rate = self._towards[-1] / self._count
         self._most = self._count * rate * (1 - rate)
         self._weight = self._most.copy()  # about sum of p (1 - p), follows the evaluations
-        variances, axes = np.linalg.eigh(covariance)
+        variances, axes, rest = principal_axes(rows)
         least = max(1e-6 * variances.max(initial=0), 1e-12)  # for features that are constant
         self._variances = np.maximum(variances, least)[:, None].astype(np.float32)
-        self._axes = axes.astype(np.float32)
+        self._axes, self._rest = axes.astype(np.float32), np.float32(max(rest, least))
 
     def __call__(self, weights: Matrix, columns: Columns) -> tuple[Matrix, Matrix]:
         """Return the values [B] and gradients [K, B] of some of the labels at weights [K, B]."""
@@ -83,15 +84,22 @@ class LogisticLoss:
         the features' covariance plus the penalty, for every label diagonal on the same axes.
         """
         weight = self._weight[columns].astype(np.float32)
-        turned = self._axes.T @ gradient[:-1]
-        turned /= self._variances * weight + np.float32(self._penalty[0])
-        return np.concatenate([self._axes @ turned, gradient[-1:] / weight])
+        penalty = np.float32(self._penalty[0])
+        along = self._axes.T @ gradient[:-1]
+        beside = self._rest * weight + penalty
+        turned = along / (self._variances * weight + penalty)
+        if len(self._axes) == len(along):
+            return np.concatenate([self._axes @ turned, gradient[-1:] / weight])
+        turned -= along / beside
+        return np.concatenate(
+            [self._axes @ turned + gradient[:-1] / beside, gradient[-1:] / weight]
+        )
 
     def precondition_diagonally(self, gradient: Matrix, columns: Columns) -> Matrix:
         """Return the same without turning to other axes, as an L1 penalty asks."""
         weight = self._weight[columns]
-        variance = np.vstack([self._axes**2 @ self._variances, [[1]]])
-        return np.asarray(gradient / (variance * weight + self._penalty))
+        own = self._axes**2 @ (self._variances - self._rest) + self._rest
+        return np.asarray(gradient / (np.vstack([own, [[1]]]) * weight + self._penalty))
 
 
 def through_rows(rows: StandardisedRows, minus: Matrix) -> tuple[Matrix, Matrix, Matrix]:
@@ -121,20 +129,45 @@ def through_rows(rows: StandardisedRows, minus: Matrix) -> tuple[Matrix, Matrix,
     return losses, pushes[-1] - squares, pushes
 
 
-def _sums(rows: StandardisedRows, labels: sparse.csr_array) -> tuple[Matrix, Matrix, Matrix]:
-    """Return X'1 [K], X'Y [K, L] and, from some of the rows, the covariance [D, D]."""
-    count, width = rows.shape
-    every = max(1, count // (_ENOUGH * width))
+def _sums(rows: StandardisedRows, labels: sparse.csr_array) -> tuple[Matrix, Matrix]:
+    """Return X'1 [K] and X'Y [K, L]."""
 
-    def one(block: slice) -> tuple[Matrix, Matrix, Matrix]:
+    def one(block: slice) -> tuple[Matrix, Matrix]:
         x = rows[block]
-        few = x[::every]
-        return x.sum(axis=0), (labels[block].T @ x).T, few.T @ few
+        return x.sum(axis=0), (labels[block].T @ x).T
 
-    total, towards = np.zeros(width), np.zeros((width, labels.shape[1]))
-    gram = np.zeros((width, width))
-    for some, toward, few in each_block(one, count):
+    total, towards = np.zeros(rows.shape[1]), np.zeros((rows.shape[1], labels.shape[1]))
+    for some, toward in each_block(one, rows.shape[0]):
         total += some
         towards += toward
-        gram += few
-    return total, towards, gram[:-1, :-1] / gram[-1, -1]
+    return total, towards
+
+
+def principal_axes(rows: StandardisedRows) -> tuple[Matrix, Matrix, float]:
+    """Return variances [R], axes [D, R] and the variance beside them, from some of the rows.
+
+    Up to 2,048 features have all their axes, R = D.  Of wider ones they are those of 2,048 rows.
+    Where there are more rows, the weaker half of these axes is noise, and the largest of their
+    variances stands for all that is beside: steps that are too short cost less than too long ones.
+    """
+    count, width = rows.shape[0], rows.shape[1] - 1
+    if width <= _WIDE:
+        variances, axes = np.linalg.eigh(_covariance(rows, max(1, count // (_ENOUGH * width))))
+        return variances, axes, 0.0
+    every = -(-count // _WIDE)
+    few = np.concatenate(list(each_block(lambda b: rows[b][::every, :-1], count)))
+    variances, mixtures = np.linalg.eigh(few @ few.T / len(few))
+    first = len(few) // 2 if every > 1 else 0
+    first += int(np.searchsorted(variances[first:], 1e-6 * variances[-1], "right"))
+    rest = float(variances[first - 1]) if first else 0.0
+    axes = few.T @ (mixtures[:, first:] / np.sqrt(len(few) * variances[first:]))
+    return variances[first:], axes, rest
+
+
+def _covariance(rows: StandardisedRows, every: int) -> Matrix:
+    def one(block: slice) -> Matrix:
+        few = rows[block][::every]
+        return few.T @ few
+
+    gram = sum(each_block(one, rows.shape[0]), np.zeros((rows.shape[1], rows.shape[1])))
+    return np.asarray(gram[:-1, :-1] / gram[-1, -1])

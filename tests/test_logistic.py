@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
+from replearn import logistic_loss
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.logistic import MultiLabelLogisticRegression
@@ -78,6 +79,23 @@ def test_features_of_single_precision_reach_the_least_objective_too(C: float) ->
     X, Y = data()
     model = MultiLabelLogisticRegression(C=C).fit(X.astype(np.float32), Y)
     np.testing.assert_array_less(np.abs(excess(model)), 1e-6)
+
+
+@pytest.mark.parametrize(("rows", "axes"), [(60, 60), (200, 60), (200, 200)])
+def test_features_with_too_many_axes_reach_the_least_objective_too(
+    rows: int, axes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logistic_loss, "_WIDE", axes)
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(rows, 80)) @ generator.normal(size=(80, 80)) / 9
+    Y = (X[:, :3] + generator.logistic(size=(rows, 3)) > 1).astype(np.float64)
+    model = MultiLabelLogisticRegression(standardize=False).fit(X, Y)
+    exact = LogisticRegression(solver="newton-cholesky", tol=1e-10)
+    for label, y in enumerate(Y.T):
+        exact.fit(X, y)
+        least = objectives(X, y[:, None], exact.coef_, exact.intercept_, 1.0)
+        coef, intercept = model.coef_[[label]], model.intercept_[[label]]
+        assert objectives(X, y[:, None], coef, intercept, 1.0) == pytest.approx(least, rel=2e-6)
 
 
 @pytest.mark.parametrize("label", range(len(POSITIVES)))
@@ -184,7 +202,7 @@ def test_probabilities_are_the_sigmoid_of_the_decision_function() -> None:
 def test_the_mean_probability_of_a_label_is_its_prevalence() -> None:
     # The intercept is free, so its gradient, the sum of p - y, is zero at the optimum.
     X, Y = data()
-    model = MultiLabelLogisticRegression(tol=1e-6).fit(X, Y)
+    model = MultiLabelLogisticRegression(tol=1e-7).fit(X, Y)
     np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), Y.mean(axis=0), rtol=1e-4)
 
 
