@@ -5,10 +5,14 @@ A detector is a scorer with a vocabulary, tuned on validation images.  It is sto
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
 
 from replearn import decisions, voting
 from replearn.artefacts import read_json, write_json
@@ -133,19 +137,31 @@ def fit_constant(tuning: Tuning) -> tuple[Scorer, list[str]]:
 
 
 def fit_linear(
-    tuning: Tuning, *, top: int, penalties: Sequence[float] = PENALTIES
+    tuning: Tuning,
+    *,
+    top: int,
+    model: MultiLabelLogisticRegression | None = None,
+    penalties: Sequence[float] = PENALTIES,
 ) -> tuple[Scorer, list[str]]:
     """Return a logistic regression on the `top` most frequent concepts, and its vocabulary.
 
     C rises along `penalties` as long as the tuned mean F1 on validation does.
+
+    Args:
+        tuning: what to learn from and to choose on.
+        top: so many concepts.
+        model: the regression with its other settings.
+        penalties: values of C, rising.
     """
     words = vocabulary(tuning.train.concepts, top)
     labels = multi_hot(tuning.train.concepts, words)
     best: tuple[float, LinearScorer] | None = None
-    model = MultiLabelLogisticRegression(warm_start=True)
+    path: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
+    path.set_params(warm_start=True)
     for C in penalties:
-        model.set_params(C=C).fit(tuning.train.vectors, labels)
-        scorer = LinearScorer(*model.folded(), C)
+        path.set_params(C=C)
+        weights, intercepts = path.fit(tuning.train.vectors, labels).folded()
+        scorer = LinearScorer(weights, intercepts, C)
         f1 = tuning.judge(scorer, words)[0].f1
         if best is not None and f1 <= best[0]:
             break
@@ -153,6 +169,24 @@ def fit_linear(
     if best is None:
         raise ValueError("no penalties given")
     return best[1], words
+
+
+def refit_linear(
+    detector: Detector, tuning: Tuning, model: MultiLabelLogisticRegression | None = None
+) -> Detector:
+    """Return a linear detector that learnt from the validation images too.
+
+    C and the rule stay as they were chosen while the validation images were not yet learnt from.
+    """
+    if not isinstance(detector.scorer, LinearScorer):
+        raise TypeError(f"a {detector.scorer.kind} detector has no logistic regression")
+    parts = (tuning.train, tuning.valid)
+    vectors = np.concatenate([part.vectors for part in parts])
+    labels = sparse.vstack([multi_hot(part.concepts, detector.vocabulary) for part in parts])
+    again: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
+    again.set_params(C=detector.scorer.C)
+    weights, intercepts = again.fit(vectors, labels).folded()
+    return replace(detector, scorer=LinearScorer(weights, intercepts, detector.scorer.C))
 
 
 def fit_neighbours(

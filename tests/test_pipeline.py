@@ -233,6 +233,21 @@ def test_classify_shows_what_each_rule_reaches_and_takes_the_best_or_the_one_ask
     assert {len(concepts) for concepts in read_concepts(run_file).concepts} == {k}
 
 
+def test_a_linear_detector_can_learn_from_validation_in_the_end_and_have_few_weights(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    data = work / "data"
+    command = ["classify", work / "aae-train.h5", data / "train-concepts.tsv"]
+    command += [work / "aae-valid.h5", data / "valid-concepts.tsv"]
+    options = ["--penalty", "l1", "--refit", "--jobs", 2, "--device", "cpu"]
+    status, _, err = run(*command, tmp_path / "sparse", *options)
+    assert status == 0, err
+    assert run("predict", tmp_path / "sparse", work / "aae-test.h5", tmp_path / "run")[0] == 0
+    status, _, err = run(*command, tmp_path / "knn", "--method", "knn", "--refit")
+    assert status == 2
+    assert "--refit" in err
+
+
 def test_running_a_stage_again_does_nothing_and_other_settings_are_refused(
     work: Path, run: Run
 ) -> None:
