@@ -72,7 +72,7 @@ def classify(
         Literal["cosine", "l2"], typer.Option(help="knn: what near means.")
     ] = "cosine",
     rule: Annotated[
-        Literal["auto", "threshold", "top-k", "per-label", "expected-f1"],
+        Literal["auto", "threshold", "per-group", "top-k", "per-label", "expected-f1"],
         typer.Option(help="What decides which concepts are named; auto: the best on VALID."),
     ] = "auto",
     edition: Annotated[int, typer.Option(help="Whose score to decide for.")] = 2018,

@@ -23,6 +23,7 @@ from replearn.logistic import MultiLabelLogisticRegression
 from replearn.metrics import EmptyRule
 from replearn.neighbors import Index
 from replearn.rules import (
+    GROUP,
     RULES,
     GlobalThreshold,
     Judged,
@@ -234,7 +235,7 @@ def tune(
     threshold, scores = tuning.judge(scorer, words)
     truth = multi_hot(tuning.valid.concepts, words)
     on = Judged(scores, truth, tuning.valid.concepts.counts, tuning.empty, tuning.limit)
-    outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer))
+    outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer, words))
     chosen = choose_rule(on, outcomes)
     reached = {o.rule: asdict(o) | {"interval": list(o.interval)} for o in outcomes}
     validation = {key: reached[chosen.name][key] for key in ("f1", "interval", "images")}
@@ -252,9 +253,12 @@ def tune(
     )
 
 
-def _rules_for(scorer: Scorer) -> list[RuleName]:
+def _rules_for(scorer: Scorer, words: list[str]) -> list[RuleName]:
     # All scores of a constant are the same: they can be named together or not at all.
-    return ["threshold"] if isinstance(scorer, ConstantScorer) else list(RULES)
+    if isinstance(scorer, ConstantScorer):
+        return ["threshold"]
+    single = len(words) <= GROUP
+    return [rule for rule in RULES if not (single and rule == "per-group")]
 
 
 def save_detector(folder: Path, detector: Detector) -> None:
