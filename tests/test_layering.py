@@ -25,6 +25,7 @@ TORCHLESS = {
     "images",
     "imageclef",
     "label_thresholds",
+    "layouts",
     "logistic",
     "logistic_loss",
     "quasi_newton",
@@ -40,6 +41,8 @@ TORCHLESS = {
     "scorers",
     "settings",
     "sources",
+    "text_files",
+    "vocabularies",
     "voting",
 }
 TRAINING = {
