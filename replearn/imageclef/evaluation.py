@@ -1,16 +1,18 @@
 """The primary and the secondary score of a run file, as the edition's evaluator makes them."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from replearn.concepts import ConceptTable, read_fields, split_field
+from replearn.concepts import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import some
 from replearn.imageclef.rows import Row
 from replearn.imageclef.runs import accepted_rows
+from replearn.layouts import read_entries
 from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score
 
 
@@ -83,31 +85,30 @@ def _f1(true: frozenset[str], predicted: frozenset[str], edition: Edition) -> fl
 
 def _predicted_set(row: Row, edition: Edition) -> frozenset[str]:
     # An id alone predicts nothing, not even the "" that an empty field stands for.
-    return edition.scored(row.cells[1]) if len(row.cells) > 1 else frozenset()
+    return edition.scored(row.cells[1].split(edition.separator)) if row.cells[1:] else frozenset()
 
 
 def _true_sets(truth: ConceptTable | Path, edition: Edition) -> dict[str, frozenset[str]]:
     """Return the set that the evaluator makes of each image's true concepts, by id."""
-    if isinstance(truth, Path):
-        fields = {entry.id: _translated(entry.field, edition) for entry in read_fields(truth)}
-    else:
-        joined = map(edition.separator.join, truth.concepts)
-        fields = dict(zip(truth.ids, joined, strict=True))
-    return {
-        id_: edition.scored(field)
-        for id_, field in fields.items()
-        if not (edition.skips_header and "ID" in id_)
-    }
+    items = _items_of(truth, edition) if isinstance(truth, Path) else _items_in(truth)
+    return {id_: edition.scored(found) for id_, found in items if not edition.is_header(id_)}
 
 
-def _translated(field: str, edition: Edition) -> str:
-    """Return a field as it stands in the file, as evaluators read it: `C1;C2;` holds a third, "".
+def _items_in(table: ConceptTable) -> Iterator[tuple[str, Sequence[str]]]:
+    for id_, concepts in zip(table.ids, table.concepts, strict=True):
+        yield id_, concepts or ("",)
 
-    Where only commas stand between its concepts it has the layout of 2017, and gets this year's.
-    """
-    if edition.separator in field or "," not in field:
-        return field
-    return edition.separator.join(split_field(field))
+
+def _items_of(path: Path, edition: Edition) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield ids and items as they stand in the file, as evaluators do: `C1;C2;` has a third, ""."""
+    layout, entries = read_entries(path)
+    for line, id_, field in entries:
+        if field is None and edition.empty == "match":
+            raise DataError(
+                f"{path}: line {line}: {id_!r} stands alone, which the evaluator of "
+                f"{edition.year} refuses in the truth; add the delimiter after it"
+            )
+        yield id_, (field or "").split(layout.separator)
 
 
 def _secondary(
