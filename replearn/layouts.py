@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from replearn.allocation import uncollected
 from replearn.errors import DataError
+from replearn.parquet import is_parquet, read_rows
 from replearn.text_files import not_utf8, read_bytes, refuse_binary
 
 _WANTED = "a list of ids or concepts as UTF-8 text"
@@ -38,6 +40,7 @@ class Layout:
         mark: whether it starts with a byte-order mark.
         line_end: LF, CRLF or CR; of the first line.
         finished: whether the last line has its end.
+        parquet: whether it is no text but a Parquet table.
     """
 
     delimiter: str | None
@@ -46,6 +49,7 @@ class Layout:
     mark: bool
     line_end: str
     finished: bool
+    parquet: bool = False
 
     def split(self, field: str | None) -> tuple[str, ...]:
         """Return the concepts in a field: without outer spaces, empty ones and repetitions."""
@@ -53,6 +57,8 @@ class Layout:
         return tuple(dict.fromkeys(concept for concept in stripped if concept))
 
     def __str__(self) -> str:
+        if self.parquet:
+            return "Parquet"
         if self.delimiter is None:
             columns = "ids alone"
         elif self.separator == self.delimiter:
@@ -81,21 +87,25 @@ class Entry(NamedTuple):
     field: str | None
 
 
-class Line(NamedTuple):
-    """A line that is not blank: its number and its cells, the first of them not empty."""
-
-    number: int
-    cells: list[str]
+Line = tuple[int, list[str]]
+"""A line that is not blank: its number and its cells, the first of them not empty."""
 
 
+@uncollected()
 def read_entries(path: Path) -> tuple[Layout, list[Entry]]:
     """Return what a concept file of any layout looks like, and its images in its order.
 
     Raises:
         DataError: the file is missing, is not UTF-8 text, or lists an id twice or none at all.
+        UsageError: it is Parquet, and pyarrow is not installed.
     """
-    layout, lines = _read(path)
-    entries = [_entry(path, layout, line) for line in lines[layout.header is not None :]]
+    if is_parquet(path):
+        layout = Layout("\t", ";", None, mark=False, line_end="\n", finished=True, parquet=True)
+        rows = enumerate(read_rows(path), 1)
+        entries = [Entry(row, id_, ";".join(concepts)) for row, (id_, concepts) in rows]
+    else:
+        layout, lines = _read(path)
+        entries = [_entry(path, layout, line) for line in lines[layout.header is not None :]]
     first_seen: dict[str, int] = {}
     for number, id_, _ in entries:
         if first_seen.setdefault(id_, number) != number:
@@ -140,8 +150,8 @@ def _read(path: Path) -> tuple[Layout, list[Line]]:
     # TAB before `|` before comma, and the first line decides: concepts may hold the later ones.
     used = (delimiter for _, line in numbered for delimiter in "\t|," if delimiter in line)
     delimiter = next(used, None)
-    lines = [Line(n, _cells(path, n, line, delimiter or ",")) for n, line in numbered]
-    header = tuple(lines[0].cells) if lines and _is_header(lines[0].cells) else None
+    lines = [(n, _cells(path, n, line, delimiter or ",")) for n, line in numbered]
+    header = tuple(lines[0][1]) if lines and _is_header(lines[0][1]) else None
     images = lines[header is not None :]
     separator = "\t" if _is_spread(images, delimiter) else _separator(images)
     return Layout(delimiter, separator, header, mark, line_end, text.endswith("\n")), lines
@@ -183,11 +193,11 @@ def _is_header(cells: Sequence[str]) -> bool:
 
 def _is_spread(images: Sequence[Line], delimiter: str | None) -> bool:
     """Tell ROCO's files: an empty column stands between each id and its concepts."""
-    wide = any(len(line.cells) > 2 for line in images)
-    return delimiter == "\t" and wide and all(line.cells[1:2] in ([], [""]) for line in images)
+    wide = delimiter == "\t" and any(len(cells) > 2 for _, cells in images)
+    return wide and all(cells[1:2] in ([], [""]) for _, cells in images)
 
 
 def _separator(images: Sequence[Line]) -> str:
     """Return the `;`, or the comma where no field has one but some field has that."""
-    fields = [cell for _, cells in images for cell in cells[1:]]
-    return next((s for s in ";," if any(s in field for field in fields)), ";")
+    fields = "\0".join(cell for _, cells in images for cell in cells[1:])
+    return next((separator for separator in ";," if separator in fields), ";")

@@ -11,6 +11,7 @@ STAGES = sorted((ROOT / "pipelines").glob("*.py"))
 
 # Below this line nothing trains a network, and nothing needs torch.
 TORCHLESS = {
+    "allocation",
     "artefacts",
     "calibration",
     "comparison",
@@ -32,6 +33,7 @@ TORCHLESS = {
     "standardised",
     "metrics",
     "neighbors",
+    "parquet",
     "parts",
     "phantoms",
     "probing",

@@ -5,7 +5,6 @@ year whose program was, and says so in `unconfirmed`.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from replearn.errors import UsageError
@@ -55,17 +54,19 @@ class Edition:
     def split(self, field: str) -> tuple[str, ...]:
         """Return the concepts of a field as the evaluator counts them; "" holds one, the ""."""
         items = field.split(self.separator)
-        return tuple(item.strip() for item in items) if self.strips else tuple(items)
+        return tuple(map(str.strip, items) if self.strips else items)
 
-    def scored(self, items: Sequence[str]) -> frozenset[str]:
-        """Return the set that the evaluator scores, in upper case.
+    def scored(self, field: str, separator: str | None = None) -> frozenset[str]:
+        """Return the set that the evaluator scores a field as, in upper case.
 
         Args:
-            items: what the separators of a field part; an empty field is one item, the "".
+            field: what stands in the file.
+            separator: between its concepts, where that is not the edition's.
         """
-        if self.empty == "skip" and len(items) == 1 and not items[0].strip():
+        if self.empty == "skip" and not field.strip():
             return frozenset()
-        return frozenset((item.strip() if self.strips else item).upper() for item in items)
+        items = field.upper().split(separator or self.separator)
+        return frozenset(map(str.strip, items) if self.strips else items)
 
     def knows(self, id_: str) -> bool:
         """Tell whether an id has the form of the organisers'; False where that is not known."""

@@ -1,18 +1,18 @@
 """The primary and the secondary score of a run file, as the edition's evaluator makes them."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from replearn.allocation import uncollected
 from replearn.concepts import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import some
 from replearn.imageclef.rows import Row
 from replearn.imageclef.runs import accepted_rows
-from replearn.layouts import read_entries
+from replearn.layouts import Entry, read_entries
 from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score
 
 
@@ -39,6 +39,7 @@ class Score:
     per_image: dict[str, float]
 
 
+@uncollected()
 def evaluate_run(
     path: Path,
     truth: ConceptTable | Path,
@@ -85,30 +86,33 @@ def _f1(true: frozenset[str], predicted: frozenset[str], edition: Edition) -> fl
 
 def _predicted_set(row: Row, edition: Edition) -> frozenset[str]:
     # An id alone predicts nothing, not even the "" that an empty field stands for.
-    return edition.scored(row.cells[1].split(edition.separator)) if row.cells[1:] else frozenset()
+    return edition.scored(row.cells[1]) if len(row.cells) > 1 else frozenset()
 
 
 def _true_sets(truth: ConceptTable | Path, edition: Edition) -> dict[str, frozenset[str]]:
     """Return the set that the evaluator makes of each image's true concepts, by id."""
-    items = _items_of(truth, edition) if isinstance(truth, Path) else _items_in(truth)
-    return {id_: edition.scored(found) for id_, found in items if not edition.is_header(id_)}
+    if isinstance(truth, Path):
+        layout, entries = read_entries(truth)
+        separator = layout.separator
+        fields = {entry.id: _true_field(truth, entry, edition) for entry in entries}
+    else:
+        separator = "\0"
+        fields = dict(zip(truth.ids, map(separator.join, truth.concepts), strict=True))
+    return {
+        id_: edition.scored(field, separator)
+        for id_, field in fields.items()
+        if not edition.is_header(id_)
+    }
 
 
-def _items_in(table: ConceptTable) -> Iterator[tuple[str, Sequence[str]]]:
-    for id_, concepts in zip(table.ids, table.concepts, strict=True):
-        yield id_, concepts or ("",)
-
-
-def _items_of(path: Path, edition: Edition) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield ids and items as they stand in the file, as evaluators do: `C1;C2;` has a third, ""."""
-    layout, entries = read_entries(path)
-    for line, id_, field in entries:
-        if field is None and edition.empty == "match":
-            raise DataError(
-                f"{path}: line {line}: {id_!r} stands alone, which the evaluator of "
-                f"{edition.year} refuses in the truth; add the delimiter after it"
-            )
-        yield id_, (field or "").split(layout.separator)
+def _true_field(path: Path, entry: Entry, edition: Edition) -> str:
+    """Return a field as it stands in the file, as evaluators read it: `C1;C2;` has a third, ""."""
+    if entry.field is None and edition.empty == "match":
+        raise DataError(
+            f"{path}: line {entry.line}: {entry.id!r} stands alone, which the evaluator of "
+            f"{edition.year} refuses in the truth; add the delimiter after it"
+        )
+    return entry.field or ""
 
 
 def _secondary(

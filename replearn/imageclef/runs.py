@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from replearn.allocation import uncollected
 from replearn.concepts import ConceptTable
 from replearn.errors import DataError
 from replearn.imageclef.checks import find_faults
@@ -12,6 +13,7 @@ from replearn.imageclef.hints import hint
 from replearn.imageclef.rows import Row, Run, decode
 
 
+@uncollected()
 def write_run(ids: Sequence[str], concepts: Sequence[Iterable[str]], edition: Edition) -> str:
     """Return the text of a run file, exactly as the organisers ask.
 

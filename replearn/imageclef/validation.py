@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from replearn.allocation import uncollected
 from replearn.imageclef.checks import EXTENSION, find_faults
 from replearn.imageclef.editions import EDITIONS, Edition
 from replearn.imageclef.faults import Fault, short, some
@@ -52,6 +53,7 @@ def validate_run(
     return replace(report, errors=faults + report.errors)
 
 
+@uncollected()
 def validate_text(
     text: str,
     expected_ids: Sequence[str],
