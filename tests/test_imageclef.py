@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replearn.concepts import ConceptTable
@@ -94,8 +94,8 @@ def test_scores_are_those_of_the_official_evaluators(
 ) -> None:
     expected = {"A": a, "B": b, "C": c, "E": e}[PROGRAM[year]]
     run_file = lines("run", *run_lines(run, year))
-    # The truth may have the layout of any year.
-    for layout in (2017, 2018, 2022, 2026):
+    # The truth may have the layout of another year.
+    for layout in (2017, 2018) if year < 2022 else (2022, 2026):
         truth_file = lines("truth", *run_lines(truth, layout))
         if expected is None:
             with pytest.raises(DataError, match=f"{run_file}: "):
@@ -209,6 +209,7 @@ def test_the_score_of_any_run_is_that_of_the_rules_done_the_slow_way(
     delimiter, join = rules.delimiters[0], rules.separator.join
     run_file, truth_file = tmp_path / "run", tmp_path / "truth"
 
+    @settings(max_examples=30)  # in each edition
     @given(images)
     def check(drawn: list[tuple[list[str], list[str]]]) -> None:
         truth = {f"image{n}": join(true) for n, (true, _) in enumerate(drawn)}
@@ -316,6 +317,7 @@ def test_writing_then_reading_is_the_identity(
     path = tmp_path_factory.mktemp("runs") / "run"
     rules = edition(year)
 
+    @settings(max_examples=30)  # in each edition
     @given(runs)
     def check(run: dict[str, list[str]]) -> None:
         path.write_bytes(write_run(list(run), list(run.values()), rules).encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.__main__ import main
@@ -192,6 +192,7 @@ runs = st.dictionaries(
 def test_converting_from_any_edition_to_any_keeps_the_run(year: int, tmp_path: Path) -> None:
     source = tmp_path / "source"
 
+    @settings(max_examples=10)  # in each edition
     @given(runs, st.sampled_from(sorted(EDITIONS)))
     def check(run: dict[str, list[str]], other: int) -> None:
         source.write_text(write_run(list(run), list(run.values()), edition(year)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replearn.errors import DataError
@@ -262,6 +262,7 @@ def test_any_valid_file_passes_and_any_single_fault_is_found(year: int, tmp_path
     harms = [harm for harm in HARMS if rules.refuses(harm.check)]
     assert len(harms) >= 5
 
+    @settings(max_examples=40)  # in each edition
     @given(runs, st.data())
     def check(run: dict[str, list[str]], data: st.DataObject) -> None:
         text = write_run(list(run), list(run.values()), rules)
