@@ -5,6 +5,7 @@ own evaluators on these files.
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -337,6 +338,24 @@ def test_the_text_of_a_run_file_is_what_the_organisers_ask_for() -> None:
         assert write_run(ids, concepts, edition(year)) == "a|C1;C2\nb|\n"
     for year in (2024, 2025, 2026):
         assert write_run(ids, concepts, edition(year)) == "ID,CUIs\na,C1;C2\nb,\n"
+
+
+@pytest.mark.parametrize("year", EDITIONS)
+def test_the_documentation_has_the_rules_of_the_table(year: int) -> None:
+    text = (Path(__file__).parent.parent / "docs/imageclef.md").read_text()
+    [row] = [line for line in text.splitlines() if line.startswith(f"| {year} |")]
+    cells = [cell.strip().replace("\\", "") for cell in re.split(r"(?<!\\)\|", row)[2:-1]]
+    rules = edition(year)
+    spoken = [{"\t": "TAB"}.get(d, f"`{d}`") for d in rules.delimiters]
+    assert cells[0] == f"{' or '.join(spoken)}, `{rules.separator}`"
+    assert ("ID,CUIs" in cells[1]) == (rules.header is not None)
+    assert ("may be" in cells[1]) == (rules.skips_header and not rules.precheck)
+    assert cells[2] == (f"{rules.max_concepts:,}" if rules.max_concepts else "")
+    assert (cells[3] == "not counted") == (rules.empty == "skip")
+    assert (cells[4] == "are dropped") == rules.strips
+    assert cells[5] == (f"{len(rules.secondary)} concepts" if rules.secondary else "")
+    assert (cells[6] == "zip") == (rules.archive is not None)
+    assert bool(cells[7]) == bool(rules.unconfirmed)
 
 
 def test_another_edition_is_only_a_row_of_the_table(lines: Lines) -> None:
