@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replearn.concepts import ConceptTable
 from replearn.errors import DataError
 from replearn.imageclef import EDITIONS, Edition, edition, evaluate_run, validate_run, write_run
 from replearn.imageclef.archives import pack
@@ -374,3 +375,47 @@ def test_ids_of_another_edition_are_a_warning(lines: Lines) -> None:
     [warning] = report.warnings
     assert f"the ids have the form of 2025: '{id_}'" in warning.text
     assert validate_run(lines("run", f"{id_},C1"), [id_], edition(2025)).warnings == []
+
+
+# ---- any text at all
+
+SCRAPS = ["a", "b", "C1", "C3", "ID", *',|\t;" ', "\n", "\r\n", "\ufeff", "ü", "\0"]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, text: str) -> str:
+    """Draw a text with up to three scraps put in anywhere."""
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(text)))
+        text = text[:place] + draw(st.sampled_from(SCRAPS)) + text[place:]
+    return text
+
+
+@pytest.mark.parametrize("year", EDITIONS)
+def test_a_damaged_file_is_scored_if_and_only_if_no_fault_is_found(
+    year: int, tmp_path: Path
+) -> None:
+    rules, path = edition(year), tmp_path / "run"
+    truth = ConceptTable(["a", "b"], [("C1",), ("C2",)])
+    text = write_run(truth.ids, truth.concepts, rules)
+
+    @settings(max_examples=50)  # in each edition
+    @given(damaged(text) | st.text(max_size=20))
+    def check(text: str) -> None:
+        path.write_bytes(text.encode("utf-8"))
+        refused = ""
+        try:
+            assert 0 <= evaluate_run(path, truth, rules).f1 <= 1
+            errors = validate_run(path, truth.ids, rules).errors
+        except DataError as refusal:
+            refused = str(refusal)
+        if refused:
+            assert refused.startswith(f"{path}: ")
+            assert len(refused.splitlines()) == 1
+            # A binary file is no list of faults.
+            assert "\0" in text or validate_run(path, truth.ids, rules).errors
+        else:
+            # The pre-check of 2026 refuses more than its evaluator.
+            assert not errors or rules.precheck
+
+    check()
