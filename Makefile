@@ -27,7 +27,7 @@ READY    := $(VENV)/.ready-$(EXTRAS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test test-all train extract classify index predict query clean
+.PHONY: help setup demo compare-small check test test-all train extract classify index predict query clean
 
 help: ## print this page
 	@echo "make demo                          the whole chain on synthetic radiographs, about 4 minutes"
@@ -36,6 +36,7 @@ help: ## print this page
 	@echo "                                   the stages on your own images, see README.md"
 	@echo "make query DATA=folder IMAGE=file  the images most like one"
 	@echo "make train ... OVERWRITE=1         train anew where images or settings changed"
+	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff and mypy"
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
@@ -65,6 +66,17 @@ demo: $(READY)
 	$(REPLEARN) compare configs/demo.yaml runs/demo/data runs/demo --seeds $(SEEDS) $(REPLACE)
 	@echo
 	@echo "Look at runs/demo: table.md, queries.png, aae-reconstructions.png, aae-samples.png"
+
+# configs/seed-2018.yaml in little: the same rows, smaller networks, fewer steps.
+SMALL := encoders.aae.arguments.width=16 encoders.aae.arguments.latent_dim=128 \
+	encoders.aae.arguments.critic_width=256 encoders.aae.training.steps=600 \
+	encoders.orb.images.size=128 encoders.flipped_aae.arguments.width=8 \
+	encoders.flipped_aae.arguments.latent_dim=128 encoders.flipped_aae.training.steps=300
+
+compare-small: $(READY)
+	$(REPLEARN) phantoms runs/small/data --count 1200 --channels 3 $(REPLACE)
+	$(REPLEARN) compare configs/seed-2018.yaml runs/small/data runs/small \
+		$(SMALL:%=--set %) --jobs 2 $(REPLACE)
 
 # The stages on your own images -------------------------------------------------------------------
 

@@ -23,12 +23,14 @@ from replearn.detectors import (
     fit_constant,
     fit_linear,
     fit_neighbours,
+    refit_linear,
     save_detector,
     tune,
 )
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.imageclef import edition as edition_of
+from replearn.logistic import MultiLabelLogisticRegression
 from replearn.neighbors import build_index
 
 
@@ -49,6 +51,19 @@ def classify(
     concepts: Annotated[
         int, typer.Option(help="linear: how many of the most frequent concepts.")
     ] = 500,
+    penalty: Annotated[
+        Literal["l2", "l1", "elasticnet"],
+        typer.Option(help="linear: on the squares of the weights, their sizes, or both."),
+    ] = "l2",
+    refit: Annotated[
+        bool, typer.Option("--refit", help="linear: in the end learn from VALID too.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="linear: processes that share the concepts.")
+    ] = 1,
+    device: Annotated[
+        str | None, typer.Option(help="linear: where torch computes, as cuda.")
+    ] = None,
     vote: Annotated[
         Literal["similarity", "union"],
         typer.Option(help="knn: neighbours vote by similarity, or all they show is named."),
@@ -57,7 +72,7 @@ def classify(
         Literal["cosine", "l2"], typer.Option(help="knn: what near means.")
     ] = "cosine",
     rule: Annotated[
-        Literal["auto", "threshold", "top-k", "per-label", "expected-f1"],
+        Literal["auto", "threshold", "per-group", "top-k", "per-label", "expected-f1"],
         typer.Option(help="What decides which concepts are named; auto: the best on VALID."),
     ] = "auto",
     edition: Annotated[int, typer.Option(help="Whose score to decide for.")] = 2018,
@@ -72,12 +87,14 @@ def classify(
     rules = edition_of(edition)
     if concepts < 1:
         raise UsageError(f"--concepts {concepts}: at least 1")
+    if refit and method != "linear":
+        raise UsageError(f"--refit: only for --method linear, not {method}")
     learn, learn_features = _labelled(train, train_concepts)
     choose, choose_features = _labelled(valid, valid_concepts)
     _check_together(train, learn_features, valid, choose_features)
     tuning = Tuning(learn, choose, rules.empty, rules.max_concepts)
     options = {
-        "linear": {"concepts": concepts},
+        "linear": {"concepts": concepts, "penalty": penalty, "refit": refit},
         "knn": {"vote": vote, "metric": metric},
         "constant": {},
     }[method]
@@ -95,8 +112,9 @@ def classify(
         existing = identity_in(folder / "detector.json")
         if already_made(folder, existing, identity, overwrite=overwrite):
             return
+        regression = MultiLabelLogisticRegression(penalty=penalty, n_jobs=jobs, device=device)
         if method == "linear":
-            scorer, words = fit_linear(tuning, top=concepts)
+            scorer, words = fit_linear(tuning, top=concepts, model=regression)
         elif method == "knn":
             index = build_index(
                 learn.concepts.ids,
@@ -117,6 +135,8 @@ def classify(
             identity=identity,
             rule=None if rule == "auto" else rule,
         )
+        if refit:
+            detector = refit_linear(detector, tuning, regression)
         made = work / "detector"
         made.mkdir()
         save_detector(made, detector)

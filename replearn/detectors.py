@@ -5,10 +5,14 @@ A detector is a scorer with a vocabulary, tuned on validation images.  It is sto
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
 
 from replearn import decisions, voting
 from replearn.artefacts import read_json, write_json
@@ -19,6 +23,7 @@ from replearn.logistic import MultiLabelLogisticRegression
 from replearn.metrics import EmptyRule
 from replearn.neighbors import Index
 from replearn.rules import (
+    GROUP,
     RULES,
     GlobalThreshold,
     Judged,
@@ -133,19 +138,31 @@ def fit_constant(tuning: Tuning) -> tuple[Scorer, list[str]]:
 
 
 def fit_linear(
-    tuning: Tuning, *, top: int, penalties: Sequence[float] = PENALTIES
+    tuning: Tuning,
+    *,
+    top: int,
+    model: MultiLabelLogisticRegression | None = None,
+    penalties: Sequence[float] = PENALTIES,
 ) -> tuple[Scorer, list[str]]:
     """Return a logistic regression on the `top` most frequent concepts, and its vocabulary.
 
     C rises along `penalties` as long as the tuned mean F1 on validation does.
+
+    Args:
+        tuning: what to learn from and to choose on.
+        top: so many concepts.
+        model: the regression with its other settings.
+        penalties: values of C, rising.
     """
     words = vocabulary(tuning.train.concepts, top)
     labels = multi_hot(tuning.train.concepts, words)
     best: tuple[float, LinearScorer] | None = None
-    model = MultiLabelLogisticRegression(warm_start=True)
+    path: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
+    path.set_params(warm_start=True)
     for C in penalties:
-        model.set_params(C=C).fit(tuning.train.vectors, labels)
-        scorer = LinearScorer(*model.folded(), C)
+        path.set_params(C=C)
+        weights, intercepts = path.fit(tuning.train.vectors, labels).folded()
+        scorer = LinearScorer(weights, intercepts, C)
         f1 = tuning.judge(scorer, words)[0].f1
         if best is not None and f1 <= best[0]:
             break
@@ -153,6 +170,24 @@ def fit_linear(
     if best is None:
         raise ValueError("no penalties given")
     return best[1], words
+
+
+def refit_linear(
+    detector: Detector, tuning: Tuning, model: MultiLabelLogisticRegression | None = None
+) -> Detector:
+    """Return a linear detector that learnt from the validation images too.
+
+    C and the rule stay as they were chosen while the validation images were not yet learnt from.
+    """
+    if not isinstance(detector.scorer, LinearScorer):
+        raise TypeError(f"a {detector.scorer.kind} detector has no logistic regression")
+    parts = (tuning.train, tuning.valid)
+    vectors = np.concatenate([part.vectors for part in parts])
+    labels = sparse.vstack([multi_hot(part.concepts, detector.vocabulary) for part in parts])
+    again: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
+    again.set_params(C=detector.scorer.C)
+    weights, intercepts = again.fit(vectors, labels).folded()
+    return replace(detector, scorer=LinearScorer(weights, intercepts, detector.scorer.C))
 
 
 def fit_neighbours(
@@ -200,7 +235,7 @@ def tune(
     threshold, scores = tuning.judge(scorer, words)
     truth = multi_hot(tuning.valid.concepts, words)
     on = Judged(scores, truth, tuning.valid.concepts.counts, tuning.empty, tuning.limit)
-    outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer))
+    outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer, words))
     chosen = choose_rule(on, outcomes)
     reached = {o.rule: asdict(o) | {"interval": list(o.interval)} for o in outcomes}
     validation = {key: reached[chosen.name][key] for key in ("f1", "interval", "images")}
@@ -218,9 +253,12 @@ def tune(
     )
 
 
-def _rules_for(scorer: Scorer) -> list[RuleName]:
+def _rules_for(scorer: Scorer, words: list[str]) -> list[RuleName]:
     # All scores of a constant are the same: they can be named together or not at all.
-    return ["threshold"] if isinstance(scorer, ConstantScorer) else list(RULES)
+    if isinstance(scorer, ConstantScorer):
+        return ["threshold"]
+    single = len(words) <= GROUP
+    return [rule for rule in RULES if not (single and rule == "per-group")]
 
 
 def save_detector(folder: Path, detector: Detector) -> None:
