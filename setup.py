@@ -48,6 +48,7 @@ setup(
     extras_require={
         "cpu": ["faiss-cpu>=1.10"],
         "gpu": ["faiss-gpu>=1.14.3"],
+        "parquet": ["pyarrow>=15"],
         "dev": DEVELOPMENT,
     },
 )

@@ -70,3 +70,9 @@ def test_logistic_ends_with_ratios_excesses_and_growth() -> None:
         assert 0 < last[tail]["least"] <= last[tail]["ratio"] <= last[tail]["most"]
         assert abs(last[tail]["excess"]) < 1e-6
     assert len(last["growth"]["by_rows"]) == len(last["growth"]["by_labels"]) == 3
+
+
+def test_run_files_score_as_plain_sets_do() -> None:
+    last = last_line("imageclef", "--images", 50, "--seeds", 2)
+    assert last["difference"] < 1e-12
+    assert last["read_validate_score"]["seconds"].keys() == {"50"}

@@ -11,6 +11,7 @@ STAGES = sorted((ROOT / "pipelines").glob("*.py"))
 
 # Below this line nothing trains a network, and nothing needs torch.
 TORCHLESS = {
+    "allocation",
     "artefacts",
     "calibration",
     "comparison",
@@ -25,12 +26,14 @@ TORCHLESS = {
     "images",
     "imageclef",
     "label_thresholds",
+    "layouts",
     "logistic",
     "logistic_loss",
     "quasi_newton",
     "standardised",
     "metrics",
     "neighbors",
+    "parquet",
     "parts",
     "phantoms",
     "probing",
@@ -40,6 +43,8 @@ TORCHLESS = {
     "scorers",
     "settings",
     "sources",
+    "text_files",
+    "vocabularies",
     "voting",
 }
 TRAINING = {
