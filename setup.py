@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 DEVELOPMENT = [
     "hypothesis>=6.100",
     "mypy>=2.0",
+    "pyarrow>=15",
     "pytest>=8.0",
     "pytest-xdist>=3.5",
     "ruff>=0.15",

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,17 +17,18 @@ import yaml
 from joblib import Parallel, delayed
 
 from pipelines.classify import classify
-from pipelines.comparison_settings import Comparison, read_comparison
-from pipelines.data_folder import Data, find_data
 from pipelines.extract import extract
 from pipelines.index import index
 from pipelines.predict import predict
 from pipelines.prepare import prepare
+from pipelines.split import split
 from pipelines.train import train
 from replearn import comparison, imageclef, plots
 from replearn.artefacts import read_json, say, write_json, write_text
 from replearn.comparison import Result
+from replearn.comparison_settings import Comparison, read_comparison
 from replearn.concepts import read_concepts, read_ids
+from replearn.data_folder import Data, find_data
 from replearn.detectors import load_detector
 from replearn.features import Features
 from replearn.images import ImageSet
@@ -62,7 +63,7 @@ def compare(
     Example: replearn compare configs/demo.yaml data runs/all --seeds 3
     """
     chosen = read_comparison(config, settings or ())
-    found = find_data(data, out, overwrite=overwrite)
+    found = _with_valid(find_data(data), out, overwrite=overwrite)
     images = _prepare(chosen, found, out, overwrite=overwrite)
     tasks = [
         _Task(chosen, found, images[name], out, name, seed, overwrite)
@@ -73,6 +74,15 @@ def compare(
     results = [result for of_task in done for result in of_task]
     _write_tables(results, chosen, found, out)
     _write_sheets(results, found, images, out, overwrite=overwrite)
+
+
+def _with_valid(data: Data, out: Path, *, overwrite: bool) -> Data:
+    """Split a tenth of train off to choose on, where there is no list for that."""
+    if data.valid:
+        return data
+    split(data.train, out / "split", valid=0.1, groups=data.groups, overwrite=overwrite)
+    train, valid = (out / "split" / f"{part}-concepts.tsv" for part in ("train", "valid"))
+    return replace(data, train=train, valid=valid)
 
 
 def _prepare(chosen: Comparison, data: Data, out: Path, *, overwrite: bool) -> dict[str, Path]:
@@ -161,7 +171,7 @@ def _detect(task: _Task, name: str, options: dict[str, Any], before: float) -> R
             folder / "train.h5",
             data.train,
             folder / "valid.h5",
-            data.valid,
+            data.parts["valid"],
             detector,
             edition=edition,
             overwrite=task.overwrite,

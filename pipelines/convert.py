@@ -26,7 +26,7 @@ def convert(
 
     What the layout was taken for is told.  Spaces around concepts, empty and repeated concepts go.
 
-    Example: replearn convert run-2018.txt run-2026.csv --edition 2026 --ids test-images.txt
+    Example: replearn convert run-2018.txt run-2026.csv --edition 2026
     """
     rules = imageclef.edition(edition)
     layout, table = read_with_layout(source)

@@ -36,7 +36,7 @@ def merge(
 ) -> None:
     """Merge run files over the same images into one; it is written valid or not at all.
 
-    Example: replearn merge linear.csv knn.csv aae.csv --out merged.csv --how votes --votes 2
+    Example: replearn merge linear.csv knn.csv aae.csv --out all.csv --how votes
     """
     if len(run_files) < 2 or len(set(run_files)) < len(run_files):
         raise UsageError("give at least two run files, each once")

@@ -32,7 +32,7 @@ def vocabulary(
 ) -> None:
     """Count the concepts of one or several concept files, the most frequent first.
 
-    Example: replearn vocabulary train-concepts.tsv valid-concepts.tsv --top 500 --out words.tsv
+    Example: replearn vocabulary train-concepts.tsv --top 500 --out words.tsv
     """
     if top is not None and top < 1:
         raise UsageError(f"--top {top}: at least 1")

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from pipelines.__main__ import STAGES, main
-from pipelines.comparison_settings import read_comparison
-from pipelines.train import Configuration, ImageSettings
+from replearn.comparison_settings import read_comparison
 from replearn.concepts import read_concepts, read_ids
+from replearn.configuration import Configuration, ImageSettings
 from replearn.features import Features
 from replearn.models import MODELS, check_arguments
 from replearn.settings import check_settings, read_yaml

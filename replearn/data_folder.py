@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.split import split
 from replearn.concepts import read_names
 from replearn.errors import DataError
 
@@ -15,22 +14,24 @@ class Data:
     Attributes:
         images: folder of the images.
         train: concept file to learn from.
-        valid: concept file to choose on.
+        valid: concept file to choose on, None if there is none.
         test: concept file or id list to predict, None if there is none.
+        groups: group of each image, as its patient, None if there are none.
         names: names of the concepts by id.
     """
 
     images: Path
     train: Path
-    valid: Path
+    valid: Path | None
     test: Path | None
+    groups: Path | None
     names: dict[str, str]
 
     @property
     def parts(self) -> dict[str, Path]:
         """The lists by part."""
-        parts = {"train": self.train, "valid": self.valid}
-        return parts | {"test": self.test} if self.test else parts
+        lists = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {part: path for part, path in lists.items() if path}
 
     @property
     def scored(self) -> str:
@@ -39,11 +40,11 @@ class Data:
         return "test" if known else "valid"
 
 
-def find_data(folder: Path, out: Path, *, overwrite: bool = False) -> Data:
-    """Find the parts of a data folder; without validation, train is split into `out`.
+def find_data(folder: Path) -> Data:
+    """Find the parts of a data folder by their names; `valid` may be missing.
 
     Raises:
-        DataError: images or training concepts are not there.
+        DataError: images or training concepts are not there, or a list is there twice.
     """
     images = folder / "images"
     train = _only(folder, "train-concepts.*")
@@ -51,14 +52,15 @@ def find_data(folder: Path, out: Path, *, overwrite: bool = False) -> Data:
         raise DataError(
             f"{folder}: not a data folder; it needs images/ and train-concepts.tsv (or .csv, .txt)"
         )
-    valid = _only(folder, "valid-concepts.*")
-    test = _only(folder, "test-concepts.*") or _only(folder, "test-images.*")
-    if valid is None:
-        groups = _only(folder, "groups.*")
-        split(train, out / "split", valid=0.1, groups=groups, overwrite=overwrite)
-        train, valid = (out / "split" / f"{part}-concepts.tsv" for part in ("train", "valid"))
     names = _only(folder, "concept-names.*")
-    return Data(images, train, valid, test, read_names(names) if names else {})
+    return Data(
+        images=images,
+        train=train,
+        valid=_only(folder, "valid-concepts.*"),
+        test=_only(folder, "test-concepts.*") or _only(folder, "test-images.*"),
+        groups=_only(folder, "groups.*"),
+        names=read_names(names) if names else {},
+    )
 
 
 def _only(folder: Path, pattern: str) -> Path | None:

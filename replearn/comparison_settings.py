@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipelines.train import Configuration, ImageSettings
+from replearn.configuration import Configuration, ImageSettings
 from replearn.errors import UsageError
 from replearn.settings import check_settings, put_on, read_yaml
 
