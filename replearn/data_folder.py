@@ -64,7 +64,8 @@ def find_data(folder: Path) -> Data:
 
 
 def _only(folder: Path, pattern: str) -> Path | None:
-    found = sorted(folder.glob(pattern))
+    # The organisers of ImageCLEF write train_concepts.csv.
+    found = sorted(folder.glob(pattern.replace("-", "[-_]")))
     if len(found) > 1:
         raise DataError(f"{folder}: both {found[0].name} and {found[1].name}; keep one of them")
     return found[0] if found else None
