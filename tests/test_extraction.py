@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from replearn import extraction
+from replearn import shards
 from replearn.artefacts import workspace
 from replearn.encoders import Description, Encoder
 from replearn.errors import DataError
@@ -59,7 +59,7 @@ CHILD = f"""
 import sys, time
 from pathlib import Path
 from tests import test_extraction as tests
-tests.extraction._PART = {PART}
+tests.shards.ROWS = {PART}
 class Slow(tests.Squares):
     def embed(self, images):
         time.sleep(0.3)
@@ -69,8 +69,8 @@ tests.extract(tests.encoder_of(Slow()), tests.IMAGES, Path(sys.argv[1]))
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "_PART", PART)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "ROWS", PART)
 
 
 @pytest.fixture
@@ -78,8 +78,10 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "features.h5"
 
 
-def parts_of(out: Path) -> list[Path]:
-    return sorted((out.parent / f".{out.name}.work" / "parts").glob("*[0-9].npz"))
+def shards_of(out: Path) -> list[str]:
+    """Return the lines of the manifest of an unfinished run."""
+    manifests = list((out.parent / f".{out.name}.work").glob("shards-*.jsonl"))
+    return manifests[0].read_text().splitlines() if manifests else []
 
 
 def direct(model: Model) -> np.ndarray[Any, Any]:
@@ -100,7 +102,7 @@ def test_features_are_the_embeddings_in_the_images_order(out: Path) -> None:
     np.testing.assert_allclose(found.vectors, direct(Squares()), rtol=1e-6)
     assert found.vectors.dtype == np.float32
     assert found.encoder == "squares:1"
-    assert found.identity == features_identity(encoder_of(Squares()), IMAGES)
+    assert found.identity == features_identity(encoder_of(Squares()), IMAGES.identity)
     assert found.errors == IMAGES.errors
     assert found.hints == {"images_path": "x"}
     assert list(out.parent.iterdir()) == [out]
@@ -113,10 +115,10 @@ def test_each_image_is_embedded_once(out: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [1, 5, COUNT, 1000])
-def test_the_vectors_do_not_depend_on_the_parts(
+def test_the_vectors_do_not_depend_on_the_shards(
     part: int, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extraction, "_PART", part)
+    monkeypatch.setattr(shards, "ROWS", part)
     found = extract(encoder_of(Squares()), IMAGES, out)
     np.testing.assert_allclose(found.vectors, direct(Squares()), rtol=1e-5)
 
@@ -128,11 +130,11 @@ def test_an_interrupted_run_is_gone_on_with_and_ends_byte_identical(
     with pytest.raises(RuntimeError, match="stopped"):
         extract(encoder_of(Squares(fail_after=done * PART)), IMAGES, out)
     assert not out.exists()
-    assert len(parts_of(out)) == done
+    assert len(shards_of(out)) == done
     model = Squares()
     extract(encoder_of(model), IMAGES, out)
     assert model.seen == COUNT - done * PART
-    assert (f"going on after {done} of 6 parts" in capsys.readouterr().err) == (done > 0)
+    assert (f"going on after {done} of 6 shards" in capsys.readouterr().err) == (done > 0)
     assert out.read_bytes() == undisturbed(out)
 
 
@@ -140,13 +142,13 @@ def test_a_killed_run_is_gone_on_with_and_ends_byte_identical(out: Path) -> None
     root = Path(__file__).parent.parent
     with subprocess.Popen([sys.executable, "-c", CHILD, str(out)], cwd=root) as child:
         deadline = time.monotonic() + 60
-        while not parts_of(out) and time.monotonic() < deadline:
+        while not shards_of(out) and time.monotonic() < deadline:
             assert child.poll() is None
             time.sleep(0.005)
         with pytest.raises(DataError, match="another process is writing"):
             extract(encoder_of(Squares()), IMAGES, out)
         child.send_signal(signal.SIGKILL)
-    kept = len(parts_of(out))
+    kept = len(shards_of(out))
     assert not out.exists()
     assert 1 <= kept < COUNT / PART
     model = Squares()

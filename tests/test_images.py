@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from replearn import decoding, images, reading
+from replearn import decoding, images, planning
 from replearn.decoding import UnreadableImage, decode, resize
 from replearn.errors import DataError, UsageError
 from replearn.images import ImageSet, open_images
+from replearn.preparing import prepare
 
 # The library silences Pillow's remarks on bad files; pytest undoes that for each test.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -388,7 +389,7 @@ def test_the_result_does_not_depend_on_threads_or_parts(
 ) -> None:
     write_images(tmp_path, [f"{number}.png" for number in range(25)])
     whole = opened(tmp_path)
-    monkeypatch.setattr(reading, "_PART_BYTES", 7 * 64)
+    monkeypatch.setattr(images, "_PART_BYTES", 7 * 64)
     in_parts = opened(tmp_path)
     one_by_one = [grey((tmp_path / f"{id_}.png").read_bytes(), 8) for id_ in whole.ids]
     assert np.array_equal(whole.pixels[:, 0], one_by_one)
@@ -439,7 +440,7 @@ def test_wanted_ids_give_the_selection_and_the_order(tmp_path: Path) -> None:
     wanted = ["9", "21", "missing", *map(str, range(10, 20)), "3", *map(str, range(22, 30))]
     found = opened(tmp_path, ids=wanted)
     assert found.ids == [id_ for id_ in wanted if id_ != "missing"]
-    assert found.errors == [("missing", reading.MISSING)]
+    assert found.errors == [("missing", planning.MISSING)]
     with pytest.raises(DataError, match="'9' is asked for 2 times"):
         opened(tmp_path, ids=["9", "9"])
 
@@ -509,7 +510,7 @@ def test_a_tar_that_ends_in_a_zip_is_still_a_tar(tmp_path: Path) -> None:
 def test_a_name_that_is_not_utf8_gives_an_id_that_is(tmp_path: Path) -> None:
     write_images(tmp_path, ["a.png"])
     (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xe9t\xe9.png"))
-    assert images.prepare(tmp_path, tmp_path / "x.h5", size=8).ids == [r"\xe9t\xe9"]
+    assert prepare(tmp_path, tmp_path / "x.h5", size=8).ids == [r"\xe9t\xe9"]
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tar.xz"])
@@ -553,7 +554,7 @@ def test_selecting_keeps_order_and_reasons() -> None:
     chosen = small_set().select(["d", "x", "a", "y"])
     assert chosen.ids == ["d", "a"]
     assert np.array_equal(chosen.pixels, small_set().pixels[[3, 0]])
-    assert chosen.errors == [("x", "truncated"), ("y", reading.MISSING)]
+    assert chosen.errors == [("x", "truncated"), ("y", planning.MISSING)]
     assert chosen.identity != small_set().identity
 
 
