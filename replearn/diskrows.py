@@ -157,6 +157,7 @@ class DiskRows:
     def mean(self, axis: int = 0, dtype: Any = None) -> Array:
         """Return the mean of the rows, [...]."""
         if axis != 0:
-            return np.asarray(self).mean(axis, dtype)
+            along: Array = np.asarray(self).mean(axis, dtype)
+            return along
         sums = [block.sum(axis=0, dtype=dtype) for block in self.blocks()]
         return np.asarray(np.sum(sums, axis=0) / len(self))

@@ -87,6 +87,7 @@ def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], kind: np.dtype[
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    layout.set_obj_track_times(False)  # or the bytes would depend on the time
     space = h5py.h5s.create_simple(shape)
     made = h5py.h5d.create(
         file.id, name.encode(), h5py.h5t.py_create(kind, logical=True), space, layout
