@@ -48,6 +48,9 @@ setup(
     extras_require={
         "cpu": ["faiss-cpu>=1.10"],
         "gpu": ["faiss-gpu>=1.14.3"],
+        "dicom": ["pydicom>=3.0"],
+        "parquet": ["pyarrow>=18.0"],
+        "ray": ["ray>=2.40"],
         "dev": DEVELOPMENT,
     },
 )

@@ -364,13 +364,13 @@ def test_a_full_disk_is_named_and_costs_only_what_is_not_finished(
 def test_of_two_simultaneous_runs_the_second_is_refused(work: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     words = f"prepare {work}/images {out} --size 8 --jobs 1"
-    with stage(words, delay=0.1) as first:
-        wait_until(lambda: len(manifest_of(out)) >= 1)
+    with stage(words, delay=5.0) as first:
+        wait_until(lambda: (out.parent / ".set.work" / "lock").exists())
         with stage(words) as second:
             _, told = second.communicate(timeout=100)
-        assert second.returncode == 1
-        assert "another process is writing it now" in told.splitlines()[-1]
-        first.communicate(timeout=100)
-        assert first.returncode == 0
+        first.kill()
+    assert second.returncode == 1
+    assert "another process is writing it now" in told.splitlines()[-1]
+    prepare(work / "images", out, size=8)
     prepare(work / "images", tmp_path / "calm", size=8)
     assert content(out) == content(tmp_path / "calm")
