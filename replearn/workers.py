@@ -109,24 +109,46 @@ def _end_with(parent: Any) -> None:
 def _on_ray(
     task: Callable[[Share], Result], shares: Iterable[Share], jobs: int, address: str
 ) -> Iterator[Result]:
+    # Not through joblib: its backend for Ray gives no result before it has all of them.
+    ray = _connected(address)
+    remote = ray.remote(num_cpus=1, max_retries=0)(task)
+    most = jobs if jobs > 1 else _WAITING * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    waiting: list[Any] = []
+    try:
+        for share in shares:
+            waiting.append(remote.remote(share))
+            while len(waiting) >= most:
+                done, waiting = ray.wait(waiting)
+                yield from ray.get(done)
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            yield from ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        raise DataError(
+            f"--cluster {address}: {_first_line(error)}; what is finished is kept, run the same "
+            "again"
+        ) from None
+    finally:
+        for left in waiting:
+            ray.cancel(left)
+
+
+def _connected(address: str) -> Any:
     if address != "ray" and not address.startswith("ray://"):
         raise UsageError(f"--cluster {address}: ray for a local cluster, or ray://host:port")
     try:
-        ray, backend = map(importlib.import_module, ("ray", "ray.util.joblib"))
-        joblib = importlib.import_module("joblib")
-    except ImportError as error:
-        raise DataError(
-            f"--cluster {address}: needs pip install 'replearn[ray]' ({error})"
-        ) from None
+        ray = importlib.import_module("ray")
+    except ImportError:
+        raise DataError(f"--cluster {address}: needs pip install 'replearn[ray]'") from None
     if not ray.is_initialized():
         try:
             ray.init(None if address == "ray" else address, log_to_driver=False)
         except Exception as error:  # whatever Ray has to say about a cluster that is not there
-            brief = str(error).splitlines()[0]
-            raise DataError(f"--cluster {address}: not to be reached ({brief})") from None
-    backend.register_ray()
-    with joblib.parallel_config("ray"):
-        parallel = joblib.Parallel(
-            jobs if jobs > 1 else -1, batch_size=1, return_as="generator_unordered"
-        )
-        yield from parallel(joblib.delayed(task)(share) for share in shares)
+            raise DataError(f"--cluster {address}: not to be reached ({_first_line(error)})")
+    return ray
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -43,7 +43,8 @@ def dicom(stored: Pixels, kind: str = "MONOCHROME2", **more: Any) -> bytes:
 
 
 def shown(data: bytes, frame: int | None = None) -> Pixels:
-    return decode(data, size=16, channels=1, fit="stretch", frame=frame)[0]
+    pixels: Pixels = decode(data, size=16, channels=1, fit="stretch", frame=frame)[0]
+    return pixels
 
 
 RAMP = np.linspace(0, 4095, 256).round().astype(np.uint16).reshape(16, 16)
@@ -63,7 +64,7 @@ def test_a_window_maps_its_ends_to_black_and_white() -> None:
 
 def test_values_are_rescaled_before_the_window() -> None:
     stored = (RAMP.astype(np.int32) - 1024).astype(np.int16)
-    slope = {"RescaleSlope": 2, "RescaleIntercept": -100}
+    slope: dict[str, Any] = {"RescaleSlope": 2, "RescaleIntercept": -100}
     found = shown(dicom(stored, **slope, WindowCenter=[0.5, 40], WindowWidth=[801, 400]))
     expected = ((stored * 2.0 - 100 + 400) / 800).clip(0, 1) * 255
     assert np.abs(found - expected).max() <= 0.51
