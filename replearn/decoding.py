@@ -27,6 +27,8 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _ORIENTATION = 274  # the tag in EXIF and TIFF
 _BITS_PER_SAMPLE = 258  # the tag in TIFF
 
+_SHIFT = 0.15  # pixels of the target by which a reduced scale may move what is at an edge
+
 _GREY = {
     1: cv2.IMREAD_GRAYSCALE,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -100,10 +102,20 @@ def _picture(data: bytes, size: int, channels: int, fit: Fit) -> Pixels:
 def _reduction(width: int, height: int, size: int, fit: Fit) -> int:
     """Return by how much a JPEG may shrink in decoding: what remains is twice the target or more.
 
-    The decoder averages well, but a resizing by less than two would show what it left out.
+    The decoder averages well, but a resizing by less than two would show what it left out.  A side
+    that the factor does not divide is rounded up, which must not move anything by a visible share
+    of a pixel of the target.
     """
-    decisive = min(width, height) if fit == "stretch" else max(width, height)
-    return next((factor for factor in (8, 4, 2) if decisive // factor >= 2 * size), 1)
+    longer = max(width, height)
+    wanted = [size if fit == "stretch" else size * side / longer for side in (width, height)]
+    for factor in (8, 4, 2):
+        pairs = zip((width, height), wanted, strict=True)
+        if all(
+            side // factor >= 2 * target and (-side % factor) * target <= _SHIFT * side
+            for side, target in pairs
+        ):
+            return factor
+    return 1
 
 
 def _read_header(data: bytes) -> Image.Image:
