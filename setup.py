@@ -50,6 +50,7 @@ setup(
         "gpu": ["faiss-gpu>=1.14.3"],
         "dicom": ["pydicom>=3.0"],
         "parquet": ["pyarrow>=18.0"],
+        "pretrained": ["transformers>=4.56"],
         "ray": ["ray>=2.40"],
         "dev": DEVELOPMENT,
     },
