@@ -70,3 +70,14 @@ def test_logistic_ends_with_ratios_excesses_and_growth() -> None:
         assert 0 < last[tail]["least"] <= last[tail]["ratio"] <= last[tail]["most"]
         assert abs(last[tail]["excess"]) < 1e-6
     assert len(last["growth"]["by_rows"]) == len(last["growth"]["by_labels"]) == 3
+
+
+def test_extraction_ends_with_ratios_and_with_growth() -> None:
+    tiny = "--images 24 --size 16 --width 4 --jobs 1 --rounds 1"
+    last = last_line("extraction", *tiny.split())
+    for name in ("prepare_over_pillow", "extract_over_slower", "sharded_over_plain"):
+        assert 0 < last[name]["least"] <= last[name]["ratio"] <= last[name]["most"]
+    growth = "--flat 40 --size 16 --width 4"
+    rows = last_line("extraction", *growth.split())["flat"]
+    assert [row["images"] for row in rows] == [10, 20, 40]
+    assert all(row["seconds"] > 0 and row["peak_mb"] > 0 for row in rows)
