@@ -59,7 +59,7 @@ class Manner:
 
     def facts(self) -> dict[str, str]:
         """Return what is not the usual."""
-        own = {"precision": self.precision, "kind": self.kind}
+        own = {"precision": self.precision, "dtype": self.kind}
         return {key: value for key, value in own.items() if value != "float32"}
 
 

@@ -5,7 +5,6 @@ take for an image is counted, so that nothing disappears without a word.
 """
 
 import os
-import shutil
 import stat
 import tempfile
 import zipfile
@@ -48,15 +47,17 @@ def open_source(path: Path, scratch: Path | None = None) -> Iterator[Source]:
     Args:
         path: a folder, a zip, a tar (packed or not), parquet, HDF5, a folder or text list of tars
             or parquet files, a text list of paths, or a single image.
-        scratch: where the folder goes into which what cannot be read out of order is unpacked;
-            where the system keeps such things, if None.  It is removed at the end.
+        scratch: where a hidden folder goes into which what cannot be read out of order is
+            unpacked; where the system keeps such things, if None.  It is removed at the end.
 
     Raises:
         DataError: there is nothing at `path`, it is none of these, it is damaged, or it is empty.
     """
     refuse_missing(path)
-    with _folder_in(scratch) as unpacked:
-        source = _open(path.absolute(), unpacked)
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=scratch) as unpacked:
+        source = _open(path.absolute(), Path(unpacked).absolute())
         if source.others:
             counts = ", ".join(f"{count} {kind}" for kind, count in sorted(source.others.items()))
             warn(f"{path}: not taken for images: {counts}")
@@ -70,21 +71,6 @@ def refuse_missing(path: Path) -> None:
     """Refuse a place where there is nothing, with a DataError."""
     if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: no such folder or file; give the place of the images")
-
-
-@contextmanager
-def _folder_in(scratch: Path | None) -> Iterator[Path]:
-    if scratch is None:
-        with tempfile.TemporaryDirectory() as temporary:
-            yield Path(temporary)
-        return
-    folder = scratch.absolute() / "unpacked"
-    shutil.rmtree(folder, ignore_errors=True)  # a killed run's
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _open(path: Path, scratch: Path) -> Source:

@@ -16,7 +16,7 @@ from replearn import shards
 from replearn.artefacts import workspace
 from replearn.encoders import Description, Encoder
 from replearn.errors import DataError
-from replearn.extraction import extract, features_identity
+from replearn.extraction import Manner, extract, features_identity
 from replearn.features import Features
 from replearn.images import ImageSet
 from replearn.objective import Model
@@ -218,4 +218,41 @@ def test_an_encoder_that_gives_nan_is_refused_in_one_line(out: Path) -> None:
     with pytest.raises(DataError, match="NaN or infinity") as caught:
         extract(encoder_of(Squares(float("nan"))), IMAGES, out)
     assert "\n" not in str(caught.value)
+    assert not out.exists()
+
+
+def network() -> Encoder:
+    arguments = {"width": 4, "latent_dim": 16}
+    description = Description("random", arguments, 16, 1, "stretch", None, "random:1", {})
+    torch.manual_seed(0)
+    return Encoder(description.build().eval(), description)
+
+
+def pictures() -> ImageSet:
+    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 1, 16, 16)).astype(np.uint8)
+    return ImageSet(IMAGES.ids, pixels, "stretch", [], "images:2")
+
+
+def test_bfloat16_gives_the_features_of_float32_to_three_hundredths_of_their_length(
+    tmp_path: Path,
+) -> None:
+    exact = extract(network(), pictures(), tmp_path / "exact.h5")
+    manner = Manner(precision="bfloat16")
+    near = extract(network(), pictures(), tmp_path / "near.h5", manner=manner)
+    lengths = np.linalg.norm(exact.vectors, axis=1)
+    assert (np.linalg.norm(near.vectors - exact.vectors, axis=1) < 0.03 * lengths).all()
+    assert near.identity != exact.identity
+
+
+def test_float16_is_half_as_large_and_rounded(out: Path) -> None:
+    exact = extract(network(), pictures(), out.with_name("exact.h5"))
+    half = extract(network(), pictures(), out, manner=Manner(kind="float16"))
+    assert half.vectors.dtype == np.float16
+    assert np.array_equal(half.vectors, exact.vectors.astype(np.float16))
+    assert half.identity != exact.identity
+
+
+def test_features_too_large_for_float16_are_refused_with_the_remedy(out: Path) -> None:
+    with pytest.raises(DataError, match="too much for float16; keep float32"):
+        extract(encoder_of(Squares(1e6)), IMAGES, out, manner=Manner(kind="float16"))
     assert not out.exists()
