@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 DEVELOPMENT = [
     "hypothesis>=6.100",
     "mypy>=2.0",
-    "pyarrow>=15",
+    "pyarrow>=18.0",
     "pytest>=8.0",
     "pytest-xdist>=3.5",
     "ruff>=0.15",
@@ -49,7 +49,10 @@ setup(
     extras_require={
         "cpu": ["faiss-cpu>=1.10"],
         "gpu": ["faiss-gpu>=1.14.3"],
-        "parquet": ["pyarrow>=15"],
+        "dicom": ["pydicom>=3.0"],
+        "parquet": ["pyarrow>=18.0"],
+        "pretrained": ["transformers>=4.56"],
+        "ray": ["ray>=2.40"],
         "dev": DEVELOPMENT,
     },
 )

@@ -18,8 +18,9 @@ from replearn.artefacts import say, write_text
 from replearn.batches import Pixels
 from replearn.concepts import ConceptTable, multi_hot, read_concepts, vocabulary, write_concepts
 from replearn.errors import DataError
-from replearn.images import ImageSet, prepare
+from replearn.images import ImageSet
 from replearn.phantoms import render
+from replearn.preparing import prepare
 
 CHANNELS = {"mnist": 1, "cifar10": 3, "mnist-bigan": 1, "phantoms": 1}
 SIZES = {"mnist": 32, "cifar10": 32, "mnist-bigan": 28, "phantoms": 64}

@@ -10,8 +10,10 @@ import typer
 from replearn import extraction
 from replearn.artefacts import say
 from replearn.concepts import read_ids
-from replearn.encoders import load_encoder
-from replearn.images import open_images
+from replearn.encoders import Precision, load_encoder, name_of
+from replearn.features import Features
+from replearn.images import Frames, IdsFrom, ImageSet, is_prepared, open_files, open_prepared
+from replearn.reading import Files, Form
 
 
 def extract(
@@ -19,37 +21,74 @@ def extract(
         Path, typer.Argument(metavar="ENCODER", help="Folder of a trained encoder.")
     ],
     source: Annotated[
-        Path, typer.Argument(metavar="IMAGES", help="Image set, folder, .zip, .tar or list.")
+        Path, typer.Argument(metavar="IMAGES", help="Image set, folder, archive, table or list.")
     ],
     out: Annotated[Path, typer.Argument(metavar="FEATURES.h5", help="Where the features go.")],
     ids: Annotated[
         Path | None, typer.Option(help="Only the ids in the first column, in that order.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Of the arithmetic; bfloat16 is faster on a GPU.")
+    ] = "float32",
+    kind: Annotated[
+        extraction.Kind, typer.Option("--dtype", help="Numbers that are kept; float16 halves them.")
+    ] = "float32",
+    ids_from: Annotated[
+        IdsFrom, typer.Option(help="An id is the file's name, or its path, without extension.")
+    ] = "name",
+    frames: Annotated[
+        Frames, typer.Option(help="Of a DICOM file with several frames: the middle one, or all.")
+    ] = "middle",
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
     ] = 0.05,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes; as many as pay off without it.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other features.")] = False,
 ) -> None:
     """Turn images into features with a trained encoder.
 
+    FEATURES.h5 is one file; a name that does not end so is a folder of shards, for many images.
+
     Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """
     encoder = load_encoder(encoder_folder, device)
-    images = open_images(
-        source,
-        size=encoder.description.size,
-        channels=encoder.description.channels,
-        fit=encoder.description.fit,
-        ids=read_ids(ids) if ids else None,
-        max_errors=max_errors,
-    )
+    say(f"{encoder_folder} on {name_of(encoder.device)}, {precision}")
+    form = encoder.description
+    wanted = read_ids(ids) if ids else None
+    to_be = Form(form.size, form.channels, form.fit)
     hints = {
         "encoder_path": os.path.relpath(encoder_folder, out.parent),
         "images_path": os.path.relpath(source, out.parent),
     }
+
+    def run(images: ImageSet | Files) -> Features:
+        return extraction.extract(
+            encoder,
+            images,
+            out,
+            place=source,
+            max_errors=max_errors,
+            hints=hints,
+            manner=extraction.Manner(precision, kind),
+            jobs=jobs,
+            cluster=cluster,
+            overwrite=overwrite,
+        )
+
     start = time.perf_counter()
-    features = extraction.extract(encoder, images, out, hints=hints, overwrite=overwrite)
+    if is_prepared(source):
+        features = run(open_prepared(source, to_be, wanted, max_errors))
+    else:
+        with open_files(
+            source, to_be, ids=wanted, ids_from=ids_from, frames=frames, scratch=out.parent
+        ) as files:
+            features = run(files)
     seconds = time.perf_counter() - start
     count, width = features.vectors.shape
     left_out = f", {len(features.errors)} without" if features.errors else ""

@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 from replearn import concepts, images
+from replearn.preparing import prepare as prepare_images
 
 
 def prepare(
     source: Annotated[
         Path,
-        typer.Argument(metavar="IMAGES", help="A folder, .zip, .tar or text list of paths."),
+        typer.Argument(
+            metavar="IMAGES",
+            help="A folder, .zip, .tar, series of .tar, parquet, HDF5 or text list of paths.",
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Where the image set goes.")],
     ids: Annotated[
@@ -27,16 +31,28 @@ def prepare(
         images.IdsFrom,
         typer.Option(help="An id is the file's name, or its path, without extension."),
     ] = "name",
+    frames: Annotated[
+        images.Frames,
+        typer.Option(help="Of a DICOM file with several frames: the middle one, or all."),
+    ] = "middle",
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
     ] = 0.05,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes; as many as pay off without it.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another set.")] = False,
 ) -> None:
     """Decode and resize images into one image set.
 
+    OUT.h5 is one file; a name that does not end so is a folder of shards, for many images.
+
     Example: replearn prepare archive.zip images.h5 --size 128 --fit pad
     """
-    images.prepare(
+    prepare_images(
         source,
         out,
         size=size,
@@ -44,6 +60,9 @@ def prepare(
         fit=fit,
         ids=concepts.read_ids(ids) if ids else None,
         ids_from=ids_from,
+        frames=frames,
         max_errors=max_errors,
+        jobs=jobs,
+        cluster=cluster,
         overwrite=overwrite,
     )

@@ -155,6 +155,22 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file where writing it fails, which the system does not: on a full disk, mostly.
+
+    Raises:
+        DataError: the system refused what was done inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(
+            f"{path}: cannot be written ({reason}); make room there or choose another place"
+        ) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file all at once: a reader sees the old content or the new, never a part."""
     _write(path, text.encode("utf-8"))
@@ -162,8 +178,9 @@ def write_text(path: Path, text: str) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    publish(temporary, path)
+    with writing(path):
+        temporary.write_bytes(content)
+        publish(temporary, path)
 
 
 def write_result(path: Path, text: str, *, overwrite: bool) -> None:

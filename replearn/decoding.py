@@ -3,6 +3,9 @@
 Pillow reads the header, so that nothing is decoded before its size and kind are known; OpenCV
 decodes, because it is fast, keeps 16 bits and refuses truncated data.  A few kinds that OpenCV
 reads wrongly (TIFF with alpha or CMYK, a transparent grey) are decoded by Pillow.
+
+A JPEG is decoded at a half, a quarter or an eighth of its size where that is still at least twice
+what is wanted, and without its colours where they are not wanted: both save most of the work.
 """
 
 import io
@@ -13,6 +16,9 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from replearn.dicom import is_dicom, read_dicom
+from replearn.errors import DataError
+
 Fit = Literal["stretch", "pad"]
 Pixels = np.ndarray[Any, Any]
 
@@ -20,6 +26,21 @@ MAX_PIXELS = 100_000_000
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _ORIENTATION = 274  # the tag in EXIF and TIFF
 _BITS_PER_SAMPLE = 258  # the tag in TIFF
+
+_SHIFT = 0.15  # pixels of the target by which a reduced scale may move what is at an edge
+
+_GREY = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+_COLOUR = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 # What the decoders have to say about a bad file becomes the reason in the image set's errors.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -30,29 +51,71 @@ class UnreadableImage(ValueError):  # noqa: N818 - it names the finding, as the 
     """These bytes cannot become pixels; the text is the reason, for the report."""
 
 
-def decode(data: bytes, *, size: int, channels: int, fit: Fit) -> Pixels:
+def decode(data: bytes, *, size: int, channels: int, fit: Fit, frame: int | None = None) -> Pixels:
     """Return the image as uint8 [channels, size, size]; three channels are red, green, blue.
 
     Transparency is composited on white, EXIF orientation is applied, of several frames the first
     counts.  16 bits become 8 by the bit depth in use: with b the least number of bits, at least
-    8, that hold the largest value, the range [0, 2^b - 1] becomes [0, 255].
+    8, that hold the largest value, the range [0, 2^b - 1] becomes [0, 255].  DICOM is shown as
+    `replearn.dicom` says.
 
     Args:
-        data: the bytes of a JPEG, PNG, TIFF, BMP or WebP file.
+        data: the bytes of a JPEG, PNG, TIFF, BMP, WebP or DICOM file.
         size: height and width of the result.
         channels: 1 (grey) or 3.
         fit: `stretch` to the square, or keep the aspect and `pad` with black on both sides.
+        frame: of a DICOM file, from 0; None for the middle one.
 
     Raises:
+        DataError: a DICOM file, and pydicom is not installed.
         UnreadableImage: with the reason.
     """
-    header = _read_header(data)
-    pixels = _decode_with_pillow(header) if _needs_pillow(header) else _decode(data)
-    pixels = _on_white(_to_eight_bits(pixels))
-    pixels = _to_channels(_upright(pixels, _orientation(header)), channels)
+    pixels = _dicom(data, frame) if is_dicom(data) else _picture(data, size, channels, fit)
+    pixels = _to_channels(pixels, channels)
     pixels = resize(pixels, size, size) if fit == "stretch" else _pad(pixels, size)
     planes = pixels[None] if pixels.ndim == 2 else pixels[..., ::-1].transpose(2, 0, 1)
     return np.ascontiguousarray(planes)
+
+
+def _dicom(data: bytes, frame: int | None) -> Pixels:
+    try:
+        return read_dicom(data, frame, MAX_PIXELS)
+    except DataError:
+        raise
+    except ValueError as error:
+        raise UnreadableImage(str(error))
+
+
+def _picture(data: bytes, size: int, channels: int, fit: Fit) -> Pixels:
+    """Decode upright 8-bit pixels without transparency, [H, W] or [H, W, 3]."""
+    header = _read_header(data)
+    if header.format in ("JPEG", "MPO") and header.mode in ("L", "RGB"):
+        flag = (_GREY if channels == 1 else _COLOUR)[_reduction(*header.size, size, fit)]
+        pixels = _decode(data, flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    elif _needs_pillow(header):
+        pixels = _on_white(_decode_with_pillow(header))
+    else:
+        pixels = _on_white(_to_eight_bits(_decode(data, cv2.IMREAD_UNCHANGED)))
+    return _upright(pixels, _orientation(header))
+
+
+def _reduction(width: int, height: int, size: int, fit: Fit) -> int:
+    """Return by how much a JPEG may shrink in decoding: what remains is twice the target or more.
+
+    The decoder averages well, but a resizing by less than two would show what it left out.  A side
+    that the factor does not divide is rounded up, which must not move anything by a visible share
+    of a pixel of the target.
+    """
+    longer = max(width, height)
+    wanted = [size if fit == "stretch" else size * side / longer for side in (width, height)]
+    for factor in (8, 4, 2):
+        pairs = zip((width, height), wanted, strict=True)
+        if all(
+            side // factor >= 2 * target and (-side % factor) * target <= _SHIFT * side
+            for side, target in pairs
+        ):
+            return factor
+    return 1
 
 
 def _read_header(data: bytes) -> Image.Image:
@@ -61,7 +124,7 @@ def _read_header(data: bytes) -> Image.Image:
     try:
         header = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
-        raise UnreadableImage("no JPEG, PNG, TIFF, BMP or WebP image that can be read")
+        raise UnreadableImage("no JPEG, PNG, TIFF, BMP, WebP or DICOM image that can be read")
     except Image.DecompressionBombError:
         raise UnreadableImage(f"more than {MAX_PIXELS:,} pixels")
     # A header can go wrong in as many ways as there are parsers for it.
@@ -108,9 +171,9 @@ def _decode_with_pillow(header: Image.Image) -> Pixels:
     return cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)
 
 
-def _decode(data: bytes) -> Pixels:
+def _decode(data: bytes, flag: int) -> Pixels:
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error as error:
         raise UnreadableImage(f"not decodable ({_brief(error)})")
     if pixels is None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import safetensors
@@ -11,10 +11,17 @@ import safetensors.torch
 import torch
 
 from replearn import batches
-from replearn.artefacts import publish, read_json, write_json
+from replearn.artefacts import publish, read_json, write_json, writing
 from replearn.errors import DataError
 from replearn.models import MODELS, build
 from replearn.objective import Model
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+_BATCH = 256  # images
+_BATCH_ON_GPU = 1024
 
 
 @dataclass(frozen=True)
@@ -55,10 +62,17 @@ class Description:
 
 @dataclass(frozen=True)
 class Encoder:
-    """A model with its description, ready to embed."""
+    """A model with its description, ready to embed.
+
+    Attributes:
+        model: in evaluation mode.
+        description: what it is.
+        folder: where it lies, None for one that was never saved.
+    """
 
     model: Model
     description: Description
+    folder: Path | None = None
 
     @property
     def device(self) -> torch.device:
@@ -66,12 +80,20 @@ class Encoder:
         return next(iter(self.model.state_dict().values()), torch.empty(0)).device
 
     def embed(
-        self, pixels: batches.Pixels, *, batch_size: int = 256
-    ) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        self,
+        pixels: batches.Pixels,
+        *,
+        batch_size: int | None = None,
+        precision: Precision = "float32",
+    ) -> Iterator[Vectors]:
         """Yield the embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W]."""
-        crop = self.description.crop
         yield from embeddings(
-            self.model, pixels, crop=crop, device=self.device, batch_size=batch_size
+            self.model,
+            pixels,
+            crop=self.description.crop,
+            device=self.device,
+            batch_size=batch_size,
+            precision=precision,
         )
 
 
@@ -81,12 +103,46 @@ def embeddings(
     *,
     crop: int | None,
     device: torch.device,
-    batch_size: int = 256,
-) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
-    """Yield a model's embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W]."""
-    with torch.inference_mode():
-        for images in batches.in_order(pixels, batch_size=batch_size, crop=crop):
-            yield model.embed(images.to(device)).float().cpu().numpy()
+    batch_size: int | None = None,
+    precision: Precision = "float32",
+) -> Iterator[Vectors]:
+    """Yield a model's embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W].
+
+    Args:
+        model: in evaluation mode.
+        pixels: uint8; maybe on disk.
+        crop: side of the central crop, None for the whole image.
+        device: where the model is.
+        batch_size: images at a time; half as many as soon as they do not fit.
+        precision: of the arithmetic.
+
+    Raises:
+        DataError: not even one image fits into the device's memory.
+    """
+    size = batch_size or (_BATCH if device.type == "cpu" else _BATCH_ON_GPU)
+    start, last = 0, None
+    while start < len(pixels):
+        block = np.array(batches.centre_crop(pixels[start : start + size], crop))
+        try:
+            vectors = _embed(model, torch.from_numpy(block).to(device), precision)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise DataError(f"device {device}: not enough memory for one image; use another")
+            size = max(1, size // 2)
+            torch.cuda.empty_cache()
+            continue
+        # One batch late, so that the device has the next one before it is waited for.
+        if last is not None:
+            yield last.cpu().numpy()
+        start, last = start + len(block), vectors
+    if last is not None:
+        yield last.cpu().numpy()
+
+
+def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
+    half = precision == "bfloat16"
+    with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
+        return model.embed(batches.scaled(pixels)).float()
 
 
 def device_named(name: str) -> torch.device:
@@ -107,6 +163,13 @@ def device_named(name: str) -> torch.device:
     return torch.device(name)
 
 
+def name_of(device: torch.device) -> str:
+    """Return what people call a device."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
 def save_encoder(folder: Path, model: Model, description: Description) -> None:
     """Write the weights, then the description: where the description lies, all is complete."""
     save_weights(folder / "encoder.safetensors", model)
@@ -117,8 +180,9 @@ def save_weights(path: Path, model: Model) -> None:
     """Write weights and buffers, all at once."""
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(safetensors.torch.save(state))
-    publish(temporary, path)
+    with writing(path):
+        temporary.write_bytes(safetensors.torch.save(state))
+        publish(temporary, path)
 
 
 def read_description(folder: Path) -> Description:
@@ -159,4 +223,4 @@ def load_encoder(folder: Path, device: str = "auto") -> Encoder:
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         brief = str(error).splitlines()[0]
         raise DataError(f"{path}: damaged or not this model's ({brief}); train it again") from None
-    return Encoder(model.to(device_named(device)).eval(), description)
+    return Encoder(model.to(device_named(device)).eval(), description, folder)

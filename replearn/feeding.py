@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from replearn import batches
+from replearn.diskrows import DiskRows
 from replearn.training_settings import TrainingSettings
 
 _AHEAD = 4  # batches that wait for the device
@@ -46,7 +47,8 @@ class Feed:
         self._settings = settings
         self._pixels = pixels
         self._resident = torch.from_numpy(np.array(pixels)).to(device) if self._fits() else None
-        ahead = self._resident is None and (device.type != "cpu" or isinstance(pixels, np.memmap))
+        on_disk = isinstance(pixels, (np.memmap, DiskRows))
+        ahead = self._resident is None and (device.type != "cpu" or on_disk)
         self._reader = ThreadPoolExecutor(1) if ahead else None
         self._coming: deque[tuple[int, Future[Tensor]]] = deque()
 

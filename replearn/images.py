@@ -1,37 +1,32 @@
-"""Find, decode and resize images: an ImageSet, in memory or prepared as one HDF5 file.
+"""Find, decode and resize images: an ImageSet, in memory or prepared on disk.
 
-The same images give the same set, identity included, from a folder or an archive, by any number
-of threads.  What cannot be read is left out with its reason; too much of it stops the work.
+The same images give the same set, identity included, from any source, by any number of processes
+and threads.  What cannot be read is left out with its reason; too much of it stops the work.
 """
 
-import os
-import shutil
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from tqdm import tqdm
 
-from replearn import artefacts, hdf5, parts
+from replearn import artefacts, hdf5
 from replearn.decoding import Fit, UnreadableImage, decode
-from replearn.errors import DataError, UsageError
-from replearn.reading import (
-    MISSING,
-    Form,
-    IdsFrom,
-    Reading,
-    check_errors,
-    check_some,
-    make_plan,
-    refuse_repeated,
-)
+from replearn.diskrows import Array, DiskRows, choose
+from replearn.errors import DataError
+from replearn.planning import MISSING, Frames, IdsFrom, make_plan, refuse_repeated
+from replearn.reading import Files, Form, image_digests
 from replearn.sources import open_source
+from replearn.tally import Tally, check_errors, check_some
 
-__all__ = ["Fit", "IdsFrom", "ImageSet", "UnreadableImage", "decode", "open_images", "prepare"]
+__all__ = ["Fit", "Frames", "IdsFrom", "ImageSet", "UnreadableImage", "decode", "open_images"]
+
+_IN_MEMORY = 1 << 30  # bytes of pixels: what is chosen from a set on disk is read if it is less
+_PART_BYTES = 1 << 26  # of pixels that are decoded together
+_THREADS = 8  # that decode: more of them only wait for the interpreter
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +35,19 @@ class ImageSet:
 
     Attributes:
         ids: one for each image [N], all different.
-        pixels: uint8 [N, C, H, W], maybe a memory map.
+        pixels: uint8 [N, C, H, W]; in memory, a memory map, or rows on disk in several files.
         fit: how the images were brought to this size.
         errors: (id, reason) of what could not be read.
         identity: depends on ids, pixels and fit, and on nothing else.
+        digests: hash of each image, uint8 [N, 16], where they are known.
     """
 
     ids: list[str]
-    pixels: np.ndarray[Any, Any]
+    pixels: Array
     fit: Fit
     errors: list[tuple[str, str]]
     identity: str
+    digests: Array | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,15 +75,21 @@ class ImageSet:
         errors = [(id_, reasons.get(id_, MISSING)) for id_ in ids if id_ not in rows]
         if found == self.ids:
             return replace(self, errors=errors)
-        pixels = _take(self.pixels, [rows[id_] for id_ in found])
-        return ImageSet(found, pixels, self.fit, errors, _identity(found, pixels, self.fit))
+        chosen = [rows[id_] for id_ in found]
+        pixels = _take(self.pixels, chosen)
+        digests = image_digests(pixels) if self.digests is None else self.digests[chosen]
+        shape = self.pixels.shape[1:]
+        identity = identity_of(found, digests, shape, self.fit)
+        return ImageSet(found, pixels, self.fit, errors, identity, digests)
 
     @classmethod
     def load(cls, path: Path) -> "ImageSet":
-        """Open a prepared image set; its pixels stay on disk until they are used.
+        """Open a prepared image set, a file or a folder of shards.
+
+        Its pixels stay on disk until they are used.
 
         Raises:
-            DataError: the file is missing, damaged, or holds no images.
+            DataError: it is missing, damaged, or holds no images.
         """
         rows = hdf5.read_rows(path, "pixels")
         shape, kind = rows.rows.shape, rows.rows.dtype
@@ -96,21 +99,31 @@ class ImageSet:
                 "is expected; prepare the images again"
             )
         fit = rows.attributes.get("fit", "stretch")
-        identity = rows.attributes.get("identity") or _identity(rows.ids, rows.rows, fit)
-        return cls(rows.ids, rows.rows, fit, rows.errors, identity)
+        digests = rows.columns.get("digests")
+        identity = rows.attributes.get("identity")
+        if identity is None:
+            digests = image_digests(rows.rows) if digests is None else digests
+            identity = identity_of(rows.ids, digests, shape[1:], fit)
+        return cls(rows.ids, rows.rows, fit, rows.errors, identity, digests)
 
 
-def _take(pixels: np.ndarray[Any, Any], rows: list[int]) -> np.ndarray[Any, Any]:
-    """Return these rows; neighbours in order stay a view, so a memory map stays on disk."""
-    if rows and rows == list(range(rows[0], rows[0] + len(rows))):
-        return pixels[rows[0] : rows[0] + len(rows)]
-    return pixels[rows]
+def _take(pixels: Array, rows: list[int]) -> Array:
+    """Return these rows; many of them stay on disk where they are there."""
+    neighbours = bool(rows) and rows == list(range(rows[0], rows[0] + len(rows)))
+    if neighbours and not isinstance(pixels, DiskRows):
+        return pixels[rows[0] : rows[0] + len(rows)]  # a view
+    large = len(rows) * pixels[:1].nbytes > _IN_MEMORY
+    return choose(pixels, rows) if large else pixels[rows]
 
 
-def _identity(ids: Sequence[str], pixels: np.ndarray[Any, Any], fit: str) -> str:
-    content = artefacts.digest(np.ascontiguousarray(pixels).reshape(-1).data)
+def identity_of(ids: Sequence[str], digests: Array, shape: Sequence[int], fit: str) -> str:
+    """Return the identity of a set, by its ids [N], the hashes of its images [N, 16] and shape."""
     return artefacts.identify(
-        "images", ids=artefacts.digest(*ids), shape=pixels.shape[1:], fit=fit, pixels=content
+        "images",
+        ids=artefacts.digest(*ids),
+        shape=list(shape),
+        fit=fit,
+        pixels=artefacts.digest(digests.tobytes()),
     )
 
 
@@ -122,17 +135,19 @@ def open_images(
     fit: Fit,
     ids: Sequence[str] | None = None,
     ids_from: IdsFrom = "name",
+    frames: Frames = "middle",
     max_errors: float = 0.05,
 ) -> ImageSet:
     """Open a prepared image set, or prepare any other source in memory.
 
     Args:
-        source: a prepared set, folder, archive, list of paths or single image.
+        source: a prepared set, or whatever `replearn.sources.open_source` opens.
         size: height and width to bring the images to; a prepared set must have it.
         channels: 1 (grey) or 3 (red, green, blue).
         fit: `stretch`, or `pad` to keep the aspect.
         ids: the images wanted, in this order; all of them, sorted by id, if None.
         ids_from: whether an id is the file's name or its path, without extension.
+        frames: of a DICOM file with several, the `middle` one or `all`.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
 
     Raises:
@@ -142,31 +157,67 @@ def open_images(
     """
     form = Form(size, channels, fit)
     if is_prepared(source):
-        return _open_prepared(source, form, ids, max_errors)
-    with open_source(source) as opened:
-        plan = make_plan(source, opened.files, ids, ids_from)
-        reading = Reading(source, opened, plan, form, max_errors)
-        pixels = np.empty((len(plan), channels, size, size), np.uint8)
-        with tqdm(total=len(plan), unit="image", delay=1, disable=None) as bar:
-            for start in range(0, len(plan), reading.part_size):
-                part = reading.decode(start, start + reading.part_size)
-                done = len(reading.ids)
-                pixels[done : done + len(part["pixels"])] = part["pixels"]
-                reading.count(part)
-                bar.update(len(part["reason"]))
-    reading.finish()
-    pixels = pixels[: len(reading.ids)]
-    return ImageSet(reading.ids, pixels, fit, reading.errors, _identity(reading.ids, pixels, fit))
+        return open_prepared(source, form, ids, max_errors)
+    with open_files(source, form, ids=ids, ids_from=ids_from, frames=frames) as files:
+        tally = Tally(source, len(files), max_errors)
+        tally.check(files.missing())
+        pixels = np.empty((len(files), channels, size, size), np.uint8)
+        read: list[str] = []
+        digests = []
+        step = max(1, min(1024, _PART_BYTES // files.image_bytes))
+        with tqdm(total=len(files), unit="image", delay=1, disable=None) as bar:
+            for start in range(0, len(files), step):
+                wanted = range(start, min(start + step, len(files)))
+                part = files.share(wanted).read(_THREADS)
+                pixels[len(read) : len(read) + len(part.ids)] = part.pixels
+                read += part.ids
+                digests.append(part.columns["digests"])
+                tally.add(part.errors)
+                bar.update(len(wanted))
+    tally.finish()
+    hashes = np.concatenate(digests)
+    identity = identity_of(read, hashes, pixels.shape[1:], fit)
+    return ImageSet(read, pixels[: len(read)], fit, tally.errors, identity, hashes)
+
+
+@contextmanager
+def open_files(
+    source: Path,
+    form: Form,
+    *,
+    ids: Sequence[str] | None,
+    ids_from: IdsFrom,
+    frames: Frames,
+    scratch: Path | None = None,
+) -> Iterator[Files]:
+    """Open a source that is still to be decoded, as a supply of the wanted images."""
+    with open_source(source, scratch) as opened:
+        plan = make_plan(source, opened, ids, ids_from, frames)
+        yield Files(opened.store, plan, form)
 
 
 def is_prepared(source: Path) -> bool:
-    """Tell whether this is a prepared image set (or any HDF5 file)."""
-    return source.is_file() and bool(h5py.is_hdf5(source))
+    """Tell whether this is a prepared image set."""
+    if source.is_dir():
+        return hdf5.is_folder_of_shards(source)
+    if not source.is_file() or not h5py.is_hdf5(source):
+        return False
+    try:
+        with h5py.File(source, "r") as file:
+            pixels = file.get("pixels")
+            return isinstance(pixels, h5py.Dataset) and pixels.ndim == 4 and "ids" in file
+    except (OSError, RuntimeError):
+        return True  # a damaged one, which opening it as one will say
 
 
-def _open_prepared(
+def open_prepared(
     source: Path, form: Form, ids: Sequence[str] | None, max_errors: float
 ) -> ImageSet:
+    """Open a prepared image set that must have this form.
+
+    Raises:
+        DataError: it has another form, or too many of the ids are not in it.
+    """
     images = ImageSet.load(source)
     found = Form(images.size, images.channels, images.fit)
     if found != form:
@@ -183,85 +234,3 @@ def _open_prepared(
     check_errors(source, missing, len(ids), max_errors)
     check_some(source, chosen.ids, chosen.errors)
     return chosen
-
-
-def prepare(
-    source: Path,
-    out: Path,
-    *,
-    size: int = 64,
-    channels: int = 1,
-    fit: Fit = "stretch",
-    ids: Sequence[str] | None = None,
-    ids_from: IdsFrom = "name",
-    max_errors: float = 0.05,
-    overwrite: bool = False,
-) -> ImageSet:
-    """Write the images of `source` to the image set `out`, going on where a killed run stopped.
-
-    The arguments are those of `open_images`; `overwrite` replaces another set at `out`.
-
-    Raises:
-        DataError: as `open_images`, or `out` holds something else, or is being written now.
-        UsageError: a value that cannot be, or `out` is a folder.
-    """
-    if out.is_dir():
-        raise UsageError(f"{out}: a folder; give the name of the file to write, as images.h5")
-    if is_prepared(source):
-        raise DataError(f"{source}: prepared already; give it to the next stage as it is")
-    form = Form(size, channels, fit)
-    start = time.monotonic()
-    with open_source(source) as opened:
-        plan = make_plan(source, opened.files, ids, ids_from)
-        listing = artefacts.digest(*(f"{id_}\t{file and file.size}" for id_, file in plan))
-        wanted = artefacts.identify("prepared", listing=listing, form=str(form), ids_from=ids_from)
-        with artefacts.workspace(out, keep=True) as work:
-            if not artefacts.already_made(out, _made_from(out), wanted, overwrite=overwrite):
-                reading = Reading(source, opened, plan, form, max_errors)
-                _make_parts(work / "parts", wanted, reading)
-                facts = {"size": size, "channels": channels, "fit": fit, "source": wanted}
-                facts["folder"] = os.path.relpath(source, out.parent)  # a hint
-                _join(work / "images.h5", work / "parts", reading, facts)
-                artefacts.publish(work / "images.h5", out)
-                _say_done(out, reading, time.monotonic() - start)
-    made = ImageSet.load(out)
-    check_errors(out, made.errors, len(plan), max_errors)
-    return made
-
-
-def _say_done(out: Path, reading: Reading, seconds: float) -> None:
-    artefacts.say(
-        f"{out}: {len(reading.ids):,} images ({reading.form}), {len(reading.errors):,} left out, "
-        f"{seconds:.1f} s, {len(reading.plan) / seconds:,.0f} images/s"
-    )
-
-
-def _made_from(out: Path) -> str | None:
-    try:
-        source = hdf5.read_rows(out, "pixels").attributes.get("source")
-    except DataError:
-        return None
-    return None if source is None else str(source)
-
-
-def _make_parts(folder: Path, plan: str, reading: Reading) -> None:
-    size = reading.part_size
-    try:
-        for part in parts.make_parts(folder, plan, len(reading.plan), size, reading.decode):
-            reading.count(part)
-        reading.finish()
-    except DataError:
-        shutil.rmtree(folder)  # the next run must look again at what will have been mended
-        raise
-
-
-def _join(out: Path, folder: Path, reading: Reading, facts: dict[str, Any]) -> None:
-    """Write the parts into one file, and then what is known only from the whole."""
-    blocks = (part["pixels"] for part in parts.read_parts(folder))
-    hdf5.write_rows(out, "pixels", blocks, reading.ids, reading.errors, facts)
-    identity = ImageSet.load(out).identity
-    path_of = {id_: file.path for id_, file in reading.plan if file}
-    with h5py.File(out, "r+") as file:
-        file.attrs["identity"] = identity
-        paths = np.array([os.fsencode(path_of[id_]) for id_ in reading.ids])
-        file.create_dataset("paths", data=paths)  # a hint: where each image lies in `folder`

@@ -1,31 +1,20 @@
-"""Files -> pixels: which file has which id, many decoded at a time, with a count of failures.
+"""Files -> pixels of one form: many decoded at a time, and a reason for each that cannot be."""
 
-An unreadable file becomes an error with its reason and the work goes on, until the share of the
-errors passes a limit.
-"""
-
+import hashlib
 import os
-from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import numpy as np
 
-from replearn.artefacts import warn
 from replearn.decoding import Fit, UnreadableImage, decode
-from replearn.errors import DataError, UsageError
-from replearn.sources import ImageFile, Source
-
-IdsFrom = Literal["name", "path"]
-Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in the final order
-Errors = list[tuple[str, str]]  # (id, reason)
-Part = dict[str, np.ndarray[Any, Any]]
-
-MISSING = "no image with this id"
-_PART_BYTES = 1 << 26
+from replearn.diskrows import Array
+from replearn.errors import UsageError
+from replearn.hdf5 import Errors
+from replearn.planning import MISSING, Plan
+from replearn.rates import Rates, Seconds
+from replearn.stores import Store
+from replearn.supply import Part
 
 
 @dataclass(frozen=True)
@@ -57,140 +46,92 @@ class Form:
         return f"size {self.size}, channels {self.channels}, fit {self.fit}"
 
 
-def make_plan(
-    source: Path, files: Sequence[ImageFile], ids: Sequence[str] | None, ids_from: IdsFrom
-) -> Plan:
-    """Return the wanted ids with their files: in the order of `ids`, or all of them sorted.
-
-    Raises:
-        DataError: two wanted files share an id, or an id is asked for twice.
-        UsageError: ids cannot be made in this way.
-    """
-    if ids_from not in ("name", "path"):
-        raise UsageError(f"ids-from {ids_from}: name or path")
-    refuse_repeated(ids or [])
-    wanted = None if ids is None else set(ids)
-    found: dict[str, ImageFile] = {}
-    for file in sorted(files, key=lambda file: file.path):
-        id_ = _identifier(file.path, ids_from)
-        if wanted is not None and id_ not in wanted:
-            continue
-        if id_ in found:
-            remedy = "give --ids-from path" if ids_from == "name" else "rename one of them"
-            raise DataError(
-                f"{source}: {found[id_].path} and {file.path} share the id {id_!r}; {remedy}"
-            )
-        found[id_] = file
-    return [(id_, found.get(id_)) for id_ in (sorted(found) if ids is None else ids)]
-
-
-def _identifier(path: str, ids_from: IdsFrom) -> str:
-    name = path if ids_from == "path" else PurePosixPath(path).name
-    stem = name.removesuffix(PurePosixPath(name).suffix)
-    # Names of older disks need not be UTF-8, but ids are.
-    return os.fsencode(stem).decode("utf-8", "backslashreplace")
-
-
-def refuse_repeated(ids: Sequence[str]) -> None:
-    """Refuse a list that asks for an id twice, with a DataError."""
-    id_, count = Counter(ids).most_common(1)[0] if ids else ("", 1)
-    if count > 1:
-        raise DataError(f"the id {id_!r} is asked for {count} times; list each once")
-
-
-@dataclass
-class Reading:
-    """One pass over the files of a plan.
+@dataclass(frozen=True)
+class Files:
+    """Images that are still to be decoded; a supply.
 
     Attributes:
-        place: the source, for messages.
-        source: where the files are read.
+        store: where the files are read.
         plan: the wanted ids and their files.
         form: what the images are brought to.
-        max_errors: the largest share of the plan that may be missing or unreadable.
-        ids: of the images read so far, in the order of the plan.
-        errors: (id, reason) of what could not be read so far.
-
-    Raises:
-        DataError: too many files are missing.
     """
 
-    place: Path
-    source: Source
+    store: Store
     plan: Plan
     form: Form
-    max_errors: float
-    ids: list[str] = field(default_factory=list)
-    errors: Errors = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_errors <= 1:
-            raise UsageError(f"max-errors {self.max_errors}: a share of the images, 0 to 1")
-        missing = [(id_, MISSING) for id_, file in self.plan if file is None]
-        check_errors(self.place, missing, len(self.plan), self.max_errors)
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def share(self, wanted: range) -> "Files":
+        """Return those of this range."""
+        return Files(self.store, self.plan[wanted.start : wanted.stop], self.form)
 
     @property
-    def part_size(self) -> int:
-        """Number of images decoded together: a second of work or so, and at most 64 MiB."""
-        return max(1, min(1024, _PART_BYTES // (self.form.size**2 * self.form.channels)))
+    def image_bytes(self) -> int:
+        """Size of one image's pixels."""
+        return self.form.channels * self.form.size**2
 
-    def decode(self, start: int, stop: int) -> Part:
-        """Return `pixels` uint8 [n, C, H, W] of what can be read, and for each file a `reason`."""
-        files = [file for _, file in self.plan[start:stop]]
-        # Threads are enough: reading and both decoders release the interpreter lock.
-        with ThreadPoolExecutor() as pool:
-            results = list(pool.map(self._attempt, files))
-        pixels = [result for result in results if not isinstance(result, str)]
-        reasons = [result if isinstance(result, str) else "" for result in results]
-        none = np.empty((0, self.form.channels, self.form.size, self.form.size), np.uint8)
-        return {"pixels": np.stack(pixels) if pixels else none, "reason": np.array(reasons)}
+    def missing(self) -> Errors:
+        """Return the wanted ids that have no file, with that reason."""
+        return [(id_, MISSING) for id_, file in self.plan if file is None]
 
-    def _attempt(self, file: ImageFile | None) -> np.ndarray[Any, Any] | str:
-        if file is None:
-            return MISSING
+    def read(self, threads: int = 1) -> Part:
+        """Read and decode all of them; what cannot be becomes an error."""
         form = self.form
-        try:
-            data = self.source.read(file)
-            return decode(data, size=form.size, channels=form.channels, fit=form.fit)
-        except UnreadableImage as error:
-            return str(error)
-        except OSError as error:
-            return (error.strerror or str(error) or "cannot be read").lower()
-
-    def count(self, part: Part) -> None:
-        """Take note of the next part; raise DataError if there are too many errors by now."""
-        start = len(self.ids) + len(self.errors)
-        reasons = part["reason"].tolist()
-        for (id_, _), reason in zip(self.plan[start : start + len(reasons)], reasons, strict=True):
-            if reason:
-                self.errors.append((id_, reason))
-            else:
-                self.ids.append(id_)
-        check_errors(self.place, self.errors, len(self.plan), self.max_errors)
-
-    def finish(self) -> None:
-        """Say what was left out; raise DataError if nothing remains."""
-        check_some(self.place, self.ids, self.errors)
-        if self.errors:
-            count = f"{len(self.errors):,} of {len(self.plan):,} images left out"
-            warn(f"{self.place}: {count}: {_first(self.errors)}")
-
-
-def check_errors(place: Path, errors: Errors, wanted: int, max_errors: float) -> None:
-    """Raise DataError if the errors are more than this share of the wanted images."""
-    if len(errors) > max_errors * wanted:
-        raise DataError(
-            f"{place}: {len(errors):,} of {wanted:,} images cannot be used (allowed: "
-            f"{100 * max_errors:.3g} %): {_first(errors)}; mend them or raise --max-errors"
+        pixels = np.empty((len(self), form.channels, form.size, form.size), np.uint8)
+        with ThreadPoolExecutor(threads) as pool:
+            # Both decoders release the interpreter's lock, as reading does.  Each thread has
+            # files all over the plan, as neighbours may be alike in how long they take.
+            strips = [range(start, len(self), threads) for start in range(threads)]
+            results = list(pool.map(lambda strip: self._fill(pixels, strip), strips))
+        reasons = {row: reason for result, _ in results for row, reason in result.items()}
+        rates = Rates()
+        for _, spent in results:
+            rates.add(0, {part: spent[part] / threads for part in spent})
+        good = [row for row in range(len(self)) if row not in reasons]
+        chosen = pixels[good] if reasons else pixels
+        files = [self.plan[row][1] for row in good]
+        paths = [os.fsencode(file.path if file else "") for file in files]
+        return Part(
+            [self.plan[row][0] for row in good],
+            chosen,
+            [(self.plan[row][0], reasons[row]) for row in sorted(reasons)],
+            {"digests": image_digests(chosen), "paths": np.array(paths, dtype=bytes)},
+            rates.seconds,
         )
 
+    def _fill(self, pixels: Array, rows: range) -> tuple[dict[int, str], Seconds]:
+        """Decode some files into their rows; return reasons for those that cannot be, and times."""
+        form, rates = self.form, Rates()
+        reasons: dict[int, str] = {}
+        for row in rows:
+            file = self.plan[row][1]
+            if file is None:
+                reasons[row] = MISSING
+                continue
+            try:
+                with rates.timing("reading"):
+                    data = self.store.read(file)
+                with rates.timing("decoding"):
+                    pixels[row] = decode(
+                        data,
+                        size=form.size,
+                        channels=form.channels,
+                        fit=form.fit,
+                        frame=file.frame,
+                    )
+            except UnreadableImage as error:
+                reasons[row] = str(error)
+            except OSError as error:
+                reasons[row] = (error.strerror or str(error) or "cannot be read").lower()
+        return reasons, rates.seconds
 
-def check_some(place: Path, ids: Sequence[str], errors: Errors) -> None:
-    """Raise DataError if there is no image at all."""
-    if not ids:
-        raise DataError(f"{place}: not one image can be used: {_first(errors)}")
 
-
-def _first(errors: Errors) -> str:
-    more = ", ..." if len(errors) > 3 else ""
-    return ", ".join(f"{id_} ({reason})" for id_, reason in errors[:3]) + more
+def image_digests(pixels: Array) -> Array:
+    """Return the hash of each image [N, C, H, W] as uint8 [N, 16]."""
+    digests = np.empty((len(pixels), 16), np.uint8)
+    for row, image in enumerate(pixels):
+        content = hashlib.sha256(np.ascontiguousarray(image).data).digest()
+        digests[row] = np.frombuffer(content[:16], np.uint8)
+    return digests

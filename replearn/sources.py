@@ -1,52 +1,28 @@
-"""Where images come from: a folder, a zip or tar archive, a text list of paths, or one file.
+"""Where images come from: folders, archives, series of tars, tables, text lists, or one file.
 
-A source lists its image files and reads the bytes of any of them, from any thread.  What it does
-not take for an image is counted, so that nothing disappears without a word.
+A source lists its image files, and its store reads the bytes of any of them.  What it does not
+take for an image is counted, so that nothing disappears without a word.
 """
 
-import bz2
-import gzip
-import lzma
 import os
-import shutil
 import stat
-import tarfile
 import tempfile
-import threading
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
 
+import h5py
+
+from replearn.archives import is_tar, tar_members, zip_members
 from replearn.artefacts import warn
 from replearn.errors import DataError
+from replearn.stores import Folder, ImageFile, Ranges, Store, Zip
+from replearn.tables import hdf5_rows, unpack_parquet
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
-_UNPACK: dict[bytes, Any] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ": lzma.open,
-}
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """One file that should be an image.
-
-    Attributes:
-        path: where it lies in its source, parts separated by `/`.
-        size: its number of bytes, None where that cannot be told.
-        key: what the source needs to read it.
-    """
-
-    path: str
-    size: int | None
-    key: Any = field(repr=False)
+SUFFIXES = frozenset({".bmp", ".dcm", ".dicom", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -55,23 +31,33 @@ class Source:
 
     Attributes:
         files: its image files, in no particular order.
-        read: returns the bytes of a file, from any thread; raises OSError.
+        store: reads the bytes of a file, from any thread and in any process.
         others: how many files of each kind were not taken for images.
     """
 
     files: list[ImageFile]
-    read: Callable[[ImageFile], bytes]
+    store: Store
     others: Counter[str]
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
-    """Open a folder, archive, list of paths or single image, and say what in it is no image.
+def open_source(path: Path, scratch: Path | None = None) -> Iterator[Source]:
+    """Open what holds images, and say what in it is no image.
+
+    Args:
+        path: a folder, a zip, a tar (packed or not), parquet, HDF5, a folder or text list of tars
+            or parquet files, a text list of paths, or a single image.
+        scratch: where a hidden folder goes into which what cannot be read out of order is
+            unpacked; where the system keeps such things, if None.  It is removed at the end.
 
     Raises:
         DataError: there is nothing at `path`, it is none of these, it is damaged, or it is empty.
     """
-    with _open(path) as source:
+    refuse_missing(path)
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=scratch) as unpacked:
+        source = _open(path.absolute(), Path(unpacked).absolute())
         if source.others:
             counts = ", ".join(f"{count} {kind}" for kind, count in sorted(source.others.items()))
             warn(f"{path}: not taken for images: {counts}")
@@ -81,60 +67,72 @@ def open_source(path: Path) -> Iterator[Source]:
         yield source
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[Source]:
-    if path.is_dir():
-        yield _folder(path)
-    elif not path.is_file():
+def refuse_missing(path: Path) -> None:
+    """Refuse a place where there is nothing, with a DataError."""
+    if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: no such folder or file; give the place of the images")
-    elif path.suffix.lower() in SUFFIXES:
-        yield _files(path.parent, [path.name])
-    elif ".tar" in path.suffixes or path.suffix.lower() in {".tgz", ".txz", ".tbz2"}:
-        with tempfile.TemporaryFile() as unpacked:
-            with _refuse_damaged(path):
-                stream = _seekable(path, unpacked)
-                source = _tar(tarfile.TarFile(fileobj=stream))
-            with stream:
-                yield source
-    elif zipfile.is_zipfile(path):
-        with _refuse_damaged(path):
-            archive = zipfile.ZipFile(path)
-        with archive:
-            yield _zip(archive)
-    elif path.suffix.lower() == ".zip":
-        raise DataError(f"{path}: a damaged or unfinished zip archive; fetch it again")
-    else:
-        yield _files(path.parent, _read_list(path))
 
 
-@contextmanager
-def _refuse_damaged(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGED as error:
-        raise DataError(f"{path}: a damaged or unfinished archive ({error}); fetch it again")
+def _open(path: Path, scratch: Path) -> Source:
+    if path.is_dir():
+        return _folder(path, scratch)
+    if path.suffix.lower() in SUFFIXES:
+        return _files(path.parent, [path.name])
+    if _holds_images(path.name):
+        return _series([path], scratch)
+    if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
+        return _taken(zip_members(path), Zip(path))
+    if h5py.is_hdf5(path):
+        files, store = hdf5_rows(path)
+        return Source(files, store, Counter())
+    listed = _read_list(path)
+    if listed and all(map(_holds_images, listed)):
+        return _series([path.parent / name for name in listed], scratch)
+    return _files(path.parent, listed)
 
 
-def _folder(root: Path) -> Source:
+def _holds_images(name: str) -> bool:
+    """Tell by its name whether a file is one of those that come in series."""
+    return is_tar(Path(name)) or name.lower().endswith(".parquet")
+
+
+def _series(paths: Sequence[Path], scratch: Path) -> Source:
+    """Return what one or several tars, or parquet files, hold together."""
+    for path in paths:
+        refuse_missing(path)
+    tables = [path for path in paths if not is_tar(path)]
+    if not tables:
+        return _taken(tar_members(paths, scratch), Ranges())
+    if len(tables) < len(paths):
+        raise DataError(f"{tables[0]}: among archives; give either tars or parquet files")
+    return Source(unpack_parquet(paths, scratch), Ranges(), Counter())
+
+
+def _folder(root: Path, scratch: Path) -> Source:
     def refuse(error: OSError) -> None:
         raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); allow reading it")
 
     found: list[str] = []
+    series: list[str] = []
     others: Counter[str] = Counter()
     # Links to folders are not followed: they can lead in a circle, or to an image twice.
     for base, folders, names in os.walk(root, onerror=refuse):
         inner = Path(base).relative_to(root)
         others["linked folders"] += sum(Path(base, name).is_symlink() for name in folders)
-        for name in names:
-            path = (inner / name).as_posix()
+        for path in ((inner / name).as_posix() for name in names):
             kind = _kind(path)
             if kind in SUFFIXES:
                 found.append(path)
+            elif kind != "hidden" and _holds_images(path):
+                series.append(path)
             else:
                 others[kind] += 1
-    source = _files(root, found)
-    source.others.update(others)
-    return Source(source.files, source.read, +source.others)
+    if series and not found:
+        source = _series([root / path for path in sorted(series)], scratch)
+    else:
+        source = _files(root, found)
+        others.update(map(_kind, series))
+    return Source(source.files, source.store, +(source.others + others))
 
 
 def _kind(path: str) -> str:
@@ -145,14 +143,8 @@ def _kind(path: str) -> str:
 
 
 def _files(root: Path, paths: list[str]) -> Source:
-    def read(file: ImageFile) -> bytes:
-        # A pipe or a device would block or never end.
-        if file.size is None and (root / file.path).exists():
-            raise OSError("not a regular file")
-        return (root / file.path).read_bytes()
-
     files = [ImageFile(path, _size(root / path), path) for path in paths]
-    return Source(files, read, Counter())
+    return Source(files, Folder(root), Counter())
 
 
 def _size(path: Path) -> int | None:
@@ -170,8 +162,8 @@ def _read_list(path: Path) -> list[str]:
         lines = ["\0"]
     if any("\0" in line for line in lines):
         raise DataError(
-            f"{path}: neither a folder, a .zip, a .tar, a text list of paths nor a prepared "
-            "image set"
+            f"{path}: neither a folder, a .zip, a .tar, a table, a text list of paths nor a "
+            "prepared image set"
         )
     cells = [line.split("\t")[0].strip() for line in lines]
     paths = [cell for cell in cells if cell]
@@ -186,58 +178,8 @@ def _relative(path: str, root: Path) -> str:
     return Path(relative).as_posix()
 
 
-def _zip(archive: zipfile.ZipFile) -> Source:
-    members = [
-        ImageFile(_clean(member.filename), member.file_size, member)
-        for member in archive.infolist()
-        if not member.is_dir()
-    ]
-    return _archive(members, lambda file: archive.read(file.key))
-
-
-def _seekable(path: Path, unpacked: IO[bytes]) -> IO[bytes]:
-    """Return the tar itself, unpacked first if needed: a packed one cannot be read out of order."""
-    packed = path.open("rb")
-    start = packed.read(6)
-    packed.seek(0)
-    for magic, unpack in _UNPACK.items():
-        if start.startswith(magic):
-            with packed, unpack(path) as stream:
-                shutil.copyfileobj(stream, unpacked, 1 << 20)
-            unpacked.seek(0)
-            return unpacked
-    return packed
-
-
-def _tar(archive: tarfile.TarFile) -> Source:
-    def read(file: ImageFile) -> bytes:
-        stream = archive.extractfile(file.key)
-        return stream.read() if stream else b""
-
-    members = [
-        ImageFile(_clean(member.name), member.size if member.isreg() else None, member)
-        for member in archive.getmembers()
-        if not member.isdir()
-    ]
-    return _archive(members, read)
-
-
-def _clean(name: str) -> str:
-    """Return a member's path without `./`, and with `/` where a zip of Windows has its own."""
-    return PurePosixPath(name.replace("\\", "/")).as_posix()
-
-
-def _archive(members: list[ImageFile], read: Callable[[ImageFile], bytes]) -> Source:
-    lock = threading.Lock()  # an archive has one file position
-
-    def read_alone(file: ImageFile) -> bytes:
-        try:
-            with lock:
-                return read(file)
-        # Encrypted, of an unknown compression, damaged, a dangling link: each its own type.
-        except (*_DAMAGED, RuntimeError, KeyError) as error:
-            raise OSError(f"not readable in its archive: {error}")
-
+def _taken(members: list[ImageFile], store: Store) -> Source:
+    """Return those members of an archive that are images, and count the others."""
     kinds = [_kind(member.path) for member in members]
     files = [file for file, kind in zip(members, kinds, strict=True) if kind in SUFFIXES]
-    return Source(files, read_alone, Counter(kind for kind in kinds if kind not in SUFFIXES))
+    return Source(files, store, Counter(kind for kind in kinds if kind not in SUFFIXES))

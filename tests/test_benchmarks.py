@@ -76,3 +76,14 @@ def test_run_files_score_as_plain_sets_do() -> None:
     last = last_line("imageclef", "--images", 50, "--seeds", 2)
     assert last["difference"] < 1e-12
     assert last["read_validate_score"]["seconds"].keys() == {"50"}
+
+
+def test_extraction_ends_with_ratios_and_with_growth() -> None:
+    tiny = "--images 24 --size 16 --width 4 --jobs 1 --rounds 1"
+    last = last_line("extraction", *tiny.split())
+    for name in ("prepare_over_pillow", "extract_over_slower", "sharded_over_plain"):
+        assert 0 < last[name]["least"] <= last[name]["ratio"] <= last[name]["most"]
+    growth = "--flat 40 --size 16 --width 4"
+    rows = last_line("extraction", *growth.split())["flat"]
+    assert [row["images"] for row in rows] == [10, 20, 40]
+    assert all(row["seconds"] > 0 and row["peak_mb"] > 0 for row in rows)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from replearn import extraction
+from replearn import shards
 from replearn.artefacts import workspace
 from replearn.encoders import Description, Encoder
 from replearn.errors import DataError
-from replearn.extraction import extract, features_identity
+from replearn.extraction import Manner, extract, features_identity
 from replearn.features import Features
 from replearn.images import ImageSet
 from replearn.objective import Model
@@ -59,7 +59,7 @@ CHILD = f"""
 import sys, time
 from pathlib import Path
 from tests import test_extraction as tests
-tests.extraction._PART = {PART}
+tests.shards.ROWS = {PART}
 class Slow(tests.Squares):
     def embed(self, images):
         time.sleep(0.3)
@@ -69,8 +69,8 @@ tests.extract(tests.encoder_of(Slow()), tests.IMAGES, Path(sys.argv[1]))
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "_PART", PART)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "ROWS", PART)
 
 
 @pytest.fixture
@@ -78,8 +78,10 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "features.h5"
 
 
-def parts_of(out: Path) -> list[Path]:
-    return sorted((out.parent / f".{out.name}.work" / "parts").glob("*[0-9].npz"))
+def shards_of(out: Path) -> list[str]:
+    """Return the lines of the manifest of an unfinished run."""
+    manifests = list((out.parent / f".{out.name}.work").glob("shards-*.jsonl"))
+    return manifests[0].read_text().splitlines() if manifests else []
 
 
 def direct(model: Model) -> np.ndarray[Any, Any]:
@@ -100,7 +102,7 @@ def test_features_are_the_embeddings_in_the_images_order(out: Path) -> None:
     np.testing.assert_allclose(found.vectors, direct(Squares()), rtol=1e-6)
     assert found.vectors.dtype == np.float32
     assert found.encoder == "squares:1"
-    assert found.identity == features_identity(encoder_of(Squares()), IMAGES)
+    assert found.identity == features_identity(encoder_of(Squares()), IMAGES.identity)
     assert found.errors == IMAGES.errors
     assert found.hints == {"images_path": "x"}
     assert list(out.parent.iterdir()) == [out]
@@ -113,10 +115,10 @@ def test_each_image_is_embedded_once(out: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [1, 5, COUNT, 1000])
-def test_the_vectors_do_not_depend_on_the_parts(
+def test_the_vectors_do_not_depend_on_the_shards(
     part: int, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extraction, "_PART", part)
+    monkeypatch.setattr(shards, "ROWS", part)
     found = extract(encoder_of(Squares()), IMAGES, out)
     np.testing.assert_allclose(found.vectors, direct(Squares()), rtol=1e-5)
 
@@ -128,11 +130,11 @@ def test_an_interrupted_run_is_gone_on_with_and_ends_byte_identical(
     with pytest.raises(RuntimeError, match="stopped"):
         extract(encoder_of(Squares(fail_after=done * PART)), IMAGES, out)
     assert not out.exists()
-    assert len(parts_of(out)) == done
+    assert len(shards_of(out)) == done
     model = Squares()
     extract(encoder_of(model), IMAGES, out)
     assert model.seen == COUNT - done * PART
-    assert (f"going on after {done} of 6 parts" in capsys.readouterr().err) == (done > 0)
+    assert (f"going on after {done} of 6 shards" in capsys.readouterr().err) == (done > 0)
     assert out.read_bytes() == undisturbed(out)
 
 
@@ -140,13 +142,13 @@ def test_a_killed_run_is_gone_on_with_and_ends_byte_identical(out: Path) -> None
     root = Path(__file__).parent.parent
     with subprocess.Popen([sys.executable, "-c", CHILD, str(out)], cwd=root) as child:
         deadline = time.monotonic() + 60
-        while not parts_of(out) and time.monotonic() < deadline:
+        while not shards_of(out) and time.monotonic() < deadline:
             assert child.poll() is None
             time.sleep(0.005)
         with pytest.raises(DataError, match="another process is writing"):
             extract(encoder_of(Squares()), IMAGES, out)
         child.send_signal(signal.SIGKILL)
-    kept = len(parts_of(out))
+    kept = len(shards_of(out))
     assert not out.exists()
     assert 1 <= kept < COUNT / PART
     model = Squares()
@@ -216,4 +218,41 @@ def test_an_encoder_that_gives_nan_is_refused_in_one_line(out: Path) -> None:
     with pytest.raises(DataError, match="NaN or infinity") as caught:
         extract(encoder_of(Squares(float("nan"))), IMAGES, out)
     assert "\n" not in str(caught.value)
+    assert not out.exists()
+
+
+def network() -> Encoder:
+    arguments = {"width": 4, "latent_dim": 16}
+    description = Description("random", arguments, 16, 1, "stretch", None, "random:1", {})
+    torch.manual_seed(0)
+    return Encoder(description.build().eval(), description)
+
+
+def pictures() -> ImageSet:
+    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 1, 16, 16)).astype(np.uint8)
+    return ImageSet(IMAGES.ids, pixels, "stretch", [], "images:2")
+
+
+def test_bfloat16_gives_the_features_of_float32_to_three_hundredths_of_their_length(
+    tmp_path: Path,
+) -> None:
+    exact = extract(network(), pictures(), tmp_path / "exact.h5")
+    manner = Manner(precision="bfloat16")
+    near = extract(network(), pictures(), tmp_path / "near.h5", manner=manner)
+    lengths = np.linalg.norm(exact.vectors, axis=1)
+    assert (np.linalg.norm(near.vectors - exact.vectors, axis=1) < 0.03 * lengths).all()
+    assert near.identity != exact.identity
+
+
+def test_float16_is_half_as_large_and_rounded(out: Path) -> None:
+    exact = extract(network(), pictures(), out.with_name("exact.h5"))
+    half = extract(network(), pictures(), out, manner=Manner(kind="float16"))
+    assert half.vectors.dtype == np.float16
+    assert np.array_equal(half.vectors, exact.vectors.astype(np.float16))
+    assert half.identity != exact.identity
+
+
+def test_features_too_large_for_float16_are_refused_with_the_remedy(out: Path) -> None:
+    with pytest.raises(DataError, match="too much for float16; keep float32"):
+        extract(encoder_of(Squares(1e6)), IMAGES, out, manner=Manner(kind="float16"))
     assert not out.exists()

@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -17,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from replearn import decoding, images, reading
+from replearn import decoding, images, planning
 from replearn.decoding import UnreadableImage, decode, resize
 from replearn.errors import DataError, UsageError
 from replearn.images import ImageSet, open_images
+from replearn.preparing import prepare
 
 # The library silences Pillow's remarks on bad files; pytest undoes that for each test.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -216,6 +219,56 @@ def test_of_several_frames_the_first_counts(kind: str) -> None:
     assert (grey(data, 8) == 9).all()
 
 
+# Decoding at a reduced scale
+
+
+def photograph(mode: str = "RGB", **options: Any) -> bytes:
+    """A JPEG of 600 x 500 pixels with coarse and fine structure."""
+    coarse = np.random.default_rng(0).integers(64, 192, (10, 12, 3)).astype(np.uint8)
+    fine = np.random.default_rng(1).normal(0, 5, (500, 600, 3))
+    pixels = cv2.resize(coarse, (600, 500), interpolation=cv2.INTER_CUBIC) + fine
+    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).convert(mode)
+    return encoded(image, "JPEG", quality=90, **options)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 512), st.sampled_from(FITS))
+def test_a_jpeg_never_shrinks_below_twice_what_is_wanted(
+    width: int, height: int, size: int, fit: images.Fit
+) -> None:
+    factor = decoding._reduction(width, height, size, fit)
+    assert factor in (1, 2, 4, 8)
+    longer, shorter = max(width, height), min(width, height)
+    if factor > 1:
+        assert longer // factor >= 2 * size
+        assert fit == "pad" or shorter // factor >= 2 * size
+        assert -longer % factor * size <= 0.15 * longer
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("size", [16, 64, 100])
+def test_a_reduced_scale_makes_no_visible_change(
+    size: int, mode: str, fit: images.Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = photograph(mode)
+    reduced = [decode(data, size=size, channels=c, fit=fit).astype(int) for c in (1, 3)]
+    monkeypatch.setattr(decoding, "_reduction", lambda *_: 1)
+    whole = [decode(data, size=size, channels=c, fit=fit).astype(int) for c in (1, 3)]
+    for found, expected in zip(reduced, whole, strict=True):
+        # Of 255; at the edge of a side that is rounded up more.
+        assert np.abs(found - expected).mean() < 2
+        assert np.abs(found - expected)[:, : size // 2, : size // 2].mean() < 1
+        assert np.abs(found - expected).max() <= 12
+
+
+def test_a_truncated_jpeg_is_unreadable_at_a_reduced_scale_too() -> None:
+    data = photograph()
+    for share in (0.1, 0.5, 0.99):
+        with pytest.raises(UnreadableImage):
+            decode(data[: int(len(data) * share)], size=32, channels=1, fit="stretch")
+
+
 # Unreadable files
 
 
@@ -311,6 +364,51 @@ SMALL_FILES = {
 }
 
 
+ODD = """
+import sys
+from pipelines.__main__ import main
+status = main(["prepare", sys.argv[1], sys.argv[2], "--size", "8", "--max-errors", "1"])
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+sys.exit(status)
+"""
+
+
+def test_every_odd_file_is_read_or_reported_once_in_little_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    picture = Image.fromarray(gradient(64, 64))
+    huge = Image.new("1", (20_000, 20_000))
+    good = {
+        "cmyk.jpg": encoded(picture.convert("CMYK"), "JPEG"),
+        "palette.png": encoded(picture.convert("P"), "PNG"),
+        "alpha.png": encoded(picture.convert("RGBA"), "PNG"),
+        "one-bit.tif": encoded(picture.convert("1"), "TIFF"),
+        "sixteen-bit.png": encoded_cv2(gradient(64, 64).astype(np.uint16) * 257, ".png"),
+        "animated.webp": encoded(picture, "WEBP", save_all=True, append_images=[picture]),
+        "misnamed.jpg": encoded(picture, "PNG"),
+    }
+    bad = {
+        "corrupt.jpg": (b"\xff\xd8\xff" + noise().tobytes(), "header"),
+        "zero.png": (b"", "empty file"),
+        "truncated.jpg": (photograph()[:-900], "truncated"),
+        "huge.png": (encoded(huge, "PNG"), "100,000,000 pixels"),
+        "huge-tiff.tif": (encoded(huge, "TIFF", compression="group4"), "100,000,000 pixels"),
+        "text.png": (b"<html>", "no JPEG"),
+    }
+    for name, data in [*good.items(), *((name, data) for name, (data, _) in bad.items())]:
+        (folder / name).write_bytes(data)
+    command = [sys.executable, "-c", ODD, str(folder), str(tmp_path / "set.h5")]
+    root = Path(images.__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    found = ImageSet.load(tmp_path / "set.h5")
+    assert found.ids == sorted(Path(name).stem for name in good)
+    reasons = dict(found.errors)
+    assert len(found.errors) == len(reasons) == len(bad)
+    for name, (_, reason) in bad.items():
+        assert reason in reasons[Path(name).stem], name
+    assert int(done.stdout.splitlines()[-1]) < 400_000  # KiB
+
+
 # Sources
 
 
@@ -388,7 +486,7 @@ def test_the_result_does_not_depend_on_threads_or_parts(
 ) -> None:
     write_images(tmp_path, [f"{number}.png" for number in range(25)])
     whole = opened(tmp_path)
-    monkeypatch.setattr(reading, "_PART_BYTES", 7 * 64)
+    monkeypatch.setattr(images, "_PART_BYTES", 7 * 64)
     in_parts = opened(tmp_path)
     one_by_one = [grey((tmp_path / f"{id_}.png").read_bytes(), 8) for id_ in whole.ids]
     assert np.array_equal(whole.pixels[:, 0], one_by_one)
@@ -439,7 +537,7 @@ def test_wanted_ids_give_the_selection_and_the_order(tmp_path: Path) -> None:
     wanted = ["9", "21", "missing", *map(str, range(10, 20)), "3", *map(str, range(22, 30))]
     found = opened(tmp_path, ids=wanted)
     assert found.ids == [id_ for id_ in wanted if id_ != "missing"]
-    assert found.errors == [("missing", reading.MISSING)]
+    assert found.errors == [("missing", planning.MISSING)]
     with pytest.raises(DataError, match="'9' is asked for 2 times"):
         opened(tmp_path, ids=["9", "9"])
 
@@ -509,7 +607,7 @@ def test_a_tar_that_ends_in_a_zip_is_still_a_tar(tmp_path: Path) -> None:
 def test_a_name_that_is_not_utf8_gives_an_id_that_is(tmp_path: Path) -> None:
     write_images(tmp_path, ["a.png"])
     (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xe9t\xe9.png"))
-    assert images.prepare(tmp_path, tmp_path / "x.h5", size=8).ids == [r"\xe9t\xe9"]
+    assert prepare(tmp_path, tmp_path / "x.h5", size=8).ids == [r"\xe9t\xe9"]
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tar.xz"])
@@ -553,7 +651,7 @@ def test_selecting_keeps_order_and_reasons() -> None:
     chosen = small_set().select(["d", "x", "a", "y"])
     assert chosen.ids == ["d", "a"]
     assert np.array_equal(chosen.pixels, small_set().pixels[[3, 0]])
-    assert chosen.errors == [("x", "truncated"), ("y", reading.MISSING)]
+    assert chosen.errors == [("x", "truncated"), ("y", planning.MISSING)]
     assert chosen.identity != small_set().identity
 
 

@@ -14,24 +14,26 @@ import pytest
 from PIL import Image
 
 from pipelines.__main__ import main
-from replearn import artefacts, images, reading
-from replearn.errors import DataError, UsageError
-from replearn.images import ImageSet, open_images, prepare
+from replearn import artefacts, reading, shards
+from replearn.decoding import decode
+from replearn.errors import DataError
+from replearn.images import ImageSet, open_images
+from replearn.preparing import prepare
 
 COUNT = 24
-SMALL_PARTS = 4 * 8 * 8  # bytes: four images of 8 x 8
+SMALL_SHARDS = 4  # images
 
 SLOW_PREPARE = """
 import sys, time
 from pathlib import Path
-from replearn import images, reading
-reading._PART_BYTES = {part_bytes}
+from replearn import preparing, reading, shards
+shards.ROWS = {rows}
 decode = reading.decode
 def slowly(*data, **form):
     time.sleep(0.3)
     return decode(*data, **form)
 reading.decode = slowly
-images.prepare(Path(sys.argv[1]), Path(sys.argv[2]), size=8)
+preparing.prepare(Path(sys.argv[1]), Path(sys.argv[2]), size=8)
 """
 
 
@@ -114,7 +116,7 @@ def test_what_is_no_image_set_is_not_replaced(folder: Path, out: Path) -> None:
     with pytest.raises(DataError, match="something else"):
         prepare(folder, out, size=8)
     assert out.read_text() == "my notes"
-    with pytest.raises(UsageError, match="a folder"):
+    with pytest.raises(DataError, match="a folder that holds other files"):
         prepare(folder, out.parent, size=8, overwrite=True)
 
 
@@ -140,25 +142,27 @@ def test_nothing_readable_is_an_error_whatever_is_allowed(folder: Path, out: Pat
     assert not out.exists()
 
 
-def parts_of(out: Path) -> list[Path]:
-    return sorted((out.parent / f".{out.name}.work" / "parts").glob("*[0-9].npz"))
+def shards_of(out: Path) -> list[str]:
+    """Return the lines of the manifest of an unfinished run."""
+    manifests = list((out.parent / f".{out.name}.work").glob("shards-*.jsonl"))
+    return manifests[0].read_text().splitlines() if manifests else []
 
 
 def test_a_killed_run_is_gone_on_with_and_ends_the_same(
     folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_PART_BYTES", SMALL_PARTS)
-    script = SLOW_PREPARE.format(part_bytes=SMALL_PARTS)
-    root = Path(images.__file__).parent.parent
+    monkeypatch.setattr(shards, "ROWS", SMALL_SHARDS)
+    script = SLOW_PREPARE.format(rows=SMALL_SHARDS)
+    root = Path(__file__).parent.parent
     child = subprocess.Popen([sys.executable, "-c", script, str(folder), str(out)], cwd=root)
     deadline = time.monotonic() + 60
-    while len(parts_of(out)) < 2 and time.monotonic() < deadline:
+    while len(shards_of(out)) < 2 and time.monotonic() < deadline:
         time.sleep(0.005)
     with pytest.raises(DataError, match="another process"):
         prepare(folder, out, size=8)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    kept = len(parts_of(out))
+    kept = len(shards_of(out))
     assert not out.exists()
     assert 2 <= kept < COUNT // 4
 
@@ -166,7 +170,7 @@ def test_a_killed_run_is_gone_on_with_and_ends_the_same(
 
     def counting(data: bytes, **form: Any) -> np.ndarray[Any, Any]:
         decoded.append(data)
-        return images.decode(data, **form)
+        return decode(data, **form)
 
     monkeypatch.setattr(reading, "decode", counting)
     prepare(folder, out, size=8)
@@ -270,7 +274,7 @@ def test_bad_files_bring_no_chatter_of_the_decoders(folder: Path, out: Path) -> 
         os.truncate(path, path.stat().st_size * 2 // 3)
     command = [sys.executable, "-m", "pipelines", "prepare", str(folder), str(out)]
     command += ["--max-errors", "1", "--size", "8"]
-    root = Path(images.__file__).parent.parent
+    root = Path(__file__).parent.parent
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     first, last = done.stderr.splitlines()
     assert first.startswith("warning: ")

@@ -17,6 +17,7 @@ from replearn.models.gan import GAN
 from replearn.models.infogan import InfoGAN
 from replearn.models.kmeans import KMeans
 from replearn.models.pca import PCA
+from replearn.models.pretrained import Pretrained
 from replearn.models.random import Random
 from replearn.models.raw import Raw
 from replearn.models.sdae import SDAE
@@ -34,6 +35,7 @@ MODELS: dict[str, type[Model]] = {
     "infogan": InfoGAN,
     "kmeans": KMeans,
     "pca": PCA,
+    "pretrained": Pretrained,
     "random": Random,
     "raw": Raw,
     "sdae": SDAE,

@@ -1,0 +1,150 @@
+"""Images of any source -> an image set on disk, in shards that survive a kill."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from replearn import artefacts, hdf5, workers
+from replearn.decoding import Fit
+from replearn.errors import DataError
+from replearn.images import ImageSet, identity_of, is_prepared, open_files
+from replearn.making import Made, enter, spread
+from replearn.planning import Frames, IdsFrom
+from replearn.rates import Rates
+from replearn.reading import Files, Form
+from replearn.shards import Content, Ledger, publish_shards, size_of_shards, write_shard
+from replearn.sources import refuse_missing
+from replearn.tally import Tally, check_errors
+
+THREADS = 2  # in a process of many: one reads while the other decodes
+
+
+@dataclass(frozen=True)
+class _Share:
+    """The images of one shard, and where it goes."""
+
+    folder: Path
+    wanted: range
+    files: Files
+    threads: int
+
+
+def prepare(
+    source: Path,
+    out: Path,
+    *,
+    size: int = 64,
+    channels: int = 1,
+    fit: Fit = "stretch",
+    ids: Sequence[str] | None = None,
+    ids_from: IdsFrom = "name",
+    frames: Frames = "middle",
+    max_errors: float = 0.05,
+    jobs: int | None = 1,
+    cluster: str | None = None,
+    overwrite: bool = False,
+) -> ImageSet:
+    """Write the images of `source` to the image set `out`, going on where a killed run stopped.
+
+    Args:
+        source: whatever `replearn.sources.open_source` opens.
+        out: one file if it ends in `.h5`, else a folder of shards.
+        size: height and width to bring the images to.
+        channels: 1 (grey) or 3 (red, green, blue).
+        fit: `stretch`, or `pad` to keep the aspect.
+        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids_from: whether an id is the file's name or its path, without extension.
+        frames: of a DICOM file with several, the `middle` one or `all`.
+        max_errors: the largest share of the wanted images that may be missing or unreadable.
+        jobs: processes; as many as pay off if None.
+        cluster: `ray` or `ray://host:port`, see `replearn.workers`.
+        overwrite: replace another set at `out`.
+
+    Raises:
+        DataError: as `open_images`, or `out` holds something else or is being written now, or a
+            worker died, or the disk is full.
+        UsageError: a value that cannot be.
+    """
+    if is_prepared(source):
+        raise DataError(f"{source}: prepared already; give it to the next stage as it is")
+    form = Form(size, channels, fit)
+    refuse_missing(source)
+    start = time.monotonic()
+    with (
+        artefacts.workspace(out, keep=True) as work,
+        open_files(source, form, ids=ids, ids_from=ids_from, frames=frames, scratch=work) as files,
+    ):
+        tally = Tally(source, len(files), max_errors)
+        plan = plan_of(files)
+        if not artefacts.already_made(out, made_from(out, "pixels"), plan, overwrite=overwrite):
+            tally.check(files.missing())
+            size_of_shard = size_of_shards(len(files), files.image_bytes)
+            ledger = Ledger(work, plan, "pixels", len(files), size_of_shard)
+            rates = _make_shards(ledger, files, tally, jobs, cluster)
+            facts = {"size": size, "channels": channels, "fit": fit, "source": plan}
+            facts["folder"] = os.path.relpath(source, out.parent)  # a hint
+            facts["identity"] = identity_of_shards(ledger, form)
+            publish_shards(ledger, "pixels", out, facts)
+            _say_done(out, form, tally, time.monotonic() - start, rates)
+    made = ImageSet.load(out)
+    check_errors(out, made.errors, len(files), max_errors)
+    return made
+
+
+def _make_shards(
+    ledger: Ledger, files: Files, tally: Tally, jobs: int | None, cluster: str | None
+) -> Rates:
+    threads = max(THREADS, workers.cores()) if jobs == 1 and cluster is None else THREADS
+    shares = [
+        _Share(ledger.folder, wanted, files.share(wanted), threads) for wanted in ledger.missing()
+    ]
+    rates = Rates()
+    made = spread(_make_shard, shares, rates, jobs=jobs, cluster=cluster)
+    enter(made, ledger, tally, rates)
+    return rates
+
+
+def _make_shard(share: _Share) -> Made:
+    """Decode the images of one shard and write it."""
+    part = share.files.read(share.threads)
+    rates = Rates(seconds=part.seconds)
+    content = Content(part.pixels, part.ids, part.errors, part.columns)
+    with rates.timing("writing"):
+        made_by = str(share.files.form)
+        shard = write_shard(share.folder, "pixels", share.wanted, content, made_by)
+    return Made(shard, part.errors, rates.seconds)
+
+
+def identity_of_shards(ledger: Ledger, form: Form) -> str:
+    """Return the identity of the image set whose ids and digests the finished shards hold."""
+    found = [(rows.ids, rows.columns["digests"]) for rows in ledger.open()]
+    ids = [id_ for ids, _ in found for id_ in ids]
+    digests = np.concatenate([digests for _, digests in found])
+    return identity_of(ids, digests, (form.channels, form.size, form.size), form.fit)
+
+
+def _say_done(out: Path, form: Form, tally: Tally, seconds: float, rates: Rates) -> None:
+    parts = f" ({rates})" if rates.images else ""
+    artefacts.say(
+        f"{out}: {tally.wanted - len(tally.errors):,} images ({form}), {len(tally.errors):,} left "
+        f"out, {seconds:.1f} s, {tally.wanted / seconds:,.0f} images/s{parts}"
+    )
+
+
+def made_from(out: Path, name: str) -> str | None:
+    """Return the plan that the artefact at this place was made by; None if there is none."""
+    try:
+        plan = hdf5.read_rows(out, name).attributes.get("source")
+    except DataError:
+        return None
+    return None if plan is None else str(plan)
+
+
+def plan_of(files: Files) -> str:
+    """Return the identity of what these files become, as far as it is known without reading."""
+    listing = artefacts.digest(*(f"{id_}\t{file and file.size}" for id_, file in files.plan))
+    return artefacts.identify("prepared", listing=listing, form=str(files.form))

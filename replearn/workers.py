@@ -1,0 +1,154 @@
+"""The same task for many shares of work: here, in processes of this machine, or on Ray.
+
+A task is a function of a module, a share is whatever says what to do: paths and ranges, not
+images.  Results come as they are done, in any order.
+"""
+
+import importlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+import cv2
+
+from replearn.errors import DataError, UsageError
+
+Share = TypeVar("Share")
+Result = TypeVar("Result")
+
+_WAITING = 2  # shares that wait for each process, so that none waits for a share
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def run(
+    task: Callable[[Share], Result],
+    shares: Iterable[Share],
+    *,
+    jobs: int = 1,
+    cluster: str | None = None,
+) -> Iterator[Result]:
+    """Yield the result of each share.
+
+    Args:
+        task: does a share.
+        shares: taken from as they can be worked on.
+        jobs: processes; with one, the work is done here.
+        cluster: `ray`, or the address of a Ray cluster (`ray://host:port`); then `jobs` is the
+            number of tasks at a time, and all that the cluster can do if it is 1.
+
+    Raises:
+        DataError: a process died, or Ray is not there.
+        UsageError: a number of jobs or a cluster that cannot be.
+    """
+    if jobs < 1:
+        raise UsageError(f"jobs {jobs}: at least 1")
+    if cluster is not None:
+        yield from _on_ray(task, shares, jobs, cluster)
+    elif jobs == 1:
+        yield from map(task, shares)
+    else:
+        yield from _in_processes(task, shares, jobs)
+
+
+def _in_processes(
+    task: Callable[[Share], Result], shares: Iterable[Share], jobs: int
+) -> Iterator[Result]:
+    # A forked process would share locks of libraries that have threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _begin) as pool:
+        waiting: set[Future[Result]] = set()
+        try:
+            for share in shares:
+                waiting.add(pool.submit(task, share))
+                while len(waiting) >= jobs * _WAITING:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from _results(done)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from _results(done)
+        except BrokenProcessPool:
+            raise DataError(
+                "a worker process died: killed, or out of memory; what is finished is kept, run "
+                f"the same again, with fewer than --jobs {jobs} if memory was short"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _results(done: set[Future[Result]]) -> Iterator[Result]:
+    """Yield what succeeded, then raise what one of the others raised."""
+    failed = [future for future in done if future.exception()]
+    for future in done.difference(failed):
+        yield future.result()
+    for future in failed:
+        future.result()
+
+
+def _begin() -> None:
+    """Set a worker process up: one thread of arithmetic, and an end when its parent ends."""
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    """Wait for the end of the parent: a killed one cannot tell its workers to stop."""
+    parent.join()
+    os._exit(1)
+
+
+def _on_ray(
+    task: Callable[[Share], Result], shares: Iterable[Share], jobs: int, address: str
+) -> Iterator[Result]:
+    # Not through joblib: its backend for Ray gives no result before it has all of them.
+    ray = _connected(address)
+    remote = ray.remote(num_cpus=1, max_retries=0)(task)
+    most = jobs if jobs > 1 else _WAITING * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    waiting: list[Any] = []
+    try:
+        for share in shares:
+            waiting.append(remote.remote(share))
+            while len(waiting) >= most:
+                done, waiting = ray.wait(waiting)
+                yield from ray.get(done)
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            yield from ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        raise DataError(
+            f"--cluster {address}: {_first_line(error)}; what is finished is kept, run the same "
+            "again"
+        ) from None
+    finally:
+        for left in waiting:
+            ray.cancel(left)
+
+
+def _connected(address: str) -> Any:
+    if address != "ray" and not address.startswith("ray://"):
+        raise UsageError(f"--cluster {address}: ray for a local cluster, or ray://host:port")
+    try:
+        ray = importlib.import_module("ray")
+    except ImportError:
+        raise DataError(f"--cluster {address}: needs pip install 'replearn[ray]'") from None
+    if not ray.is_initialized():
+        try:
+            ray.init(None if address == "ray" else address, log_to_driver=False)
+        except Exception as error:  # whatever Ray has to say about a cluster that is not there
+            raise DataError(f"--cluster {address}: not to be reached ({_first_line(error)})")
+    return ray
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
