@@ -26,25 +26,27 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
-import torch
 import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.train import train
 from replearn import hdf5
 from replearn.artefacts import say
-from replearn.encoders import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
-from replearn.extraction import extract
 from replearn.images import ImageSet, identity_of, open_files
 from replearn.phantoms import render
 from replearn.preparing import prepare
 from replearn.reading import Form, image_digests
+
+if TYPE_CHECKING:
+    from replearn.encoders import Encoder
+
+# What needs torch is imported where it is used: the processes of a race import this file, and would
+# spend most of their time on that.
 
 Facts = dict[str, Any]
 
@@ -81,8 +83,11 @@ def draw_set(path: Path, count: int, size: int) -> Path:
     return path
 
 
-def make_encoder(folder: Path, images: Path, width: int, device: str) -> Encoder:
+def make_encoder(folder: Path, images: Path, width: int, device: str) -> "Encoder":
     """Return an untrained network; what it has learned changes nothing of its speed."""
+    from pipelines.train import train
+    from replearn.encoders import load_encoder
+
     folder.mkdir()
     (folder / "encoder.yaml").write_text(
         f"model: random\narguments: {{width: {width}, latent_dim: 128}}\n"
@@ -112,8 +117,10 @@ def _pillow(paths: list[Path], size: int) -> NDArray[np.uint8]:
     )
 
 
-def encode_plainly(encoder: Encoder, images: ImageSet, out: Path) -> int:
+def encode_plainly(encoder: "Encoder", images: ImageSet, out: Path) -> int:
     """Encode pixels and write one array; return the number of images."""
+    import torch
+
     threads = torch.get_num_threads()
     if encoder.device.type == "cpu":
         torch.set_num_threads(1)  # as extraction does
@@ -182,6 +189,8 @@ def measure(
     work: Path, count: int, size: int, width: int, jobs: int, rounds: int, device: str
 ) -> Facts:
     """Return the comparisons as facts."""
+    from replearn.extraction import extract
+
     files = draw_files(work / "files", count)
     prepare(files, work / "set.h5", size=size)
     images = ImageSet.load(work / "set.h5")
@@ -221,6 +230,8 @@ def measure(
 
 def measure_flat(work: Path, most: int, size: int, width: int, device: str) -> list[Facts]:
     """Return seconds and peak memory of extracting a quarter, a half and all of so many images."""
+    from replearn.extraction import extract
+
     rows = []
     for count in (most // 4, most // 2, most):
         images = draw_set(work / f"{count}.h5", count, size)
@@ -246,7 +257,7 @@ def measure_flat(work: Path, most: int, size: int, width: int, device: str) -> l
 
 
 def main(
-    images: Annotated[int, typer.Option(help="Files that are prepared and extracted.")] = 8000,
+    images: Annotated[int, typer.Option(help="Files that are prepared and extracted.")] = 20000,
     size: Annotated[int, typer.Option(help="They are brought to.")] = 64,
     width: Annotated[int, typer.Option(help="Of the network that encodes.")] = 64,
     jobs: Annotated[int, typer.Option(help="Processes of every contender.")] = 2,
