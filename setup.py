@@ -48,6 +48,7 @@ setup(
     extras_require={
         "cpu": ["faiss-cpu>=1.10"],
         "gpu": ["faiss-gpu>=1.14.3"],
+        "milvus": ["pymilvus>=2.6", "milvus-lite>=2.5"],
         "dev": DEVELOPMENT,
     },
 )

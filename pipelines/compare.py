@@ -30,7 +30,7 @@ from replearn.detectors import load_detector
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.images import ImageSet
-from replearn.neighbors import load_index
+from replearn.index_files import load_index
 from replearn.settings import check_settings, read_yaml
 
 DETECTORS: dict[str, dict[str, Any]] = {

@@ -17,7 +17,8 @@ from replearn import voting
 from replearn.concepts import multi_hot
 from replearn.decisions import Scores
 from replearn.errors import DataError
-from replearn.neighbors import Index, load_index, save_index
+from replearn.index_files import load_index, save_index
+from replearn.neighbors import Index
 
 Vectors = NDArray[np.floating[Any]]
 

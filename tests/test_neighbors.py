@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from replearn.concepts import ConceptTable
 from replearn.errors import DataError, UsageError
-from replearn.neighbors import Index, Metric, build_index, load_index, save_index
+from replearn.index_files import load_index, save_index
+from replearn.neighbors import Index, Metric, build_index
 
 METRICS: list[Metric] = list(get_args(Metric))
 Matrix = NDArray[np.floating[Any]]
@@ -295,9 +296,11 @@ HARM: dict[str, tuple[Harm, str]] = {
     "a short centre": (change(centre=[0.0] * 5), "do not belong together"),
     "other ids": (change(ids=names(30)[::-1]), "do not belong together"),
     "another metric": (change(metric="l2"), "do not belong together"),
-    "vectors of an L2 index": (part_of_another("index.faiss", "l2"), "do not belong together"),
-    "fewer vectors": (part_of_another("index.faiss", count=29), "do not belong together"),
-    "concepts of others": (part_of_another("concepts.tsv"), r"concepts\.tsv: lists other images"),
+    "vectors of an L2 index": (part_of_another("index.faiss", "l2"), "of other vectors"),
+    "fewer vectors": (part_of_another("index.faiss", count=29), "of other vectors"),
+    "concepts of others": (part_of_another("concepts.tsv"), r"concepts\.tsv: .* of another index"),
+    "no concepts": (without_file("concepts.tsv"), r"concepts\.tsv: missing"),
+    "an unknown engine": (change(engine={"kind": "oracle"}), "does not know 'oracle'"),
 }
 
 
