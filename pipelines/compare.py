@@ -36,7 +36,8 @@ from replearn.settings import check_settings, read_yaml
 DETECTORS: dict[str, dict[str, Any]] = {
     "linear": {"method": "linear"},
     "knn-union": {"method": "knn", "vote": "union"},
-    "knn-vote": {"method": "knn", "vote": "similarity"},
+    "knn-vote": {"method": "knn", "vote": "auto"},
+    "fused": {"method": "fused"},
 }
 
 
@@ -46,10 +47,11 @@ class Comparison(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     encoders: dict[str, Configuration] = Field(min_length=1)
-    detectors: list[Literal["linear", "knn-union", "knn-vote"]] = [
+    detectors: list[Literal["linear", "knn-union", "knn-vote", "fused"]] = [
         "linear",
         "knn-union",
         "knn-vote",
+        "fused",
     ]
     images: ImageSettings = ImageSettings()
     concepts: int = Field(500, gt=0)

@@ -179,8 +179,8 @@ def _draw(
         for query, result in zip(queries, results, strict=True)
     ]
     titles = [
-        [result["query"], *(f"{hit['id']}\n{hit['distance']:.4f}" for hit in result["hits"])]
-        for result in results
+        [f"{query.id}\nquery", *(f"{hit['id']}\n{hit['distance']:.4f}" for hit in result["hits"])]
+        for query, result in zip(queries, results, strict=True)
     ]
     plots.write_query_sheet(sheet, rows, concepts, titles)
 
