@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from replearn import decisions
 from replearn.concepts import ConceptTable, multi_hot, vocabulary
@@ -98,9 +99,17 @@ class Tuning:
     limit: int | None = None
     groups: Mapping[str, str] | None = None
 
-    def threshold(self, scores: Scores, words: Sequence[str]) -> decisions.Threshold:
-        """Return the best threshold for scores [M, L] of the validation images."""
-        truth = multi_hot(self.valid.concepts, words)
+    def threshold(
+        self, scores: Scores, words: Sequence[str], truth: sparse.csr_array | None = None
+    ) -> decisions.Threshold:
+        """Return the best threshold for scores [M, L] of the validation images.
+
+        Args:
+            scores: of these words.
+            words: the concepts [L].
+            truth: 0/1 [M, L], where it is at hand.
+        """
+        truth = multi_hot(self.valid.concepts, words) if truth is None else truth
         return decisions.tune_threshold(scores, truth, self.valid.concepts.counts, empty=self.empty)
 
     def constant(self, words: Sequence[str]) -> list[int]:
@@ -203,6 +212,7 @@ def fit_neighbours(
         best = Vote("union", most)
     else:
         unit = _spread(hits, index.metric)
+        truth = multi_hot(tuning.valid.concepts, words)
         kinds = [
             (kind, value * (unit if kind == "softmax" else 1))
             for kind in (PARAMETERS if vote == "auto" else (vote,))
@@ -210,7 +220,7 @@ def fit_neighbours(
         ]
         counts = sorted({min(k, most) for k in counts})
         best = best_vote(
-            lambda vote: tuning.threshold(scorer(vote).scores_of(hits), words).f1,
+            lambda vote: tuning.threshold(scorer(vote).scores_of(hits), words, truth).f1,
             kinds,
             counts,
             smoothings,
