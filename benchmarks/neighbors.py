@@ -1,6 +1,6 @@
 """How fast neighbours are found: beside bare FAISS, from disk, and approximately.
 
-    python -m benchmarks.neighbors                                    minutes, 2 cores, 3 GB
+    python -m benchmarks.neighbors                                   minutes, 2 cores, 3 GB
     python -m benchmarks.neighbors --rows 20000 --queries 1000 --approximate-rows 50000       quick
 
 Exact: the batch search of an opened index and bare FAISS's search of the same vectors, turn by

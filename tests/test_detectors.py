@@ -293,7 +293,7 @@ HARM: dict[str, tuple[str, Harm, str]] = {
     "other vocabulary": ("linear", change(vocabulary=["C1"]), "another vocabulary"),
     "no index": ("knn-union", without_file("index/index.json"), "not an index folder"),
     "cut index": ("knn-vote", cut("index/index.faiss", -1), "missing or damaged"),
-    "no concepts": ("knn-union", without_file("index/concepts.tsv"), "has no concepts"),
+    "no concepts": ("knn-union", without_file("index/concepts.tsv"), "missing, damaged"),
     "fewer concepts": ("knn-vote", cut("index/concepts.tsv", 200), "of another index"),
     "fused without weights": ("fused", without_file("detector.safetensors"), "missing or damaged"),
     "fused without index": ("fused", without_file("index/index.faiss"), "missing or damaged"),

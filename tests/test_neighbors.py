@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given
@@ -120,6 +121,9 @@ def test_a_large_common_offset_costs_l2_no_precision() -> None:
     # Unit vectors + 100 in every dimension: |x|^2 is about 5e6, and float32 has seven digits.
     vectors = random(2000, 512)
     vectors = 100 + vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    bare = faiss.IndexFlatL2(512)
+    bare.add(vectors)
+    assert (bare.search(vectors, 1)[1][:, 0] == np.arange(2000)).mean() < 0.5  # the trap
     distances, rows = index_of(vectors, "l2").search(vectors, 2)
     np.testing.assert_array_equal(rows[:, 0], np.arange(2000))
     expected = plain_distances(vectors[:20], vectors, "l2")
