@@ -6,6 +6,7 @@ in together; and removing rows renumbers them in some structures and not in othe
 
 import hashlib
 import mmap
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,8 @@ class FaissEngine:
         space: how the vectors are compared.
         index: of N vectors.
         factory: the string that says what the structure is.
-        mapped: whether it reads a file that it must not change.
+        file: that it reads vectors from as they are needed, and must not change; None if they are
+            all in memory.
         resources: of the GPU it lies on, kept alive; None on the CPU.
         labels: FAISS's number of each row [N], ascending, where that is not the row itself.
     """
@@ -45,7 +47,7 @@ class FaissEngine:
     space: Space
     index: Any
     factory: str = "Flat"
-    mapped: bool = False
+    file: Path | None = None
     resources: Any = None
     labels: NDArray[np.int64] | None = None
     effort: dict[str, int] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class FaissEngine:
         Raises:
             UsageError: the index is mapped from its file.
         """
-        if self.mapped:  # FAISS would end the process
+        if self.file:  # FAISS would end the process
             raise UsageError("a memory-mapped index takes no vectors; load it with mapped=False")
         for block in blocks_of(vectors):
             if self.labels is None:
@@ -110,7 +112,7 @@ class FaissEngine:
         Raises:
             UsageError: the structure gives none back, as graphs and refined ones do.
         """
-        if self.mapped:
+        if self.file:
             raise UsageError("a memory-mapped index gives no vectors; load it with mapped=False")
         labels = rows if self.labels is None else self.labels[rows]
         kept = np.delete(np.arange(len(self)) if self.labels is None else self.labels, rows)
@@ -133,8 +135,11 @@ class FaissEngine:
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write `index.faiss` and return how to open it."""
-        on_cpu = self.index if self.resources is None else faiss.index_gpu_to_cpu(self.index)
-        faiss.write_index(on_cpu, str(folder / FILE))
+        if self.file is None:
+            on_cpu = self.index if self.resources is None else faiss.index_gpu_to_cpu(self.index)
+            faiss.write_index(on_cpu, str(folder / FILE))
+        else:  # FAISS would write where mapped lists lie, and not what is in them
+            shutil.copyfile(self.file, folder / FILE)
         labels = None if self.labels is None else self.labels.tolist()
         facts = {"factory": self.factory, "effort": self.effort, "labels": labels}
         return facts | {"imprint": imprint(folder / FILE), "hash": file_digest(folder / FILE)}
@@ -176,7 +181,7 @@ class FaissEngine:
             space,
             index,
             factory,
-            mapped,
+            path if mapped else None,
             labels=None if labels is None else np.array(labels, np.int64),
         )
         engine.set_effort(facts.get("effort", {}))
@@ -205,7 +210,7 @@ class FaissEngine:
                 index = faiss.index_cpu_to_gpu(resources, number, self.index)
             except RuntimeError:
                 raise UsageError(f"factory {self.factory!r}: FAISS has none for a GPU") from None
-            return FaissEngine(self.space, index, self.factory, True, resources, self.labels)
+            return FaissEngine(self.space, index, self.factory, self.file, resources, self.labels)
         if not self.exact:
             raise UsageError(
                 f"factory {self.factory!r} on {device!r}: needs the package faiss-gpu; "

@@ -376,6 +376,20 @@ def test_one_vector_that_changed_on_disk_is_found_by_verifying(tmp_path: Path) -
         load_index(tmp_path, verify=True)
 
 
+@pytest.mark.parametrize("factory", ["Flat", "IVF4,Flat", "HNSW8", "IVF4,PQ4x4fs,RFlat"])
+def test_a_mapped_index_is_saved_whole(factory: str, tmp_path: Path) -> None:
+    vectors = random(500, 8)
+    save_index(tmp_path / "one", build_index(names(500), vectors, factory=factory))
+    index = load_index(tmp_path / "one")
+    before = index.search(vectors[:20], 5)
+    save_index(tmp_path / "two", index)
+    (tmp_path / "one/index.faiss").unlink()
+    del index
+    np.testing.assert_array_equal(
+        load_index(tmp_path / "two").search(vectors[:20], 5).rows, before.rows
+    )
+
+
 def test_an_index_from_before_there_were_other_engines_opens(tmp_path: Path) -> None:
     table = ConceptTable(names(30), [(f"C{n % 4}", "C9") for n in range(30)])
     save_index(tmp_path, build_index(names(30), random(30, 4), concepts=table))
