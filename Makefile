@@ -27,15 +27,18 @@ READY    := $(VENV)/.ready-$(EXTRAS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test test-all train extract classify index predict query clean
+.PHONY: help setup demo compare-small check test test-all train extract classify index predict imageclef query clean
 
 help: ## print this page
 	@echo "make demo                          the whole chain on synthetic radiographs, about 4 minutes"
 	@echo "make demo SEEDS=3                  the same with three trainings of each encoder"
 	@echo "make train extract classify index predict DATA=folder [CONFIG=$(CONFIG)] [NAME=$(NAME)]"
 	@echo "                                   the stages on your own images, see README.md"
+	@echo "make imageclef DATA=folder EDITION=2024"
+	@echo "                                   from the organisers' files to the file to send"
 	@echo "make query DATA=folder IMAGE=file  the images most like one"
 	@echo "make train ... OVERWRITE=1         train anew where images or settings changed"
+	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff and mypy"
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
@@ -66,12 +69,25 @@ demo: $(READY)
 	@echo
 	@echo "Look at runs/demo: table.md, queries.png, aae-reconstructions.png, aae-samples.png"
 
+# configs/seed-2018.yaml in little: the same rows, smaller networks, fewer steps.
+SMALL := encoders.aae.arguments.width=16 encoders.aae.arguments.latent_dim=128 \
+	encoders.aae.arguments.critic_width=256 encoders.aae.training.steps=600 \
+	encoders.orb.images.size=128 encoders.flipped_aae.arguments.width=8 \
+	encoders.flipped_aae.arguments.latent_dim=128 encoders.flipped_aae.training.steps=300
+
+compare-small: $(READY)
+	$(REPLEARN) phantoms runs/small/data --count 1200 --channels 3 $(REPLACE)
+	$(REPLEARN) compare configs/seed-2018.yaml runs/small/data runs/small \
+		$(SMALL:%=--set %) --jobs 2 $(REPLACE)
+
 # The stages on your own images -------------------------------------------------------------------
 
 # DATA holds images/, train-concepts.*, and valid-concepts.* (else it is split from train).  What is
 # to be predicted is test-concepts.* or test-images.txt; without either, the validation images.
-TRAIN_LIST := $(firstword $(wildcard $(DATA)/train-concepts.*))
-VALID_LIST := $(firstword $(wildcard $(DATA)/valid-concepts.*))
+# The organisers' names, with _ for -, will do.  Without a list of test images, images/test has them.
+lists = $(wildcard $(foreach name,$(1),$(DATA)/$(name).* $(DATA)/$(subst -,_,$(name)).*))
+TRAIN_LIST := $(firstword $(call lists,train-concepts))
+VALID_LIST := $(firstword $(call lists,valid-concepts))
 GROUPS     := $(firstword $(wildcard $(DATA)/groups.*))
 ifeq ($(VALID_LIST),)
 LEARN  := $(RUN)/split/train-concepts.tsv
@@ -80,15 +96,19 @@ else
 LEARN  := $(TRAIN_LIST)
 CHOOSE := $(VALID_LIST)
 endif
-ASKED := $(firstword $(wildcard $(DATA)/test-concepts.* $(DATA)/test-images.*) $(CHOOSE))
+TESTED := $(wildcard $(DATA)/images/test)
+ASKED  := $(firstword $(call lists,test-concepts test-images) \
+	$(if $(TESTED),$(RUN)/test-images.txt) $(CHOOSE))
 
 train: $(RUN)/encoder/encoder.json
 extract: $(RUN)/train.h5 $(RUN)/valid.h5 $(RUN)/test.h5
 classify: $(DETECTOR)/detector.json
 index: $(RUN)/index/index.json
 predict: $(DETECTOR).csv
+imageclef: predict
+	@echo "To send: $(DETECTOR).csv, or the zip beside it where the edition wants one"
 
-ifneq ($(filter train extract classify index predict query,$(MAKECMDGOALS)),)
+ifneq ($(filter train extract classify index predict query imageclef,$(MAKECMDGOALS)),)
 ifeq ($(and $(TRAIN_LIST),$(wildcard $(DATA)/images)),)
 $(error DATA="$(DATA)": give DATA=folder with images/ and train-concepts.tsv)
 endif
@@ -96,6 +116,9 @@ endif
 
 $(RUN): | $(READY)
 	@mkdir -p $@
+
+$(RUN)/test-images.txt: $(TESTED) | $(RUN)
+	ls $(TESTED) | sed 's/\.[^.]*$$//' > $@
 
 $(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) | $(RUN)
 	$(REPLEARN) split $(TRAIN_LIST) $(RUN)/split $(if $(GROUPS),--groups $(GROUPS)) --overwrite

@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 DEVELOPMENT = [
     "hypothesis>=6.100",
     "mypy>=2.0",
+    "pyarrow>=15",
     "pytest>=8.0",
     "pytest-xdist>=3.5",
     "ruff>=0.15",
@@ -49,6 +50,7 @@ setup(
         "cpu": ["faiss-cpu>=1.10"],
         "gpu": ["faiss-gpu>=1.14.3"],
         "milvus": ["pymilvus>=2.6", "milvus-lite>=2.5"],
+        "parquet": ["pyarrow>=15"],
         "dev": DEVELOPMENT,
     },
 )

@@ -42,8 +42,8 @@ from benchmarks.recipes import (
     training_settings,
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
-from pipelines.train import Configuration
 from replearn.artefacts import say
+from replearn.configuration import Configuration
 from replearn.errors import DataError, UsageError
 
 

@@ -113,10 +113,13 @@ def synthetic(
     power, least = TAILS[tail]
     shares = 0.3 * np.arange(1, labels + 1) ** -power + least
     columns = []
-    for share in shares:
-        direction = generator.standard_normal(width, np.float32) / np.sqrt(width)
-        score = X @ direction + generator.logistic(size=rows)
-        columns.append(np.argpartition(-score, count := round(share * rows))[:count])
+    for start in range(0, labels, 32):
+        some = shares[start : start + 32]
+        directions = generator.standard_normal((width, len(some)), np.float32) / np.sqrt(width)
+        for share, score in zip(some, (X @ directions).T, strict=True):
+            noisy = score + generator.logistic(size=rows)
+            highest = np.argpartition(-noisy, count := round(share * rows))[:count]
+            columns.append(highest.astype(np.int32))  # a view would keep the whole order
     indices = np.concatenate(columns)
     starts = np.cumsum([0, *map(len, columns)])
     matrix = sparse.csc_array((np.ones(len(indices), np.int8), indices, starts), (rows, labels))

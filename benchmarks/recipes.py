@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.train import Configuration
+from replearn.configuration import Configuration
 from replearn.errors import UsageError
 from replearn.settings import check_settings, read_yaml
 from replearn.training_settings import TrainingSettings

@@ -18,7 +18,7 @@ from replearn.artefacts import (
     workspace,
 )
 from replearn.concepts import read_concepts, read_names
-from replearn.detectors import Detector, save_detector, tune
+from replearn.detectors import Detector, refit_linear, save_detector, tune
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.fitting import (
@@ -32,6 +32,7 @@ from replearn.fitting import (
 )
 from replearn.imageclef import edition as edition_of
 from replearn.index_files import load_index
+from replearn.logistic import MultiLabelLogisticRegression
 from replearn.neighbors import Index, Metric, build_index
 from replearn.scorers import FusedScorer, LinearScorer, NeighborScorer, Scorer
 from replearn.voting import Kind
@@ -56,6 +57,19 @@ def classify(
     concepts: Annotated[
         int, typer.Option(help="linear, fused: how many of the most frequent concepts.")
     ] = 500,
+    penalty: Annotated[
+        Literal["l2", "l1", "elasticnet"],
+        typer.Option(help="linear, fused: on the squares of the weights, their sizes, or both."),
+    ] = "l2",
+    refit: Annotated[
+        bool, typer.Option("--refit", help="linear: in the end learn from VALID too.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="linear, fused: processes that share the concepts.")
+    ] = 1,
+    device: Annotated[
+        str | None, typer.Option(help="linear, fused: where torch computes, as cuda.")
+    ] = None,
     vote: Annotated[
         Literal["auto", "union", "uniform", "rank", "similarity", "softmax", "gaussian"],
         typer.Option(help="knn: how neighbours weigh; union: all they show is named."),
@@ -72,7 +86,7 @@ def classify(
         typer.Option(help="Group (patient) of each id; no image speaks for its own group."),
     ] = None,
     rule: Annotated[
-        Literal["auto", "threshold", "top-k", "per-label", "expected-f1"],
+        Literal["auto", "threshold", "per-group", "top-k", "per-label", "expected-f1"],
         typer.Option(help="What decides which concepts are named; auto: the best on VALID."),
     ] = "auto",
     edition: Annotated[int, typer.Option(help="Whose score to decide for.")] = 2018,
@@ -87,6 +101,8 @@ def classify(
     rules = edition_of(edition)
     if concepts < 1:
         raise UsageError(f"--concepts {concepts}: at least 1")
+    if refit and method != "linear":
+        raise UsageError(f"--refit: only for --method linear, not {method}")
     learn, learn_features = _labelled(train, train_concepts)
     choose, choose_features = _labelled(valid, valid_concepts)
     _check_together(train, learn_features, valid, choose_features)
@@ -95,7 +111,9 @@ def classify(
     index = _index(index_folder, learn, learn_features, metric) if _searches(method) else None
     options: dict[str, object] = {}
     if method in ("linear", "fused"):
-        options["concepts"] = concepts
+        options |= {"concepts": concepts, "penalty": penalty}
+    if method == "linear":
+        options["refit"] = refit
     if index is not None:
         options |= {"vote": vote, "metric": index.metric}
         # What was not given leaves the identity as it was.
@@ -115,13 +133,16 @@ def classify(
         existing = identity_in(folder / "detector.json")
         if already_made(folder, existing, identity, overwrite=overwrite):
             return
+        regression = MultiLabelLogisticRegression(penalty=penalty, n_jobs=jobs, device=device)
         detector = tune(
-            _fit(method, tuning, index, concepts, vote),
+            _fit(method, tuning, index, concepts, regression, vote),
             tuning,
             encoder=learn_features.encoder,
             identity=identity,
             rule=None if rule == "auto" else rule,
         )
+        if refit:
+            detector = refit_linear(detector, tuning, regression)
         made = work / "detector"
         made.mkdir()
         save_detector(made, detector)
@@ -152,14 +173,22 @@ def _index(folder: Path | None, learn: Labelled, features: Features, metric: Met
 
 
 def _fit(
-    method: str, tuning: Tuning, index: Index | None, concepts: int, vote: Kind | Literal["auto"]
+    method: str,
+    tuning: Tuning,
+    index: Index | None,
+    concepts: int,
+    regression: MultiLabelLogisticRegression,
+    vote: Kind | Literal["auto"],
 ) -> Fitted:
+    def linear() -> Fitted:
+        return fit_linear(tuning, top=concepts, model=regression)
+
     if index is None:
-        return fit_constant(tuning) if method == "constant" else fit_linear(tuning, top=concepts)
+        return fit_constant(tuning) if method == "constant" else linear()
     neighbours = fit_neighbours(tuning, index, vote=vote)
     if method == "knn":
         return neighbours
-    return fit_fused(tuning, fit_linear(tuning, top=concepts), neighbours)
+    return fit_fused(tuning, linear(), neighbours)
 
 
 def _labelled(path: Path, concepts_path: Path) -> tuple[Labelled, Features]:

@@ -5,15 +5,16 @@ at, and a second run does only what is missing.
 """
 
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import redirect_stdout
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from joblib import Parallel, delayed
 
 from pipelines.classify import classify
 from pipelines.extract import extract
@@ -21,72 +22,17 @@ from pipelines.index import index
 from pipelines.predict import predict
 from pipelines.prepare import prepare
 from pipelines.split import split
-from pipelines.train import Configuration, ImageSettings, train
+from pipelines.train import train
 from replearn import comparison, imageclef, plots
-from replearn.artefacts import say, write_json, write_text
+from replearn.artefacts import read_json, say, write_json, write_text
 from replearn.comparison import Result
-from replearn.concepts import read_concepts, read_names
+from replearn.comparison_settings import Comparison, read_comparison
+from replearn.concepts import read_concepts, read_ids
+from replearn.data_folder import Data, find_data
 from replearn.detectors import load_detector
-from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.images import ImageSet
 from replearn.index_files import load_index
-from replearn.settings import check_settings, read_yaml
-
-DETECTORS: dict[str, dict[str, Any]] = {
-    "linear": {"method": "linear"},
-    "knn-union": {"method": "knn", "vote": "union"},
-    "knn-vote": {"method": "knn", "vote": "auto"},
-    "fused": {"method": "fused"},
-}
-
-
-class Comparison(BaseModel):
-    """What a comparison's configuration may say."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    encoders: dict[str, Configuration] = Field(min_length=1)
-    detectors: list[Literal["linear", "knn-union", "knn-vote", "fused"]] = [
-        "linear",
-        "knn-union",
-        "knn-vote",
-        "fused",
-    ]
-    images: ImageSettings = ImageSettings()
-    concepts: int = Field(500, gt=0)
-    edition: int = 2018
-
-
-@dataclass(frozen=True)
-class Data:
-    """A data folder: images and the lists of its parts.
-
-    Attributes:
-        images: folder of the images.
-        train: concept file to learn from.
-        valid: concept file to choose on.
-        test: concept file or id list to predict, None if there is none.
-        names: names of the concepts by id.
-    """
-
-    images: Path
-    train: Path
-    valid: Path
-    test: Path | None
-    names: dict[str, str]
-
-    @property
-    def parts(self) -> dict[str, Path]:
-        """The lists by part."""
-        parts = {"train": self.train, "valid": self.valid}
-        return parts | {"test": self.test} if self.test else parts
-
-    @property
-    def scored(self) -> str:
-        """The part that the table is about: test where its truth is known, else validation."""
-        known = self.test is not None and "concepts" in self.test.name
-        return "test" if known else "valid"
 
 
 def compare(
@@ -100,7 +46,14 @@ def compare(
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Where everything goes.")],
-    seeds: Annotated[int, typer.Option(help="Train every encoder with so many seeds.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Train every encoder with so many seeds.")] = 1,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Encoders at a time, each in a process of its own.")
+    ] = 1,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what was made from other inputs.")
     ] = False,
@@ -109,154 +62,176 @@ def compare(
 
     Example: replearn compare configs/demo.yaml data runs/all --seeds 3
     """
-    if seeds < 1:
-        raise UsageError(f"--seeds {seeds}: at least 1")
-    chosen = check_settings(Comparison, read_yaml(config), "")
-    found = find_data(data, out, overwrite=overwrite)
-    form = chosen.images
-    image_set = out / "images.h5"
-    prepare(
-        found.images,
-        image_set,
-        size=form.size,
-        channels=form.channels,
-        fit=form.fit,
-        overwrite=overwrite,
-    )
+    chosen = read_comparison(config, settings or ())
+    found = _with_valid(find_data(data), out, overwrite=overwrite)
+    images = _prepare(chosen, found, out, overwrite=overwrite)
+    tasks = [
+        _Task(chosen, found, images[name], out, name, seed, overwrite)
+        for seed in range(seeds)
+        for name in chosen.encoders
+    ]
+    done = Parallel(n_jobs=min(jobs, len(tasks)))(delayed(_run)(task) for task in tasks)
+    results = [result for of_task in done for result in of_task]
+    _write_tables(results, chosen, found, out)
+    _write_sheets(results, found, images, out, overwrite=overwrite)
+
+
+def _with_valid(data: Data, out: Path, *, overwrite: bool) -> Data:
+    """Split a tenth of train off to choose on, where there is no list for that."""
+    if data.valid:
+        return data
+    split(data.train, out / "split", valid=0.1, groups=data.groups, overwrite=overwrite)
+    train, valid = (out / "split" / f"{part}-concepts.tsv" for part in ("train", "valid"))
+    return replace(data, train=train, valid=valid)
+
+
+def _prepare(chosen: Comparison, data: Data, out: Path, *, overwrite: bool) -> dict[str, Path]:
+    """Prepare the images in every form that an encoder asks for; return each encoder's."""
+    paths = {}
+    for name in chosen.encoders:
+        form = chosen.form_of(name)
+        own = "" if form == chosen.images else f"-{form.size}x{form.channels}-{form.fit}"
+        paths[name] = out / f"images{own}.h5"
+        if paths[name] not in list(paths.values())[:-1]:
+            options = form.model_dump()
+            prepare(data.images, paths[name], overwrite=overwrite, **options)
+    return paths
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One encoder with one seed, and all of its detectors."""
+
+    chosen: Comparison
+    data: Data
+    images: Path
+    out: Path
+    encoder: str
+    seed: int
+    overwrite: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where its artefacts go."""
+        return self.out / f"seed-{self.seed}" / self.encoder
+
+
+def _run(task: _Task) -> list[Result]:
+    """Train, extract and detect; what is there already from the same inputs stays."""
+    seconds = _train_and_extract(task)
+    detectors = task.chosen.detectors_of(task.encoder)
+    options = {name: d.options(task.chosen.concepts) for name, d in detectors.items()}
+    if task.encoder == next(iter(task.chosen.encoders)):
+        # The constant prediction needs no features, so once is enough.
+        options = {"constant": {"method": "constant"}} | options
     results = []
-    for seed in range(seeds):
-        for number, (name, encoder) in enumerate(chosen.encoders.items()):
-            folder = out / f"seed-{seed}" / name
-            _train_and_extract(encoder, found, image_set, folder, seed, overwrite=overwrite)
-            for detector, options in _detectors(chosen, with_constant=number == 0):
-                result = _detect(
-                    chosen, found, folder, detector, options, seed, overwrite=overwrite
-                )
-                say(f"seed {seed}: {result.name}: F1 {result.f1:.4f} on {found.scored}")
-                results.append(result)
-    _write_tables(results, found, out)
-    _write_sheets(results, found, image_set, out, overwrite=overwrite)
+    for name, chosen in options.items():
+        result = _detect(task, name, chosen, seconds)
+        say(f"seed {task.seed}: {result.name}: F1 {result.f1:.4f} on {task.data.scored}")
+        results.append(result)
+    return results
 
 
-def find_data(folder: Path, out: Path, *, overwrite: bool = False) -> Data:
-    """Find the parts of a data folder; without validation, train is split into `out`.
-
-    Raises:
-        DataError: images or training concepts are not there.
-    """
-    images = folder / "images"
-    train = _only(folder, "train-concepts.*")
-    if train is None or not images.exists():
-        raise DataError(
-            f"{folder}: not a data folder; it needs images/ and train-concepts.tsv (or .csv, .txt)"
-        )
-    valid = _only(folder, "valid-concepts.*")
-    test = _only(folder, "test-concepts.*") or _only(folder, "test-images.*")
-    if valid is None:
-        groups = _only(folder, "groups.*")
-        split(train, out / "split", valid=0.1, groups=groups, overwrite=overwrite)
-        train, valid = (out / "split" / f"{part}-concepts.tsv" for part in ("train", "valid"))
-    names = _only(folder, "concept-names.*")
-    return Data(images, train, valid, test, read_names(names) if names else {})
-
-
-def _only(folder: Path, pattern: str) -> Path | None:
-    found = sorted(folder.glob(pattern))
-    if len(found) > 1:
-        raise DataError(f"{folder}: both {found[0].name} and {found[1].name}; keep one of them")
-    return found[0] if found else None
-
-
-def _train_and_extract(
-    encoder: Configuration, data: Data, image_set: Path, folder: Path, seed: int, *, overwrite: bool
-) -> None:
+def _train_and_extract(task: _Task) -> float:
+    """Make the encoder and the features of all parts; return the seconds that it took."""
+    folder = task.folder
+    encoder = task.chosen.encoders[task.encoder]
     settings = encoder.model_dump(exclude_none=True, exclude_unset=True)
-    settings["training"] = {**settings.get("training", {}), "seed": seed}
+    settings["training"] = {**settings.get("training", {}), "seed": task.seed}
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
-    train(
-        folder / "config.yaml",
-        image_set,
-        folder / "encoder",
-        ids=data.train,
-        resume=True,
-        overwrite=overwrite,
-    )
-    for part, ids in data.parts.items():
-        extract(folder / "encoder", image_set, folder / f"{part}.h5", ids=ids, overwrite=overwrite)
+    with _timed(folder, "encoder", folder / "encoder/encoder.json") as taken:
+        train(
+            folder / "config.yaml",
+            task.images,
+            folder / "encoder",
+            ids=task.data.train,
+            resume=True,
+            overwrite=task.overwrite,
+        )
+    seconds = taken["encoder"]
+    for part, ids in task.data.parts.items():
+        features = folder / f"{part}.h5"
+        with _timed(folder, part, features) as taken:
+            extract(folder / "encoder", task.images, features, ids=ids, overwrite=task.overwrite)
+        seconds += taken[part]
+    return seconds
 
 
-def _detectors(chosen: Comparison, *, with_constant: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the detectors of an encoder; the constant one needs no features, so once is enough."""
-    if with_constant:
-        yield "constant", {"method": "constant"}
-    for name in chosen.detectors:
-        yield name, DETECTORS[name]
-
-
-def _detect(
-    chosen: Comparison,
-    data: Data,
-    folder: Path,
-    name: str,
-    options: dict[str, Any],
-    seed: int,
-    *,
-    overwrite: bool,
-) -> Result:
+def _detect(task: _Task, name: str, options: dict[str, Any], before: float) -> Result:
     """Fit one detector, write its run file and score it."""
+    data, folder, edition = task.data, task.folder, task.chosen.edition
     detector = folder / name
     # What a stage prints as its result is a step on the way here.
-    with redirect_stdout(sys.stderr):
+    with (
+        redirect_stdout(sys.stderr),
+        _timed(folder, name, detector / "detector.json") as taken,
+    ):
         classify(
             folder / "train.h5",
             data.train,
             folder / "valid.h5",
-            data.valid,
+            data.parts["valid"],
             detector,
-            concepts=chosen.concepts,
-            edition=chosen.edition,
-            overwrite=overwrite,
+            edition=edition,
+            overwrite=task.overwrite,
             **options,
         )
     for part in set(data.parts) - {"train"}:
         run = folder / f"{name}-{part}.run"
-        predict(
-            detector,
-            folder / f"{part}.h5",
-            run,
-            edition=chosen.edition,
-            ids=data.parts[part],
-            overwrite=True,
-        )
-    rules = imageclef.edition(chosen.edition)
+        ids = data.parts[part]
+        predict(detector, folder / f"{part}.h5", run, edition=edition, ids=ids, overwrite=True)
+    rules = imageclef.edition(edition)
     truth = read_concepts(data.parts[data.scored])
     score = imageclef.evaluate_run(folder / f"{name}-{data.scored}.run", truth, rules)
     fitted = load_detector(detector)
     return Result(
-        encoder="none" if name == "constant" else folder.name,
+        encoder="none" if name == "constant" else task.encoder,
         detector=name,
         f1=score.f1,
         interval=score.interval,
         rule=fitted.rule.name,
         threshold=fitted.threshold,
-        seed=seed,
+        seed=task.seed,
         f1_valid=fitted.validation["f1"],
         concepts=len(fitted.vocabulary),
+        seconds=taken[name] + (0 if name == "constant" else before),
         per_image=score.per_image,
     )
 
 
-def _write_tables(results: list[Result], data: Data, out: Path) -> None:
-    table = comparison.to_markdown(results, part=data.scored)
+@contextmanager
+def _timed(folder: Path, step: str, made: Path) -> Iterator[dict[str, float]]:
+    """Note in the folder how long a step took; where `made` was there already, it stays noted."""
+    path = folder / "seconds.json"
+    noted: dict[str, float] = {step: 0.0} | (read_json(path) if path.exists() else {})
+    before, start = _stamp(made), time.perf_counter()
+    yield noted
+    if _stamp(made) != before:
+        noted[step] = round(time.perf_counter() - start, 2)
+        write_json(path, noted)
+
+
+def _stamp(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _write_tables(results: list[Result], chosen: Comparison, data: Data, out: Path) -> None:
+    published = None
+    if chosen.published and data.test and len(read_ids(data.test)) == chosen.published.images:
+        published = chosen.published.f1
+    table = comparison.to_markdown(results, part=data.scored, published=published)
     write_text(out / "table.md", table)
+    write_text(out / "table.csv", comparison.to_csv(results))
+    in_paper = comparison.to_latex(results, part=data.scored, published=published)
+    write_text(out / "table.tex", in_paper)
     write_json(out / "table.json", [result.as_row() for result in results])
     print(table, end="")
     say(f"tables, sheets and run files are in {out}")
 
 
 def _write_sheets(
-    results: list[Result], data: Data, image_set: Path, out: Path, *, overwrite: bool
+    results: list[Result], data: Data, images: dict[str, Path], out: Path, *, overwrite: bool
 ) -> None:
     """Copy the last sheets of the training, and draw queries with what the best encoder finds."""
     for encoder in sorted(out.glob("seed-0/*/encoder")):
@@ -269,7 +244,7 @@ def _write_sheets(
     best = max(trained, key=lambda result: result.f1_valid).encoder
     folder = out / "seed-0" / best
     index(folder / "train.h5", folder / "index", concepts=data.train, overwrite=overwrite)
-    _draw_queries(folder, data, image_set, out / "queries.png")
+    _draw_queries(folder, data, images[best], out / "queries.png")
 
 
 def _draw_queries(folder: Path, data: Data, image_set: Path, path: Path) -> None:

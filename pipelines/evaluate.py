@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.artefacts import warn
+from replearn.artefacts import say, warn
 from replearn.concepts import read_ids
 
 
@@ -19,7 +19,7 @@ def evaluate(
     edition: Annotated[int, typer.Option(help="Year whose rules hold.")] = 2018,
     manual: Annotated[
         Path | None,
-        typer.Option(help="Manually checked concepts: adds the secondary score (2026)."),
+        typer.Option(help="Manually checked concepts: adds the secondary score (since 2023)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -28,6 +28,8 @@ def evaluate(
     Example: replearn evaluate run.txt test-concepts.tsv --edition 2018
     """
     rules = imageclef.edition(edition)
+    if rules.unconfirmed:
+        say(f"{edition}: not confirmed is {rules.unconfirmed}")
     score = imageclef.evaluate_run(run_file, truth, rules, manual)
     report = imageclef.validate_run(run_file, read_ids(truth), rules)
     for warning in report.warnings:

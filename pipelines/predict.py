@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.artefacts import check_same, say, warn, write_result
+from replearn.artefacts import check_same, say, warn
 from replearn.concepts import read_ids
 from replearn.detectors import load_detector
 from replearn.errors import DataError
@@ -28,7 +28,7 @@ def predict(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
 ) -> None:
-    """Write a run file: the concepts that a detector finds.
+    """Write a run file: the concepts that a detector finds; beside it the zip, if one is wanted.
 
     Example: replearn predict runs/linear test.h5 run.csv --ids test-images.txt
     """
@@ -57,6 +57,12 @@ def predict(
             f"prediction: {', '.join(without)}"
         )
     concepts = [named.get(id_, detector.constant) for id_ in wanted]
-    write_result(run_file, imageclef.write_run(wanted, concepts, rules), overwrite=overwrite)
+    for warning in imageclef.write_submission(
+        run_file, wanted, concepts, rules, overwrite=overwrite
+    ):
+        warn(f"{run_file}: {warning}")
     mean = sum(map(len, concepts)) / max(len(concepts), 1)
-    say(f"{run_file}: {len(wanted):,} images, {mean:.2f} concepts each, format of {edition}")
+    say(
+        f"{run_file}: {len(wanted):,} images, {mean:.2f} concepts each, valid for {edition}"
+        + (f"; {run_file.with_suffix('.zip')} is what to send" if rules.archive else "")
+    )

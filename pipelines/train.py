@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from pydantic import BaseModel, ConfigDict, Field
 
 from replearn import processes
 from replearn.artefacts import identify, identity_in, publish, say, workspace
 from replearn.checkpoints import read_checkpoint
 from replearn.concepts import read_concepts, read_ids
+from replearn.configuration import Configuration, ImageSettings
 from replearn.encoders import Description, Encoder, load_encoder, save_encoder
 from replearn.errors import DataError, UsageError
-from replearn.images import Fit, ImageSet, is_prepared, open_images
+from replearn.images import ImageSet, is_prepared, open_images
 from replearn.models import MODELS, check_arguments
 from replearn.objective import FittedEncoder, Model, Objective
 from replearn.probing import Probe
@@ -36,27 +36,6 @@ _OURS = re.compile(
 
 _PROBED = 2000  # labelled images at most: a probe is taken many times
 _FEWEST = 20
-
-
-class ImageSettings(BaseModel):
-    """The form of the images; what is not set follows a prepared image set."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    size: int = Field(64, ge=8)
-    channels: int = Field(1)
-    fit: Fit = "stretch"
-
-
-class Configuration(BaseModel):
-    """What a configuration file may say."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str
-    arguments: dict[str, Any] | None = None
-    training: dict[str, Any] | None = None
-    images: dict[str, Any] | None = None
 
 
 def train(

@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.artefacts import warn
+from replearn.artefacts import say, warn
 from replearn.concepts import read_ids
 
 
 def validate(
-    run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Run file to check.")],
+    run_file: Annotated[
+        Path, typer.Argument(metavar="RUN_FILE", help="Run file to check, or its zip.")
+    ],
     ids_or_truth: Annotated[
         Path,
         typer.Argument(
@@ -19,19 +21,27 @@ def validate(
         ),
     ],
     edition: Annotated[int, typer.Option(help="Year whose rules hold.")] = 2018,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="Known concepts, in the first column: others give a warning."),
+    ] = None,
 ) -> int:
     """Check a run file as the benchmark's server would; exit status 1 if it would be refused.
 
     Example: replearn validate submission.csv test-images.txt --edition 2026
     """
     rules = imageclef.edition(edition)
-    report = imageclef.validate_run(run_file, read_ids(ids_or_truth), rules)
+    if rules.unconfirmed:
+        say(f"{edition}: not confirmed is {rules.unconfirmed}")
+    words = read_ids(vocabulary) if vocabulary else None
+    report = imageclef.validate_run(run_file, read_ids(ids_or_truth), rules, words)
     for warning in report.warnings:
         warn(f"{run_file}: {warning}")
     for fault in report.errors:
         print(f"{run_file}: {fault}")
     if report.errors:
-        print(f"{run_file}: not valid for {edition}, faults: {len(report.errors)}")
+        other = f"; {report.hint}: give --edition" if report.hint else ""
+        print(f"{run_file}: not valid for {edition}, faults: {len(report.errors)}{other}")
         return 1
     mean = report.concepts / report.images
     print(

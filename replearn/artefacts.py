@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -157,8 +157,12 @@ def _sync(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file all at once: a reader sees the old content or the new, never a part."""
+    _write(path, text.encode("utf-8"))
+
+
+def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     publish(temporary, path)
 
 
@@ -168,11 +172,28 @@ def write_result(path: Path, text: str, *, overwrite: bool) -> None:
     Raises:
         DataError: another text lies there and may not be replaced.
     """
-    existing = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
-    known = None if existing is None else identify("text", content=existing)
-    if not already_made(path, known, identify("text", content=text), overwrite=overwrite):
+    write_results({path: text}, overwrite=overwrite)
+
+
+def write_results(files: Mapping[Path, str | bytes], *, overwrite: bool) -> None:
+    """Write artefacts that belong together: none of them unless each may be written.
+
+    Raises:
+        DataError: something else lies in one of the places and may not be replaced.
+    """
+    stale: dict[Path, bytes] = {}
+    for path, content in files.items():
+        data = content.encode("utf-8") if isinstance(content, str) else content
+        known = _content_identity(path.read_bytes()) if path.is_file() else None
+        if not already_made(path, known, _content_identity(data), overwrite=overwrite):
+            stale[path] = data
+    for path, data in stale.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
+        _write(path, data)
+
+
+def _content_identity(data: bytes) -> str:
+    return identify("file", content=digest(data))
 
 
 def identity_in(path: Path) -> str | None:

@@ -1,6 +1,8 @@
 """Encoders x detectors as tables: what each reached, and by how much the chosen one is ahead."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -24,6 +26,7 @@ class Result:
         seed: of the training.
         f1_valid: mean F1 on the validation images, which all choices were made on.
         concepts: size of the detector's vocabulary.
+        seconds: that training, extracting and detecting took when they were done.
         per_image: F1 of each image by id; NaN where it does not count.
     """
 
@@ -36,6 +39,7 @@ class Result:
     seed: int
     f1_valid: float
     concepts: int
+    seconds: float = 0.0
     per_image: dict[str, float] = field(repr=False, default_factory=dict)
 
     @property
@@ -55,33 +59,106 @@ class Result:
             "seed",
             "f1_valid",
             "concepts",
+            "seconds",
         )
         return {key: getattr(self, key) for key in keys}
 
 
-def to_markdown(results: Sequence[Result], *, part: str, floor: str = "constant") -> str:
+# F1 from a paper by encoder and detector.
+PublishedScores = Mapping[str, Mapping[str, float]]
+
+
+def to_markdown(
+    results: Sequence[Result],
+    *,
+    part: str,
+    floor: str = "constant",
+    published: PublishedScores | None = None,
+) -> str:
     """Return the table of all results and the differences to the one chosen on validation.
 
     Args:
         results: of all encoders, detectors and seeds.
         part: the images that the scores are of, `test` or `valid`.
         floor: the detector that the others are compared with.
+        published: scores of a paper to put beside ours.
     """
     groups = _by_name(results)
-    chosen = max(groups, key=lambda name: np.mean([r.f1_valid for r in groups[name]]))
-    floors = [r.f1 for r in results if r.detector == floor]
-    lines = [
-        f"| encoder | detector | mean F1 on {part} | 95 % interval | over {floor} | "
-        "F1 on validation | rule | threshold | concepts |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [_row(group, float(np.mean(floors)), name == chosen) for name, group in groups.items()]
+    chosen = _chosen(groups)
+    head, rows = _summary(results, part, floor, published)
+    for row, name in zip(rows, groups, strict=True):
+        if name == chosen:
+            row[2] = f"**{row[2]}**"
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    lines.insert(1, "|---" * len(head) + "|")
     lines += ["", f"{chosen}, chosen on validation, against the others on {part}:", ""]
     lines += ["| against | difference of mean F1 | 95 % interval |", "|---|---|---|"]
     lines += [
         _difference(groups[chosen], group, name) for name, group in groups.items() if name != chosen
     ]
     return "\n".join(lines) + "\n"
+
+
+def to_latex(
+    results: Sequence[Result],
+    *,
+    part: str,
+    floor: str = "constant",
+    published: PublishedScores | None = None,
+) -> str:
+    """Return the table of all results for a paper (package booktabs); arguments as `to_markdown`.
+
+    The one chosen on validation is bold.
+    """
+    groups = _by_name(results)
+    head, rows = _summary(results, part, floor, published)
+    cells = [[_tex(cell) for cell in row] for row in (head, *rows)]
+    place = 1 + list(groups).index(_chosen(groups))
+    cells[place][2] = f"\\textbf{{{cells[place][2]}}}"
+    lines = [" & ".join(row) + r" \\" for row in cells]
+    columns = "ll" + "r" * (len(head) - 2)
+    body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"]) + "\n"
+
+
+def to_csv(results: Sequence[Result]) -> str:
+    """Return one line for each encoder, detector and seed, numbers as they are."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for number, result in enumerate(results):
+        row = result.as_row()
+        row["low"], row["high"] = row.pop("interval")
+        if number == 0:
+            writer.writerow(row)
+        writer.writerow(row.values())
+    return text.getvalue()
+
+
+def _summary(
+    results: Sequence[Result], part: str, floor: str, published: PublishedScores | None
+) -> tuple[list[str], list[list[str]]]:
+    """Return the heading and the rows of the table, one row for each encoder and detector."""
+    of_floor = float(np.mean([r.f1 for r in results if r.detector == floor]))
+    head = ["encoder", "detector", f"mean F1 on {part}", "95 % interval", f"over {floor}"]
+    head += ["F1 on validation", "rule", "threshold", "concepts", "seconds"]
+    groups = _by_name(results).values()
+    rows = [_row(group, of_floor) for group in groups]
+    if published:
+        head.append("published F1 on test")
+        for row, group in zip(rows, groups, strict=True):
+            theirs = published.get(group[0].encoder, {}).get(group[0].detector)
+            row.append("" if theirs is None else f"{theirs:.4f}")
+    return head, rows
+
+
+def _chosen(groups: dict[str, list[Result]]) -> str:
+    return max(groups, key=lambda name: np.mean([r.f1_valid for r in groups[name]]))
+
+
+def _tex(cell: str) -> str:
+    for plain, written in (("%", r"\%"), ("_", r"\_"), ("±", r"$\pm$"), ("+", "$+$")):
+        cell = cell.replace(plain, written)
+    return cell if not cell.startswith("-") else f"${cell}$"
 
 
 def _by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -91,22 +168,22 @@ def _by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
     return {name: list(group) for name, group in groupby(ordered, key=lambda r: r.name)}
 
 
-def _row(group: list[Result], floor: float, chosen: bool) -> str:
+def _row(group: list[Result], floor: float) -> list[str]:
     first = group[0]
     f1 = _spread([r.f1 for r in group])
     low, high = np.mean([r.interval for r in group], axis=0)
-    cells = [
+    return [
         first.encoder,
         first.detector,
-        f"**{f1}**" if chosen else f1,
+        f1,
         f"{low:.3f} to {high:.3f}",
         f"{np.mean([r.f1 for r in group]) - floor:+.3f}",
         _spread([r.f1_valid for r in group]),
         ", ".join(sorted({r.rule for r in group})),
         f"{np.mean([r.threshold for r in group]):.3g}",
         str(first.concepts),
+        f"{np.mean([r.seconds for r in group]):,.0f}",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def _spread(values: list[float]) -> str:

@@ -1,26 +1,20 @@
 """Concept files and what is made of them: tables, vocabularies, multi-hot matrices, splits.
 
 A concept file says which concepts each image shows, one image a line.  Readers take every layout
-that the benchmark's editions used: TAB, `|` or comma after the id, `;` (2017: comma) between
-concepts, a header or none, byte-order mark and CRLF.  An id that holds `|` needs a TAB after
-it, one that holds a comma a TAB or quotes around it.
+that the benchmark's editions and ROCO used; `layouts.py` tells them apart.
 """
 
-import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from replearn.artefacts import digest
+from replearn.artefacts import digest, warn
 from replearn.errors import DataError, UsageError
-
-_HEADER_FIRST = {"image", "image_id", "imageid", "filename", "name"}
-_HEADER_SECOND = {"cui", "cuis", "concept", "concepts", "tag", "tags", "label", "labels"}
+from replearn.layouts import Layout, read_entries, read_lines
 
 
 @dataclass(frozen=True)
@@ -56,22 +50,20 @@ class ConceptTable:
         return ConceptTable(list(ids), [self.concepts[rows[id_]] for id_ in ids])
 
 
-class Entry(NamedTuple):
-    """An image in a concept file: where it stands, its id, and its concepts as they stand there."""
-
-    line: int
-    id: str
-    field: str
-
-
 def read_concepts(path: Path) -> ConceptTable:
     """Read a concept file of any layout; a line of an id alone is an image without concepts.
 
     Raises:
         DataError: the file is missing, is not UTF-8 text, or lists an id twice or none at all.
     """
-    entries = list(read_fields(path))
-    return ConceptTable([entry.id for entry in entries], [split_field(e.field) for e in entries])
+    return read_with_layout(path)[1]
+
+
+def read_with_layout(path: Path) -> tuple[Layout, ConceptTable]:
+    """Return what a concept file looks like, and what `read_concepts` returns."""
+    layout, entries = read_entries(path)
+    concepts = [layout.split(entry.field) for entry in entries]
+    return layout, ConceptTable([entry.id for entry in entries], concepts)
 
 
 def read_ids(path: Path) -> list[str]:
@@ -80,83 +72,7 @@ def read_ids(path: Path) -> list[str]:
     Raises:
         DataError: as `read_concepts`.
     """
-    return [entry.id for entry in read_fields(path)]
-
-
-def read_fields(path: Path) -> Iterator[Entry]:
-    """Yield the images of a concept file of any layout, their concepts not yet taken apart.
-
-    Raises:
-        DataError: as `read_concepts`.
-    """
-    first_seen: dict[str, int] = {}
-    for row, (number, cells) in enumerate(_read_rows(path)):
-        if row == 0 and _is_header(cells):
-            continue
-        id_ = cells[0].strip()
-        if id_ in first_seen:
-            raise DataError(
-                f"{path}: line {number}: the id {id_!r} stands already in line "
-                f"{first_seen[id_]}; keep one of the two"
-            )
-        first_seen[id_] = number
-        yield Entry(number, id_, cells[1] if len(cells) > 1 else "")
-    if not first_seen:
-        raise DataError(f"{path}: no image is listed in it; write one id a line")
-
-
-def split_field(field: str) -> tuple[str, ...]:
-    """Return the concepts of a field: what `;`, or where there is none a comma, stands between."""
-    stripped = (concept.strip() for concept in field.split(";" if ";" in field else ","))
-    return tuple(dict.fromkeys(concept for concept in stripped if concept))
-
-
-def _read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, one or two cells, the first not empty) of each line that is not blank."""
-    lines = [(n, line) for n, line in enumerate(_read_lines(path), 1) if line.strip()]
-    # TAB before `|` before comma, and the first line decides: concepts may hold the later ones.
-    used = (delimiter for _, line in lines for delimiter in "\t|," if delimiter in line)
-    delimiter = next(used, ",")
-    for number, line in lines:
-        try:
-            # Only commas know quotes.
-            quoted = delimiter == "," and '"' in line
-            cells = next(csv.reader([line], strict=True)) if quoted else line.split(delimiter)
-        except csv.Error as error:
-            raise DataError(f"{path}: line {number}: not readable ({error}); is a quote left open?")
-        if len(cells) > 2:
-            raise DataError(
-                f"{path}: line {number}: {len(cells)} columns where an id and its concepts are "
-                "expected; is it the right file?"
-            )
-        if not cells[0].strip():
-            raise DataError(f"{path}: line {number}: no id in {line.strip()!r}; add it")
-        if "\t" in cells[0].strip():
-            raise DataError(
-                f"{path}: line {number}: a TAB in the id {cells[0]!r}, but the first line uses "
-                f"{delimiter!r}; use one of them throughout"
-            )
-        yield number, cells
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; give a list of ids or concepts")
-    except UnicodeDecodeError as error:
-        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
-        raise DataError(f"{path}: line {line}: not UTF-8 (byte 0x{byte:02x}); save it as UTF-8")
-    if "\0" in text:
-        raise DataError(f"{path}: a binary file where a list of ids or concepts is expected")
-    return text.split("\n")
-
-
-def _is_header(cells: list[str]) -> bool:
-    first = cells[0].strip().lower()
-    second = cells[1].strip().lower() if len(cells) > 1 else ""
-    # "ImageCLEFmedical 2025 ID" is a header, "COVID_1" is an image.
-    return first.split()[-1] == "id" or first in _HEADER_FIRST or second in _HEADER_SECOND
+    return [entry.id for entry in read_entries(path)[1]]
 
 
 def write_concepts(table: ConceptTable) -> str:
@@ -173,7 +89,7 @@ def read_names(path: Path) -> dict[str, str]:
             two ways.
     """
     names: dict[str, str] = {}
-    for number, cells in _read_rows(path):
+    for number, cells in read_lines(path):
         key, name = cells[0].strip(), cells[-1].strip()
         if len(cells) < 2 or not name:
             raise DataError(
@@ -187,10 +103,36 @@ def read_names(path: Path) -> dict[str, str]:
     return names
 
 
-def vocabulary(table: ConceptTable, top: int | None = None) -> list[str]:
-    """Return the concepts of the table, the most frequent first, ties by name; at most `top`."""
+def arrange(table: ConceptTable, ids: Sequence[str], place: Path) -> ConceptTable:
+    """Return the rows of these ids in this order; a warning counts the rows left out.
+
+    Args:
+        table: any images.
+        ids: which of them are wanted.
+        place: where the table comes from, for messages.
+
+    Raises:
+        DataError: some of the ids are not in the table.
+    """
+    known = set(table.ids)
+    missing = [id_ for id_ in ids if id_ not in known]
+    if missing:
+        shown = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
+        raise DataError(f"{place}: lacks {len(missing)} of {len(ids)} images: {shown}; add them")
+    if len(known) > len(set(ids)):
+        warn(f"{place}: {len(known) - len(set(ids))} of {len(known)} images are left out")
+    return table.select(ids)
+
+
+def count_concepts(table: ConceptTable, top: int | None = None) -> dict[str, int]:
+    """Return how many images show each concept, most first, ties by name; at most `top`."""
     counts = Counter(concept for concepts in table.concepts for concept in concepts)
-    return sorted(counts, key=lambda concept: (-counts[concept], concept))[:top]
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top])
+
+
+def vocabulary(table: ConceptTable, top: int | None = None) -> list[str]:
+    """Return the concepts of the table in the order of `count_concepts`."""
+    return list(count_concepts(table, top))
 
 
 def multi_hot(table: ConceptTable, vocabulary: Sequence[str]) -> sparse.csr_array:

@@ -4,16 +4,22 @@ A detector is a scorer with a vocabulary, tuned on validation images.  It is sto
 `detector.json` and what its scorer needs.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
 
 from replearn.artefacts import read_json, write_json
 from replearn.concepts import multi_hot
 from replearn.errors import DataError
 from replearn.fitting import Fitted, Tuning
+from replearn.logistic import MultiLabelLogisticRegression
 from replearn.rules import (
+    GROUP,
     RULES,
     GlobalThreshold,
     Judged,
@@ -24,7 +30,7 @@ from replearn.rules import (
     from_facts,
     to_facts,
 )
-from replearn.scorers import SCORERS, ConstantScorer, Scorer, Vectors
+from replearn.scorers import SCORERS, ConstantScorer, LinearScorer, Scorer, Vectors
 
 _IMAGES = 8192  # that are scored at a time
 
@@ -89,7 +95,7 @@ def tune(
     threshold = tuning.threshold(scores, words)
     truth = multi_hot(tuning.valid.concepts, words)
     on = Judged(scores, truth, tuning.valid.concepts.counts, tuning.empty, tuning.limit)
-    outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer))
+    outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer, words))
     chosen = choose_rule(on, outcomes)
     reached = {o.rule: asdict(o) | {"interval": list(o.interval)} for o in outcomes}
     validation = {key: reached[chosen.name][key] for key in ("f1", "interval", "images")}
@@ -107,9 +113,30 @@ def tune(
     )
 
 
-def _rules_for(scorer: Scorer) -> list[RuleName]:
+def refit_linear(
+    detector: Detector, tuning: Tuning, model: MultiLabelLogisticRegression | None = None
+) -> Detector:
+    """Return a linear detector that learnt from the validation images too.
+
+    C and the rule stay as they were chosen while the validation images were not yet learnt from.
+    """
+    if not isinstance(detector.scorer, LinearScorer):
+        raise TypeError(f"a {detector.scorer.kind} detector has no logistic regression")
+    parts = (tuning.train, tuning.valid)
+    vectors = np.concatenate([part.vectors for part in parts])
+    labels = sparse.vstack([multi_hot(part.concepts, detector.vocabulary) for part in parts])
+    again: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
+    again.set_params(C=detector.scorer.C)
+    weights, intercepts = again.fit(vectors, labels).folded()
+    return replace(detector, scorer=LinearScorer(weights, intercepts, detector.scorer.C))
+
+
+def _rules_for(scorer: Scorer, words: list[str]) -> list[RuleName]:
     # All scores of a constant are the same: they can be named together or not at all.
-    return ["threshold"] if isinstance(scorer, ConstantScorer) else list(RULES)
+    if isinstance(scorer, ConstantScorer):
+        return ["threshold"]
+    single = len(words) <= GROUP
+    return [rule for rule in RULES if not (single and rule == "per-group")]
 
 
 def save_detector(folder: Path, detector: Detector) -> None:

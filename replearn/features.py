@@ -62,6 +62,8 @@ class Features:
 
     def select(self, ids: Sequence[str]) -> Vectors:
         """Return the vectors of these ids [M, D] in this order; every id must be known."""
+        if ids == self.ids:
+            return self.vectors  # may stay a memory map
         rows = {id_: row for row, id_ in enumerate(self.ids)}
         return np.asarray(self.vectors[[rows[id_] for id_ in ids]])
 

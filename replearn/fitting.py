@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.base import clone
 
 from replearn import decisions
 from replearn.concepts import ConceptTable, multi_hot, vocabulary
@@ -148,22 +149,36 @@ def fit_constant(tuning: Tuning) -> Fitted:
     return Fitted(scorer, words, scorer.scores(tuning.valid.vectors))
 
 
-def fit_linear(tuning: Tuning, *, top: int, penalties: Sequence[float] = PENALTIES) -> Fitted:
+def fit_linear(
+    tuning: Tuning,
+    *,
+    top: int,
+    model: MultiLabelLogisticRegression | None = None,
+    penalties: Sequence[float] = PENALTIES,
+) -> Fitted:
     """Return a logistic regression on the `top` most frequent concepts.
 
     C rises along `penalties` as long as the tuned mean F1 on validation does.
+
+    Args:
+        tuning: what to learn from and to choose on.
+        top: so many concepts.
+        model: the regression with its other settings.
+        penalties: values of C, rising.
     """
     words = vocabulary(tuning.train.concepts, top)
     labels = multi_hot(tuning.train.concepts, words)
     train, parts = tuning.train.vectors, tuning.parts()
     best: tuple[float, LinearScorer, NDArray[np.float32]] | None = None
-    models = [MultiLabelLogisticRegression(warm_start=True) for _ in parts]
+    given = clone(model or MultiLabelLogisticRegression())
+    paths = [clone(given).set_params(warm_start=True) for _ in parts]
     for C in penalties:
         scores = np.zeros((len(tuning.valid.vectors), len(words)), np.float32)
-        for model, (learn, judge) in zip(models, parts, strict=True):
+        for path, (learn, judge) in zip(paths, parts, strict=True):
             some = slice(None) if len(parts) == 1 else learn
-            model.set_params(C=C).fit(train[some], labels[some])
-            scorer = LinearScorer(*model.folded(), C)
+            path.set_params(C=C).fit(train[some], labels[some])
+            weights, intercepts = path.folded()
+            scorer = LinearScorer(weights, intercepts, C)
             scores[judge] = np.asarray(scorer.scores(tuning.valid.vectors[judge]))
         f1 = tuning.threshold(scores, words).f1
         if best is not None and f1 <= best[0]:
@@ -173,8 +188,9 @@ def fit_linear(tuning: Tuning, *, top: int, penalties: Sequence[float] = PENALTI
         raise ValueError("no penalties given")
     _, scorer, scores = best
     if len(parts) > 1:
-        model = MultiLabelLogisticRegression(C=scorer.C).fit(train, labels)
-        scorer = LinearScorer(*model.folded(), scorer.C)
+        whole = clone(given).set_params(C=scorer.C).fit(train, labels)
+        weights, intercepts = whole.folded()
+        scorer = LinearScorer(weights, intercepts, scorer.C)
     return Fitted(scorer, words, scores)
 
 

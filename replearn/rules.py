@@ -19,7 +19,7 @@ from replearn.label_thresholds import name_above_each, own_thresholds, shrunk
 from replearn.metrics import EmptyRule, bootstrap_interval, f1_per_image, mean_score
 from replearn.ranking import Counts, Scores, blocks, descending, name_first
 
-RuleName = Literal["threshold", "top-k", "per-label", "expected-f1"]
+RuleName = Literal["threshold", "per-group", "top-k", "per-label", "expected-f1"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,52 @@ class GlobalThreshold:
     def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
         """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
         return name_above(scores, self.value, least=self.least, limit=limit)
+
+
+GROUP = 500  # concepts that share a threshold
+
+
+@dataclass(frozen=True)
+class GroupThresholds:
+    """Name what scores at least its group's threshold; a group is 500 concepts of like frequency.
+
+    So the original system merged the runs of detectors of the first 500 concepts, the next 500,
+    and so on.  Here each group is tuned on what those before it name already: alone, a group of
+    rare concepts would gain by naming one of every image.
+    """
+
+    values: list[float]
+    name: ClassVar[RuleName] = "per-group"
+
+    @classmethod
+    def fit(cls, on: Judged) -> Self:
+        """Return the threshold of each group, the columns being in the order of frequency."""
+        values: list[float] = []
+        for first in range(0, on.scores.shape[1], GROUP):
+            columns = slice(0, first + GROUP)
+            scores, sure = _with_named_first(on, values, slice(first, first + GROUP))
+            truth = sparse.csr_array(on.truth[:, columns])
+            tuned = tune_threshold(scores, truth, on.counts, empty=on.empty, limit=on.limit)
+            values.append(min(tuned.value, sure))
+        return cls(values)
+
+    def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
+        """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
+        thresholds = np.repeat(self.values, GROUP)[: scores.shape[1]]
+        return name_above_each(scores, thresholds, limit=limit)
+
+
+def _with_named_first(on: Judged, values: list[float], group: slice) -> tuple[Scores, float]:
+    """Return scores up to a group, and what those get that the groups before it name.
+
+    That is more than any score, so that a walk begins with what is named already.
+    """
+    own = on.scores[:, group]
+    sure = 2 * max(1.0, float(own.max(initial=0) if isinstance(own, np.ndarray) else own.max()))
+    named = GroupThresholds(values).decide(on.scores[:, : group.start])
+    if isinstance(own, np.ndarray):
+        return np.hstack([sure * named.toarray(), own]), sure
+    return sparse.csr_array(sparse.hstack([sure * named, own])), sure
 
 
 @dataclass(frozen=True)
@@ -184,8 +230,15 @@ class ExpectedF1:
 
 
 # From the simplest: of rules that are as good as each other the first is taken.
-RULES: dict[RuleName, type[GlobalThreshold] | type[TopK] | type[LabelThresholds] | type[ExpectedF1]]
-RULES = {rule.name: rule for rule in (GlobalThreshold, TopK, LabelThresholds, ExpectedF1)}
+_Kind = (
+    type[GlobalThreshold]
+    | type[GroupThresholds]
+    | type[TopK]
+    | type[LabelThresholds]
+    | type[ExpectedF1]
+)
+_KINDS = (GlobalThreshold, GroupThresholds, TopK, LabelThresholds, ExpectedF1)
+RULES: dict[RuleName, _Kind] = {rule.name: rule for rule in _KINDS}
 
 
 def to_facts(rule: Rule) -> dict[str, Any]:

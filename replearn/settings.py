@@ -73,9 +73,18 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise DataError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: not a configuration; it needs `key: value` lines")
+    put_on(content, overrides)
+    return content
+
+
+def put_on(content: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Put `key.key=value` overrides on settings, in place.
+
+    Raises:
+        UsageError: an override is not of that form.
+    """
     for override in overrides:
         _set(content, override)
-    return content
 
 
 def _set(content: dict[str, Any], override: str) -> None:

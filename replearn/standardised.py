@@ -5,8 +5,9 @@ products would have used.  So nothing is as large as the features but, where a b
 one copy of them.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -138,7 +139,13 @@ def each_block(work: Callable[[slice], Result], count: int) -> Iterator[Result]:
         yield from map(work, slices)
         return
     with blas.limit(limits=1), ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(work, slices)
+        begun: deque[Future[Result]] = deque()
+        for rows in slices:
+            begun.append(pool.submit(work, rows))
+            if len(begun) > 2 * threads:  # results may be large: no more of them than needed
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
 def _slices(count: int) -> list[slice]:

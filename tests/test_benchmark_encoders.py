@@ -30,7 +30,7 @@ from benchmarks.recipes import (
     training_settings,
 )
 from benchmarks.tables import summarise, to_markdown
-from pipelines.train import Configuration
+from replearn.configuration import Configuration
 from replearn.errors import DataError, UsageError
 from replearn.models import build, check_arguments
 from replearn.training_settings import TrainingSettings
@@ -417,9 +417,10 @@ def test_processes_share_the_work(tmp_path: Path) -> None:
         check=True,
     )
     rows = json.loads(done.stdout.splitlines()[-1])["rows"]
-    alone, _ = encoders.complete(
-        plan(tmp_path / "alone", encoders=["kmeans"], scale=replace(TINY, width=32, seeds=2)), 1
-    )
+    layers = ["code", "convolution", "levels"]
+    scale = replace(TINY, width=32, seeds=2)
+    asked = plan(tmp_path / "alone", encoders=["kmeans"], layers=layers, scale=scale)
+    alone, _ = encoders.complete(asked, 1)
     expected = {(row["encoder"], row["layer"]): row["scores"] for row in summarise(alone)}
     assert len(rows) == 6  # raw, three layers of random, pca, kmeans
     for row in rows:

@@ -82,3 +82,9 @@ def test_neighbors_ends_with_ratios_recalls_and_memory() -> None:
     (row,) = last["approximate"]
     assert row["recall_at_10"] > 0.8
     assert row["build_seconds"] > 0
+
+
+def test_run_files_score_as_plain_sets_do() -> None:
+    last = last_line("imageclef", "--images", 50, "--seeds", 2)
+    assert last["difference"] < 1e-12
+    assert last["read_validate_score"]["seconds"].keys() == {"50"}

@@ -1,11 +1,13 @@
 """The comparison table against its results, recomputed one by one."""
 
+import csv
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from replearn.comparison import Result, to_markdown
+from replearn.comparison import Result, to_csv, to_latex, to_markdown
 from replearn.metrics import bootstrap_interval
 
 IDS = [f"image-{number}" for number in range(30)]
@@ -190,3 +192,32 @@ def test_a_row_of_the_json_table_has_all_but_the_images() -> None:
     assert row["f1"] == one.f1
     assert row["interval"] == one.interval
     assert set(row) == set(vars(one)) - {"per_image"}
+
+
+def test_a_published_score_stands_in_its_row_only() -> None:
+    text = to_markdown(results(), part="test", published={"pca": {"linear": 0.1102}})
+    rows, _ = tables(text)
+    column = [row["published F1 on test"] for row in rows]
+    assert column == ["", "0.1102", "", ""]
+    assert "published" not in to_markdown(results(), part="test")
+
+
+def test_the_csv_has_every_result_with_its_numbers_in_full() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(results()))))
+    assert len(rows) == len(results())
+    for row, expected in zip(rows, results(), strict=True):
+        assert (row["encoder"], row["detector"]) == (expected.encoder, expected.detector)
+        assert float(row["f1"]) == expected.f1
+        assert (float(row["low"]), float(row["high"])) == expected.interval
+
+
+def test_the_latex_table_has_the_cells_of_the_markdown_one() -> None:
+    lines = to_latex(results(), part="test").splitlines()
+    assert lines[0] == r"\begin{tabular}{llrrrrrrrr}"
+    rows = [line.removesuffix(r" \\").split(" & ") for line in lines if line.endswith(r"\\")]
+    assert {len(row) for row in rows} == {10}
+    plain, _ = tables(to_markdown(results(), part="test"))
+    for row, expected in zip(rows[1:], plain, strict=True):
+        assert row[:2] == list(expected.values())[:2]
+        assert row[5] == expected["F1 on validation"].replace("±", r"$\pm$")
+        assert row[2].startswith(r"\textbf{") == expected["mean F1 on test"].startswith("**")

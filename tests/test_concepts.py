@@ -15,7 +15,6 @@ from replearn.concepts import (
     ConceptTable,
     multi_hot,
     read_concepts,
-    read_fields,
     read_ids,
     read_names,
     split,
@@ -23,6 +22,7 @@ from replearn.concepts import (
     write_concepts,
 )
 from replearn.errors import DataError, UsageError
+from replearn.layouts import read_entries
 
 Write = Callable[..., Path]
 
@@ -109,7 +109,7 @@ def test_concepts_lose_outer_spaces_repetitions_and_empty_ones(write: Write) -> 
 
 def test_fields_come_as_they_stand_in_the_file(write: Write) -> None:
     path = write("\nID\tCUIs\n a \t C1;C2; \nb\n")
-    assert list(read_fields(path)) == [(3, "a", " C1;C2; "), (4, "b", "")]
+    assert read_entries(path)[1] == [(3, "a", " C1;C2; "), (4, "b", None)]
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_fields_come_as_they_stand_in_the_file(write: Write) -> None:
         (b'a,"C1\nb,C2\n', "line 1: not readable .* quote"),
         (b'a,"' + b"C" * 200_000 + b'"\n', "line 1: not readable .*limit"),
         (b"a\tC1\nb\tC\xe9\n", r"line 2: not UTF-8 \(byte 0xe9\)"),
-        ("a\tC1\n".encode("utf-16"), "not UTF-8"),
-        (b"PK\0\0", "a binary file"),
+        ("a\tC1\n".encode("utf-16"), "not UTF-8 text but UTF-16"),
+        (b"PK\0\0", "not text but a binary file"),
     ],
 )
 def test_a_file_that_is_no_concept_file_is_refused_in_one_line(

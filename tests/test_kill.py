@@ -54,6 +54,9 @@ STAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "extract": ("extract {work}/raw {work}/images.h5 {new} --ids {valid}", Features.load),
     "classify": ("classify {work}/train.h5 {train} {work}/valid.h5 {valid} {new}", load_detector),
     "predict": ("predict {work}/linear {work}/valid.h5 {new}", read_concepts),
+    "convert": ("convert {train} {new}", read_concepts),
+    "vocabulary": ("vocabulary {train} --out {new}", read_concepts),
+    "merge": ("merge {train} {work}/merged.tsv --out {new}", read_concepts),
     "index": ("index {work}/train.h5 {new} --concepts {train}", load_index),
 }
 
@@ -72,6 +75,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lists = [data / f"{part}-concepts.tsv" for part in ("train", "valid", "test")]
     rows = [line for path in lists for line in path.read_text().splitlines(keepends=True)]
     (folder / "all-concepts.tsv").write_text("".join(rows))
+    (folder / "merged.tsv").write_text(lists[0].read_text())
     for words in (
         f"prepare {data}/images {folder}/images.h5 --size 16",
         f"train {folder}/raw.yaml {folder}/images.h5 {folder}/raw",

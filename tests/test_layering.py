@@ -11,10 +11,14 @@ STAGES = sorted((ROOT / "pipelines").glob("*.py"))
 
 # Below this line nothing trains a network, and nothing needs torch.
 TORCHLESS = {
+    "allocation",
     "artefacts",
     "calibration",
     "comparison",
+    "comparison_settings",
+    "configuration",
     "concepts",
+    "data_folder",
     "decisions",
     "engines",
     "faiss_engine",
@@ -32,12 +36,14 @@ TORCHLESS = {
     "images",
     "imageclef",
     "label_thresholds",
+    "layouts",
     "logistic",
     "logistic_loss",
     "quasi_newton",
     "standardised",
     "metrics",
     "neighbors",
+    "parquet",
     "parts",
     "phantoms",
     "probing",
@@ -47,6 +53,8 @@ TORCHLESS = {
     "scorers",
     "settings",
     "sources",
+    "text_files",
+    "vocabularies",
     "voting",
 }
 TRAINING = {

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from pipelines.__main__ import STAGES, main
-from pipelines.train import Configuration, ImageSettings
+from replearn.comparison_settings import read_comparison
 from replearn.concepts import read_concepts, read_ids, read_names
+from replearn.configuration import Configuration, ImageSettings
 from replearn.features import Features
 from replearn.models import MODELS, check_arguments
 from replearn.settings import check_settings, read_yaml
@@ -317,6 +318,21 @@ def test_classify_shows_what_each_rule_reaches_and_takes_the_best_or_the_one_ask
     assert {len(concepts) for concepts in read_concepts(run_file).concepts} == {k}
 
 
+def test_a_linear_detector_can_learn_from_validation_in_the_end_and_have_few_weights(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    data = work / "data"
+    command = ["classify", work / "aae-train.h5", data / "train-concepts.tsv"]
+    command += [work / "aae-valid.h5", data / "valid-concepts.tsv"]
+    options = ["--penalty", "l1", "--refit", "--jobs", 2, "--device", "cpu"]
+    status, _, err = run(*command, tmp_path / "sparse", *options)
+    assert status == 0, err
+    assert run("predict", tmp_path / "sparse", work / "aae-test.h5", tmp_path / "run")[0] == 0
+    status, _, err = run(*command, tmp_path / "knn", "--method", "knn", "--refit")
+    assert status == 2
+    assert "--refit" in err
+
+
 def test_running_a_stage_again_does_nothing_and_other_settings_are_refused(
     work: Path, run: Run
 ) -> None:
@@ -374,6 +390,43 @@ def test_a_model_without_pictures_says_so(work: Path, run: Run, tmp_path: Path) 
     assert not (tmp_path / "sheets").exists()
 
 
+def test_encoders_of_a_comparison_have_images_and_detectors_of_their_own(
+    run: Run, tmp_path: Path
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    assert run("phantoms", data, "--count", 40)[0] == 0
+    (tmp_path / "words.yaml").write_text(
+        "{model: bovw, arguments: {words: 4}, images: {size: 32, channels: 3}}"
+    )
+    (tmp_path / "compare.yaml").write_text(
+        "encoders: {raw: {model: raw}, words: words.yaml}\n"
+        "detectors:\n"
+        "  few: {method: linear, concepts: 5, rule: threshold}\n"
+        "  near: {method: knn, vote: union, metric: l2}\n"
+        "rows: {words: [near]}\n"
+        "images: {size: 16}\n"
+        "published: {images: 6, f1: {words: {near: 0.25}}}\n"
+    )
+    command = ["compare", tmp_path / "compare.yaml", data, out, "--jobs", 2]
+    command += ["--set", "encoders.words.arguments.words=8"]
+    status, table, err = run(*command)
+    assert status == 0, err
+    rows = json.loads((out / "table.json").read_text())
+    names = [(row["encoder"], row["detector"]) for row in rows]
+    assert names == [("none", "constant"), ("raw", "few"), ("raw", "near"), ("words", "near")]
+    assert [row["concepts"] for row in rows][1] == 5
+    assert Features.load(out / "seed-0/raw/test.h5").vectors.shape == (6, 256)
+    assert Features.load(out / "seed-0/words/test.h5").vectors.shape == (6, 9)  # and one of none
+    assert table.splitlines()[0].endswith("| published F1 on test |")
+    assert table.splitlines()[5].endswith("| 0.2500 |")
+    assert (out / "table.tex").exists()
+    assert (out / "table.csv").exists()
+    before = [row["seconds"] for row in rows]
+    assert run(*command)[0] == 0
+    again = [row["seconds"] for row in json.loads((out / "table.json").read_text())]
+    assert again == before, "what was not done again keeps its time"
+
+
 def test_a_fitted_encoder_comes_with_its_sheets(work: Path) -> None:
     assert (work / "pca/sheets/reconstructions.png").exists()
 
@@ -388,6 +441,16 @@ configurations = pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda pa
 
 def test_every_model_has_a_configuration_of_its_name() -> None:
     assert set(MODELS) <= {path.stem for path in CONFIGURATIONS}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted(ROOT.glob("configs/*.yaml")) if path not in CONFIGURATIONS],
+    ids=lambda path: path.stem,
+)
+def test_every_comparison_is_of_known_settings(path: Path) -> None:
+    chosen = read_comparison(path)
+    assert all(chosen.form_of(name).size >= 16 for name in chosen.encoders)
 
 
 @configurations
@@ -486,6 +549,8 @@ WRONG = {
     "query a missing index": (1, "query {work}/none {data}/images/phantom_000000.png"),
     "evaluate a missing run": (1, "evaluate {work}/none {valid}"),
     "compare on a folder without data": (1, "compare {compare} {work}/aae {new}"),
+    "compare with an unknown detector": (2, "compare {detectors} {data} {new}"),
+    "compare with rows of another encoder": (2, "compare {rows} {data} {new}"),
     "compare with an unknown key": (2, "compare {aae} {data} {new}"),
     "draw an unknown image": (1, "draw {work}/aae {work}/images.h5 {new} --image nobody"),
     "draw images and ids": (2, "draw {work}/aae {work}/images.h5 {new} --image a --ids {valid}"),
@@ -504,7 +569,10 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(
 ) -> None:
     expected, words = WRONG[case]
     (tmp_path / "text.txt").write_text("not an image\n")
-    (tmp_path / "compare.yaml").write_text("encoders: {raw: {model: raw}}\n")
+    raw = "encoders: {raw: {model: raw}}\n"
+    (tmp_path / "compare.yaml").write_text(raw)
+    (tmp_path / "detectors.yaml").write_text(raw + "detectors: [oracle]\n")
+    (tmp_path / "rows.yaml").write_text(raw + "rows: {pca: [linear]}\n")
     here = set(tmp_path.iterdir())
     filled = words.format(
         work=work,
@@ -514,6 +582,8 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(
         aae=work / "aae.yaml",
         text=tmp_path / "text.txt",
         compare=tmp_path / "compare.yaml",
+        detectors=tmp_path / "detectors.yaml",
+        rows=tmp_path / "rows.yaml",
         new=tmp_path / "new",
     )
     status, out, err = run(*filled.split())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse, special
 
+from replearn import rules
 from replearn.decisions import name_above, tune_threshold
 from replearn.errors import DataError
 from replearn.expected_f1 import best_numbers
@@ -19,6 +20,7 @@ from replearn.rules import (
     RULES,
     ExpectedF1,
     GlobalThreshold,
+    GroupThresholds,
     Judged,
     LabelThresholds,
     RuleName,
@@ -103,6 +105,40 @@ def test_a_threshold_with_one_concept_for_every_image_is_taken_where_it_helps() 
     nothing = np.array([1, 0, 1])
     some = sparse.csr_array(np.array([[1, 0], [0, 0], [1, 0]], np.float32))
     assert GlobalThreshold.fit(Judged(scores, some, nothing, "match")).least == 0
+
+
+def test_one_group_has_the_global_threshold() -> None:
+    on = judged()
+    tuned = tune_threshold(on.scores, on.truth, on.counts, empty=on.empty)
+    assert RULES["per-group"].fit(on) == GroupThresholds([tuned.value])
+
+
+def test_each_group_is_tuned_on_what_those_before_it_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "GROUP", 5)
+    on = judged()
+    values = list(GroupThresholds.fit(on).values)
+    assert len(values) == 3
+    for group in range(3):
+        # No other threshold of the group is better, as long as later groups name nothing.
+        kept = [*values[: group + 1], *[2.0] * (2 - group)]
+        reached = np.nanmean(on.f1(GroupThresholds(kept).decide(on.scores)))
+        for other in np.unique(np.asarray(on.scores)[:, 5 * group : 5 * group + 5]):
+            kept[group] = float(other)
+            assert np.nanmean(on.f1(GroupThresholds(kept).decide(on.scores))) <= reached + 1e-12
+
+
+def test_a_group_of_noise_names_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "GROUP", 12)
+    on = judged()
+    noise = np.random.default_rng(1).random((200, 12)).astype(np.float32)
+    none = sparse.csr_array(on.truth.shape)
+    both = np.hstack([np.asarray(on.scores), noise])
+    truth = sparse.csr_array(sparse.hstack([on.truth, none]))
+    rule = GroupThresholds.fit(replace(on, scores=both, truth=truth))
+    named = rule.decide(both).toarray()
+    assert not named[:, 12:].any()
+    alone = GlobalThreshold(rule.values[0]).decide(on.scores)
+    np.testing.assert_array_equal(named[:, :12], alone.toarray())
 
 
 def test_as_many_are_named_as_images_show() -> None:

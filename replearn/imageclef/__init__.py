@@ -5,24 +5,33 @@ order in which the organisers' programs make them, and what an empty truth count
 are followed: the evaluator, which decides what a file scores, and, where a year has one, the
 stricter pre-check that decides whether it gets that far.
 
-Sources: crowdAI/CLEF_evaluators_2018 (2018), taubsity/clef-caption-evaluation-2026 (2026).
+Sources: the script `evaluate-f1.py` of 2019, crowdAI/CLEF_evaluators_2018, copies of the servers'
+programs of 2022 (icrto/ImageClefMedical) and 2023 (TiagoFilipeSousaGoncalves/
+ImageCLEFmedical2023VCMI), taubsity/clef-caption-evaluation (2024, 2025) and
+taubsity/clef-caption-evaluation-2026.  No code of theirs is in here.
 """
 
 from replearn.imageclef.editions import EDITIONS, Edition, edition
 from replearn.imageclef.evaluation import Score, evaluate_run
 from replearn.imageclef.faults import Fault
+from replearn.imageclef.merging import How, merge_runs
 from replearn.imageclef.runs import read_run, write_run
-from replearn.imageclef.validation import Report, validate_run
+from replearn.imageclef.submissions import write_submission
+from replearn.imageclef.validation import Report, validate_run, validate_text
 
 __all__ = [
     "EDITIONS",
     "Edition",
     "Fault",
+    "How",
     "Report",
     "Score",
     "edition",
     "evaluate_run",
+    "merge_runs",
     "read_run",
     "validate_run",
+    "validate_text",
     "write_run",
+    "write_submission",
 ]

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from replearn.concepts import ConceptTable, read_fields, split_field
+from replearn.allocation import uncollected
+from replearn.concepts import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import some
 from replearn.imageclef.rows import Row
 from replearn.imageclef.runs import accepted_rows
+from replearn.layouts import Entry, read_entries
 from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score
 
 
@@ -37,6 +39,7 @@ class Score:
     per_image: dict[str, float]
 
 
+@uncollected()
 def evaluate_run(
     path: Path,
     truth: ConceptTable | Path,
@@ -89,25 +92,27 @@ def _predicted_set(row: Row, edition: Edition) -> frozenset[str]:
 def _true_sets(truth: ConceptTable | Path, edition: Edition) -> dict[str, frozenset[str]]:
     """Return the set that the evaluator makes of each image's true concepts, by id."""
     if isinstance(truth, Path):
-        fields = {entry.id: _translated(entry.field, edition) for entry in read_fields(truth)}
+        layout, entries = read_entries(truth)
+        separator = layout.separator
+        fields = {entry.id: _true_field(truth, entry, edition) for entry in entries}
     else:
-        joined = map(edition.separator.join, truth.concepts)
-        fields = dict(zip(truth.ids, joined, strict=True))
+        separator = "\0"
+        fields = dict(zip(truth.ids, map(separator.join, truth.concepts), strict=True))
     return {
-        id_: edition.scored(field)
+        id_: edition.scored(field, separator)
         for id_, field in fields.items()
-        if not (edition.skips_header and "ID" in id_)
+        if not edition.is_header(id_)
     }
 
 
-def _translated(field: str, edition: Edition) -> str:
-    """Return a field as it stands in the file, as evaluators read it: `C1;C2;` holds a third, "".
-
-    Where only commas stand between its concepts it has the layout of 2017, and gets this year's.
-    """
-    if edition.separator in field or "," not in field:
-        return field
-    return edition.separator.join(split_field(field))
+def _true_field(path: Path, entry: Entry, edition: Edition) -> str:
+    """Return a field as it stands in the file, as evaluators read it: `C1;C2;` has a third, ""."""
+    if entry.field is None and edition.empty == "match":
+        raise DataError(
+            f"{path}: line {entry.line}: {entry.id!r} stands alone, which the evaluator of "
+            f"{edition.year} refuses in the truth; add the delimiter after it"
+        )
+    return entry.field or ""
 
 
 def _secondary(

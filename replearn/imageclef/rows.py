@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from replearn.errors import DataError
+from replearn.imageclef.archives import unpack
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import Fault
+from replearn.text_files import not_utf8, read_bytes, refuse_binary
 
 
 class Row(NamedTuple):
@@ -39,6 +40,7 @@ class Run:
         text: of the file.
         edition: whose rules hold.
         strict: whether the edition's pre-check reads the file, not its evaluator.
+        delimiter: between id and concepts.
         rows: all of them up to the first that cannot be read.
         images: those that the program takes for images, not for a header.
         first_line: where each id stands first.
@@ -54,13 +56,14 @@ class Run:
         self.text = text
         self.edition = edition
         self.strict = strict
-        self.rows, self.faults = _read_rows(text, edition)
+        self.delimiter = _delimiter(text, edition.delimiters)
+        self.rows, self.faults = _read_rows(text, edition, self.delimiter)
         self.images = self._precheck_images(expected or ()) if strict else self._scored_images()
         self.first_line: dict[str, int] = {}
         for row in self.images:
             if not row.blank:
                 self.first_line.setdefault(row.id, row.line)
-        self.expected = list(self.first_line) if expected is None else expected
+        self.expected = list(self.first_line) if expected is None else self._counted(expected)
         self.known = frozenset(self.expected)
 
     @property
@@ -69,8 +72,14 @@ class Run:
         wanted = (self.edition.header or "").split(self.edition.delimiters[0])
         return bool(self.rows) and self.rows[0].cells == wanted
 
+    def _counted(self, expected: Sequence[str]) -> Sequence[str]:
+        # The evaluator reads its truth as it reads the run: some ids it takes for headers.
+        if self.strict or not self.edition.skips_header:
+            return expected
+        return [id_ for id_ in expected if not self.edition.is_header(id_)]
+
     def _scored_images(self) -> list[Row]:
-        return [row for row in self.rows if not (self.edition.skips_header and "ID" in row.id)]
+        return [row for row in self.rows if not self.edition.is_header(row.id)]
 
     def _precheck_images(self, expected: Sequence[str]) -> list[Row]:
         # The pre-check takes line 1 for the header whatever it holds; an image there is not lost.
@@ -78,46 +87,45 @@ class Run:
         return self.rows if headless else self.rows[1:]
 
 
-def _read_rows(text: str, edition: Edition) -> tuple[list[Row], list[Fault]]:
+def _delimiter(text: str, delimiters: Sequence[str]) -> str:
+    """Return the delimiter of line 1, or of the first line below that holds one."""
+    lines = io.StringIO(text, newline=None)
+    return next((d for line in lines for d in delimiters if d in line), delimiters[-1])
+
+
+def _read_rows(text: str, edition: Edition, delimiter: str) -> tuple[list[Row], list[Fault]]:
     rows: list[Row] = []
+    reader = csv.reader(
+        io.StringIO(text, newline=None),
+        delimiter=delimiter,
+        # Only commas know quotes, as in the evaluators.
+        quoting=csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE,
+    )
+    line = 1
     try:
-        for line, cells in _cells(text, edition.delimiters):
-            concepts = edition.split(cells[1]) if len(cells) > 1 else ()
-            rows.append(Row(line, cells, concepts))
+        for cells in reader:
+            rows.append(Row(line, cells, edition.split(cells[1]) if len(cells) > 1 else ()))
+            line = reader.line_num + 1
     except csv.Error as error:
-        line = rows[-1].line + 1 if rows else 1
         return rows, [Fault(line, f"not readable ({error}); is a quote left open?")]
     return rows, []
 
 
-def _cells(text: str, delimiters: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (first line, cells) of each row; only commas know quotes, as in the evaluators."""
-    first = text.split("\n", 1)[0]
-    delimiter = next((d for d in delimiters if d in first), delimiters[-1])
-    reader = csv.reader(
-        io.StringIO(text, newline=None),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE,
-    )
-    line = 1
-    for cells in reader:
-        yield line, cells
-        line = reader.line_num + 1
+def decode(path: Path, edition: Edition) -> tuple[str, list[Fault]]:
+    """Return the text of a run file, also from the zip of editions that ask for one.
 
-
-def decode(path: Path) -> tuple[str, list[Fault]]:
-    """Return the text of a run file, and as a fault the first byte that is not UTF-8.
+    Returns:
+        The text, and as faults what is wrong with the zip and the first byte that is not UTF-8.
 
     Raises:
-        DataError: the file cannot be opened.
+        DataError: the file cannot be opened, or this is not text.
     """
+    data = read_bytes(path, "a run file")
+    faults: list[Fault] = []
+    if edition.archive is not None and data.startswith(b"PK\3\4"):
+        data, faults = unpack(data, path, edition.archive)
+    refuse_binary(data, str(path), "a run file")
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; give a run file")
-    try:
-        return data.decode("utf-8"), []
+        return data.decode("utf-8"), faults
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        fault = Fault(line, f"not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8")
-        return data.decode("utf-8", errors="replace"), [fault]
+        return data.decode("utf-8", errors="replace"), [*faults, Fault(*not_utf8(error))]

@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from replearn.allocation import uncollected
 from replearn.concepts import ConceptTable
 from replearn.errors import DataError
 from replearn.imageclef.checks import find_faults
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import short
+from replearn.imageclef.hints import hint
 from replearn.imageclef.rows import Row, Run, decode
 
 
+@uncollected()
 def write_run(ids: Sequence[str], concepts: Sequence[Iterable[str]], edition: Edition) -> str:
     """Return the text of a run file, exactly as the organisers ask.
 
@@ -32,19 +35,21 @@ def write_run(ids: Sequence[str], concepts: Sequence[Iterable[str]], edition: Ed
             _refuse_unwritable(concept, delimiter + separator)
         lines.append(f"{id_}{delimiter}{separator.join(predicted)}")
     text = "".join(f"{line}\n" for line in lines)
-    faults = find_faults(Run(text, edition, ids, strict=bool(edition.precheck)))
+    run = Run(text, edition, ids, strict=bool(edition.precheck))
+    # No edition profits from a row or a concept that stands twice, whether it refuses it or not.
+    faults = find_faults(run, ("duplicate", "repeat"))
     if faults:
         raise DataError(f"{edition.year} would refuse the run file: {faults[0]}")
     return text
 
 
 def _refuse_unwritable(name: str, separators: str) -> None:
-    special = separators + ('"\ufeff' if "," in separators else "\ufeff")
+    special = separators + "\0\ufeff" + ('"' if "," in separators else "")
     one_line = name.splitlines() == [name] and name == name.strip()
     if not one_line or any(character in special for character in name):
         raise DataError(
             f"the name {short(name)} cannot stand in a run file: it is empty or holds a "
-            "separator, a quote, a line break or outer spaces; rename it"
+            "separator, a quote, a NUL, a line break or outer spaces; rename it"
         )
 
 
@@ -71,10 +76,11 @@ def accepted_rows(path: Path, edition: Edition, expected: Sequence[str] | None) 
     Raises:
         DataError: the evaluator would refuse the file; the text is the first of its faults.
     """
-    text, faults = decode(path)
+    text, faults = decode(path, edition)
     run = Run(text, edition, expected, strict=False)
     faults += find_faults(run)
     if faults:
         more = f" (faults in all: {len(faults)}; see: replearn validate)" if faults[1:] else ""
-        raise DataError(f"{path}: {faults[0]}{more}")
+        other = hint(text, run.expected, edition)
+        raise DataError(f"{path}: {faults[0]}{more}{other and f'; {other}'}")
     return run.images

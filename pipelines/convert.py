@@ -1,0 +1,51 @@
+"""convert: a concept or run file of any layout -> a run file of an edition."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replearn import imageclef
+from replearn.artefacts import say, warn
+from replearn.concepts import ConceptTable, arrange, read_ids, read_with_layout
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="CONCEPTS", help="Concept or run file of any layout.")
+    ],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Where the result goes.")],
+    edition: Annotated[int, typer.Option(help="Whose format to write.")] = 2018,
+    ids: Annotated[
+        Path | None,
+        typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another file.")] = False,
+) -> None:
+    """Write a concept file of any layout in the format of an edition, valid or not at all.
+
+    What the layout was taken for is told.  Spaces around concepts, empty and repeated concepts go.
+
+    Example: replearn convert run-2018.txt run-2026.csv --edition 2026
+    """
+    rules = imageclef.edition(edition)
+    layout, table = read_with_layout(source)
+    say(f"{source}: {layout}; {len(table):,} images")
+    if ids:
+        table = arrange(table, read_ids(ids), source)
+    if rules.refuses("form"):
+        table = _in_capitals(source, table)
+    for warning in imageclef.write_submission(
+        run_file, table.ids, table.concepts, rules, overwrite=overwrite
+    ):
+        warn(f"{run_file}: {warning}")
+    say(f"{run_file}: {len(table):,} images, {table.counts.mean():.2f} concepts each, {edition}")
+
+
+def _in_capitals(source: Path, table: ConceptTable) -> ConceptTable:
+    """Return the table as evaluators see it, since the edition refuses lower case."""
+    concepts = [tuple(dict.fromkeys(map(str.upper, named))) for named in table.concepts]
+    changed = sum(new != old for new, old in zip(concepts, table.concepts, strict=True))
+    if changed:
+        warn(f"{source}: concepts of {changed:,} images were put into capitals")
+    return ConceptTable(table.ids, concepts)

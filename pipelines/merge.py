@@ -1,0 +1,56 @@
+"""merge: several run files over the same images -> one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replearn import imageclef
+from replearn.artefacts import say, warn
+from replearn.concepts import arrange, read_concepts, read_ids
+from replearn.errors import UsageError
+
+
+def merge(
+    run_files: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN_FILE...", help="Runs of any edition, ids in any order."),
+    ],
+    out: Annotated[Path, typer.Option(help="Where the merged run goes.")],
+    edition: Annotated[int, typer.Option(help="Whose format to write.")] = 2018,
+    how: Annotated[
+        imageclef.How,
+        typer.Option(
+            help="What any run names, what all do, what --votes of them do, or the union of "
+            "runs made for groups of concepts that do not overlap."
+        ),
+    ] = "union",
+    votes: Annotated[
+        int | None,
+        typer.Option(help="--how votes: so many runs must name a concept [over half]."),
+    ] = None,
+    ids: Annotated[
+        Path | None, typer.Option(help="The ids of the test set, in the order to write them.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
+) -> None:
+    """Merge run files over the same images into one; it is written valid or not at all.
+
+    Example: replearn merge linear.csv knn.csv aae.csv --out all.csv --how votes
+    """
+    if len(run_files) < 2 or len(set(run_files)) < len(run_files):
+        raise UsageError("give at least two run files, each once")
+    rules = imageclef.edition(edition)
+    runs = {path: read_concepts(path) for path in run_files}
+    merged = imageclef.merge_runs(runs, how, votes)
+    if ids:
+        merged = arrange(merged, read_ids(ids), run_files[0])
+    for warning in imageclef.write_submission(
+        out, merged.ids, merged.concepts, rules, overwrite=overwrite
+    ):
+        warn(f"{out}: {warning}")
+    means = ", ".join(f"{run.counts.mean():.2f}" for run in runs.values())
+    say(
+        f"{out}: {len(merged):,} images, {merged.counts.mean():.2f} concepts each "
+        f"(merged: {means}), format of {edition}"
+    )

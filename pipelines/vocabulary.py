@@ -1,0 +1,67 @@
+"""vocabulary: concept files -> which concepts there are, how often, on which images."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replearn import vocabularies
+from replearn.artefacts import say, write_results
+from replearn.concepts import ConceptTable, count_concepts, read_with_layout
+from replearn.errors import UsageError
+
+
+def vocabulary(
+    concept_files: Annotated[
+        list[Path], typer.Argument(metavar="CONCEPTS...", help="Concept files of any layout.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Where `concept TAB images` goes instead of stdout.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Only so many concepts, the most frequent.")
+    ] = None,
+    inverse: Annotated[
+        Path | None, typer.Option(help="Write `concept TAB id;id;...`, the images of each.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Write `concept TAB concept TAB images with both`.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files.")] = False,
+) -> None:
+    """Count the concepts of one or several concept files, the most frequent first.
+
+    Example: replearn vocabulary train-concepts.tsv --top 500 --out words.tsv
+    """
+    if top is not None and top < 1:
+        raise UsageError(f"--top {top}: at least 1")
+    table = vocabularies.pool(map(_read, concept_files))
+    counts = count_concepts(table, top)
+    words = list(counts)
+    files: dict[Path, str | bytes] = {}
+    if out:
+        files[out] = _lines(counts.items())
+    if inverse:
+        images = vocabularies.images_of(table, words)
+        files[inverse] = _lines((word, ";".join(ids)) for word, ids in images.items())
+    if pairs:
+        files[pairs] = _lines(vocabularies.frequent_pairs(table, words))
+    write_results(files, overwrite=overwrite)
+    if not out:
+        print(_lines(counts.items()), end="")
+    without = sum(not concepts for concepts in table.concepts)
+    say(
+        f"{len(table):,} images, {without:,} without concepts; mean {table.counts.mean():.2f}, "
+        f"at most {table.counts.max()}; {len(words):,} concepts listed"
+    )
+
+
+def _read(path: Path) -> ConceptTable:
+    layout, table = read_with_layout(path)
+    say(f"{path}: {layout}; {len(table):,} images")
+    return table
+
+
+def _lines(rows: Iterable[Iterable[object]]) -> str:
+    return "".join("\t".join(map(str, row)) + "\n" for row in rows)
