@@ -53,6 +53,7 @@ setup(
         "parquet": ["pyarrow>=18.0"],
         "pretrained": ["transformers>=4.56"],
         "ray": ["ray>=2.40"],
+        "milvus": ["pymilvus>=2.6", "milvus-lite>=2.5"],
         "dev": DEVELOPMENT,
     },
 )

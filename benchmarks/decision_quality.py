@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 
 from replearn.artefacts import say
 from replearn.concepts import ConceptTable, multi_hot, read_concepts, split, vocabulary
-from replearn.detectors import Labelled, Tuning, fit_linear, fit_neighbours
+from replearn.fitting import Fitted, Labelled, Tuning, fit_linear, fit_neighbours
 from replearn.metrics import EmptyRule, bootstrap_interval, mean_score
 from replearn.neighbors import build_index
 from replearn.phantoms import render
@@ -32,6 +32,7 @@ from replearn.scorers import Scorer
 Row = dict[str, Any]
 Detector = Literal["linear", "knn-vote"]
 DETECTORS: tuple[Detector, ...] = ("linear", "knn-vote")
+_NEIGHBOURS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
 
 EMPTY: EmptyRule = "match"  # as of the editions since 2022
 LIMIT = 100  # concepts of an image, in the same editions
@@ -66,8 +67,9 @@ def try_rules(data: str, images: Labelled, seed: int) -> list[Tried]:
     tuning = Tuning(parts["train"], parts["valid"], EMPTY, LIMIT)
     tried = []
     for detector in DETECTORS:
-        scorer, words = _fit(detector, tuning)
-        valid, test = (_judged(scorer, words, parts[part]) for part in ("valid", "test"))
+        fitted = _fit(detector, tuning)
+        judged = [_judged(fitted.scorer, fitted.words, parts[p]) for p in ("valid", "test")]
+        valid, test = judged
         rules = {name: rule.fit(valid) for name, rule in RULES.items()}
         f1 = {name: test.f1(rule.decide(test.scores, limit=LIMIT)) for name, rule in rules.items()}
         chosen = choose_rule(valid, compare_rules(valid)).name
@@ -106,12 +108,14 @@ def _divide(images: Labelled, seed: int) -> dict[str, Labelled]:
     }
 
 
-def _fit(detector: Detector, tuning: Tuning) -> tuple[Scorer, list[str]]:
+def _fit(detector: Detector, tuning: Tuning) -> Fitted:
     if detector == "linear":
         return fit_linear(tuning, top=CONCEPTS)
     learn = tuning.train
     index = build_index(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
-    return fit_neighbours(tuning, index, vote="similarity")
+    return fit_neighbours(
+        tuning, index, vote="similarity", counts=_NEIGHBOURS, parameters=(1.0,), smoothings=()
+    )
 
 
 def _judged(scorer: Scorer, words: Sequence[str], images: Labelled) -> Judged:

@@ -244,8 +244,9 @@ def _vote_for_concepts(
 ) -> float:
     """Score the concepts that the k nearest name, with the threshold that suits validation."""
     known = _concepts(labels["train"]).matrix
+    vote = voting.Vote("similarity" if metric == "cosine" else "gaussian", k)
     valid, test = (
-        voting.scores("similarity", rows[:, :k], distances[:, :k], metric, known)
+        vote.scores(rows, distances, metric, known)
         for distances, rows in (found["valid"], found["test"])
     )
     truth = _concepts(labels["valid"])

@@ -1,5 +1,6 @@
 """classify: features with concepts -> a detector."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ import typer
 from replearn.artefacts import (
     already_made,
     check_same,
+    digest,
     identify,
     identity_in,
     publish,
@@ -15,23 +17,25 @@ from replearn.artefacts import (
     warn,
     workspace,
 )
-from replearn.concepts import read_concepts
-from replearn.detectors import (
-    Detector,
+from replearn.concepts import read_concepts, read_names
+from replearn.detectors import Detector, refit_linear, save_detector, tune
+from replearn.errors import DataError, UsageError
+from replearn.features import Features
+from replearn.fitting import (
+    Fitted,
     Labelled,
     Tuning,
     fit_constant,
+    fit_fused,
     fit_linear,
     fit_neighbours,
-    refit_linear,
-    save_detector,
-    tune,
 )
-from replearn.errors import DataError, UsageError
-from replearn.features import Features
 from replearn.imageclef import edition as edition_of
+from replearn.index_files import load_index
 from replearn.logistic import MultiLabelLogisticRegression
-from replearn.neighbors import build_index
+from replearn.neighbors import Index, Metric, build_index
+from replearn.scorers import FusedScorer, LinearScorer, NeighborScorer, Scorer
+from replearn.voting import Kind
 
 
 def classify(
@@ -45,32 +49,42 @@ def classify(
     ],
     folder: Annotated[Path, typer.Argument(metavar="DETECTOR", help="Where the detector goes.")],
     method: Annotated[
-        Literal["linear", "knn", "constant"],
-        typer.Option(help="Logistic regression, nearest neighbours, or the same for every image."),
+        Literal["linear", "knn", "fused", "constant"],
+        typer.Option(
+            help="Logistic regression, nearest neighbours, both, or the same for every image."
+        ),
     ] = "linear",
     concepts: Annotated[
-        int, typer.Option(help="linear: how many of the most frequent concepts.")
+        int, typer.Option(help="linear, fused: how many of the most frequent concepts.")
     ] = 500,
     penalty: Annotated[
         Literal["l2", "l1", "elasticnet"],
-        typer.Option(help="linear: on the squares of the weights, their sizes, or both."),
+        typer.Option(help="linear, fused: on the squares of the weights, their sizes, or both."),
     ] = "l2",
     refit: Annotated[
         bool, typer.Option("--refit", help="linear: in the end learn from VALID too.")
     ] = False,
     jobs: Annotated[
-        int, typer.Option(min=1, help="linear: processes that share the concepts.")
+        int, typer.Option(min=1, help="linear, fused: processes that share the concepts.")
     ] = 1,
     device: Annotated[
-        str | None, typer.Option(help="linear: where torch computes, as cuda.")
+        str | None, typer.Option(help="linear, fused: where torch computes, as cuda.")
     ] = None,
     vote: Annotated[
-        Literal["similarity", "union"],
-        typer.Option(help="knn: neighbours vote by similarity, or all they show is named."),
-    ] = "similarity",
+        Literal["auto", "union", "uniform", "rank", "similarity", "softmax", "gaussian"],
+        typer.Option(help="knn: how neighbours weigh; union: all they show is named."),
+    ] = "auto",
     metric: Annotated[
         Literal["cosine", "l2"], typer.Option(help="knn: what near means.")
     ] = "cosine",
+    index_folder: Annotated[
+        Path | None,
+        typer.Option("--index", help="knn: an index of TRAIN.h5; without one, exact search."),
+    ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="Group (patient) of each id; no image speaks for its own group."),
+    ] = None,
     rule: Annotated[
         Literal["auto", "threshold", "per-group", "top-k", "per-label", "expected-f1"],
         typer.Option(help="What decides which concepts are named; auto: the best on VALID."),
@@ -92,12 +106,19 @@ def classify(
     learn, learn_features = _labelled(train, train_concepts)
     choose, choose_features = _labelled(valid, valid_concepts)
     _check_together(train, learn_features, valid, choose_features)
-    tuning = Tuning(learn, choose, rules.empty, rules.max_concepts)
-    options = {
-        "linear": {"concepts": concepts, "penalty": penalty, "refit": refit},
-        "knn": {"vote": vote, "metric": metric},
-        "constant": {},
-    }[method]
+    together = read_names(groups) if groups else None
+    tuning = Tuning(learn, choose, rules.empty, rules.max_concepts, together)
+    index = _index(index_folder, learn, learn_features, metric) if _searches(method) else None
+    options: dict[str, object] = {}
+    if method in ("linear", "fused"):
+        options |= {"concepts": concepts, "penalty": penalty}
+    if method == "linear":
+        options["refit"] = refit
+    if index is not None:
+        options |= {"vote": vote, "metric": index.metric}
+        # What was not given leaves the identity as it was.
+        options |= {"index": index.identity} if index_folder else {}
+    options |= {"groups": digest(*map(str, together.items()))} if together else {}
     identity = identify(
         "detector",
         method=method,
@@ -113,23 +134,8 @@ def classify(
         if already_made(folder, existing, identity, overwrite=overwrite):
             return
         regression = MultiLabelLogisticRegression(penalty=penalty, n_jobs=jobs, device=device)
-        if method == "linear":
-            scorer, words = fit_linear(tuning, top=concepts, model=regression)
-        elif method == "knn":
-            index = build_index(
-                learn.concepts.ids,
-                learn.vectors,
-                metric=metric,
-                encoder=learn_features.encoder,
-                identity=learn_features.identity,
-                concepts=learn.concepts,
-            )
-            scorer, words = fit_neighbours(tuning, index, vote=vote)
-        else:
-            scorer, words = fit_constant(tuning)
         detector = tune(
-            scorer,
-            words,
+            _fit(method, tuning, index, concepts, regression, vote),
             tuning,
             encoder=learn_features.encoder,
             identity=identity,
@@ -142,6 +148,47 @@ def classify(
         save_detector(made, detector)
         publish(made, folder)
     _report(folder, detector)
+
+
+def _searches(method: str) -> bool:
+    return method in ("knn", "fused")
+
+
+def _index(folder: Path | None, learn: Labelled, features: Features, metric: Metric) -> Index:
+    """Return an index of the training images: the given one if it is of these, or an exact one."""
+    if folder is not None:
+        index = load_index(folder)
+        index.check_made_of(learn.concepts.ids, features.identity, f"--index {folder}")
+        concepts = learn.concepts.select(index.ids)
+        return replace(index, table=lambda: concepts)
+    return build_index(
+        learn.concepts.ids,
+        learn.vectors,
+        metric=metric,
+        encoder=features.encoder,
+        identity=features.identity,
+        concepts=learn.concepts,
+        origin=features.identity,
+    )
+
+
+def _fit(
+    method: str,
+    tuning: Tuning,
+    index: Index | None,
+    concepts: int,
+    regression: MultiLabelLogisticRegression,
+    vote: Kind | Literal["auto"],
+) -> Fitted:
+    def linear() -> Fitted:
+        return fit_linear(tuning, top=concepts, model=regression)
+
+    if index is None:
+        return fit_constant(tuning) if method == "constant" else linear()
+    neighbours = fit_neighbours(tuning, index, vote=vote)
+    if method == "knn":
+        return neighbours
+    return fit_fused(tuning, linear(), neighbours)
 
 
 def _labelled(path: Path, concepts_path: Path) -> tuple[Labelled, Features]:
@@ -185,6 +232,20 @@ def _report(folder: Path, detector: Detector) -> None:
         shown = f"**{f1}**" if tried["rule"] == detector.rule.name else f1
         print(f"| {tried['rule']} | {shown} | {low:.4f} to {high:.4f} |")
     say(
-        f"{folder}: {detector.scorer.kind}, {len(detector.vocabulary)} concepts, "
+        f"{folder}: {_told(detector.scorer)}, {len(detector.vocabulary)} concepts, "
         f"decided by {detector.rule.name}"
     )
+
+
+def _told(scorer: Scorer) -> str:
+    """Return what was chosen."""
+    if isinstance(scorer, LinearScorer):
+        return f"linear, C {scorer.C:g}"
+    if isinstance(scorer, NeighborScorer):
+        vote = scorer.vote
+        return f"knn, {vote.kind} {vote.parameter:.3g} of {vote.k}, smoothed by {vote.smoothing:g}"
+    if isinstance(scorer, FusedScorer):
+        fusion = scorer.fusion
+        parts = f"{fusion.linear:.2f} x ({_told(scorer.linear)})"
+        return f"{parts} + {fusion.neighbours:.2f} x ({_told(scorer.neighbours)})"
+    return scorer.kind

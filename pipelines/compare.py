@@ -32,7 +32,7 @@ from replearn.data_folder import Data, find_data
 from replearn.detectors import load_detector
 from replearn.features import Features
 from replearn.images import ImageSet
-from replearn.neighbors import load_index
+from replearn.index_files import load_index
 
 
 def compare(

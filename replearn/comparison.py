@@ -18,7 +18,7 @@ class Result:
 
     Attributes:
         encoder: name of the encoder, `none` for the constant prediction.
-        detector: `constant`, `linear`, `knn-union`, `knn-vote`.
+        detector: `constant`, `linear`, `knn-union`, `knn-vote`, `fused`.
         f1: mean F1 on the images of `per_image`.
         interval: 95 % bootstrap interval of it over images.
         rule: what the detector decides by.

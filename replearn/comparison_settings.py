@@ -16,11 +16,13 @@ class DetectorSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    method: Literal["linear", "knn"] = "linear"
+    method: Literal["linear", "knn", "fused"] = "linear"
     concepts: int | None = Field(None, gt=0)
     penalty: Literal["l2", "l1", "elasticnet"] | None = None
     refit: bool | None = None
-    vote: Literal["similarity", "union"] | None = None
+    vote: (
+        Literal["auto", "union", "uniform", "rank", "similarity", "softmax", "gaussian"] | None
+    ) = None
     metric: Literal["cosine", "l2"] | None = None
     rule: Literal["auto", "threshold", "per-group", "top-k", "per-label", "expected-f1"] | None = (
         None
@@ -28,7 +30,7 @@ class DetectorSettings(BaseModel):
 
     def options(self, concepts: int) -> dict[str, Any]:
         """Return the keyword arguments of `classify`; `concepts` is the default of all."""
-        chosen = {"concepts": concepts} if self.method == "linear" else {}
+        chosen = {"concepts": concepts} if self.method != "knn" else {}
         return chosen | {"method": self.method} | self.model_dump(exclude_none=True)
 
 
@@ -36,7 +38,8 @@ class DetectorSettings(BaseModel):
 DETECTORS: dict[str, DetectorSettings] = {
     "linear": DetectorSettings(),
     "knn-union": DetectorSettings(method="knn", vote="union"),
-    "knn-vote": DetectorSettings(method="knn", vote="similarity"),
+    "knn-vote": DetectorSettings(method="knn", vote="auto"),
+    "fused": DetectorSettings(method="fused"),
 }
 
 

@@ -4,7 +4,6 @@ A detector is a scorer with a vocabulary, tuned on validation images.  It is sto
 `detector.json` and what its scorer needs.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,14 +13,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 
-from replearn import decisions, voting
 from replearn.artefacts import read_json, write_json
-from replearn.concepts import ConceptTable, multi_hot, vocabulary
-from replearn.decisions import Scores
+from replearn.concepts import multi_hot
 from replearn.errors import DataError
+from replearn.fitting import Fitted, Tuning
 from replearn.logistic import MultiLabelLogisticRegression
-from replearn.metrics import EmptyRule
-from replearn.neighbors import Index
 from replearn.rules import (
     GROUP,
     RULES,
@@ -34,30 +30,9 @@ from replearn.rules import (
     from_facts,
     to_facts,
 )
-from replearn.scorers import SCORERS, ConstantScorer, LinearScorer, NeighborScorer, Scorer, Vectors
+from replearn.scorers import SCORERS, ConstantScorer, LinearScorer, Scorer, Vectors
 
-PENALTIES = (
-    0.001,
-    0.01,
-    0.1,
-    1.0,
-    10.0,
-    100.0,
-)  # values of C, from the smoothest model to the freest
-NEIGHBOURS = (1, 2, 3, 5, 10, 20, 30, 50, 100)  # values of k
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Features with the concepts of the same images.
-
-    Attributes:
-        vectors: float [N, D].
-        concepts: of the same N images.
-    """
-
-    vectors: Vectors
-    concepts: ConceptTable
+_IMAGES = 8192  # that are scored at a time
 
 
 @dataclass(frozen=True)
@@ -90,132 +65,17 @@ class Detector:
 
     def name_concepts(self, vectors: Vectors, *, limit: int | None) -> list[list[str]]:
         """Return the concepts of each image for features [M, D], at most `limit` of them."""
-        named = self.rule.decide(self.scorer.scores(vectors), limit=limit)
-        rows = (named.indices[start:stop] for start, stop in pairwise(named.indptr))
-        return [[self.vocabulary[column] for column in sorted(row)] for row in rows]
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What a detector is tuned on and by which rules.
-
-    Attributes:
-        train: what the scorer learns from.
-        valid: what its settings and the rule are chosen on.
-        empty: what an image without true concepts counts.
-        limit: at most this many concepts for an image.
-    """
-
-    train: Labelled
-    valid: Labelled
-    empty: EmptyRule
-    limit: int | None = None
-
-    def judge(self, scorer: Scorer, words: Sequence[str]) -> tuple[decisions.Threshold, Scores]:
-        """Return the best threshold for a scorer on the validation images, and their scores."""
-        scores = scorer.scores(self.valid.vectors)
-        return self.threshold(scores, words), scores
-
-    def threshold(self, scores: Scores, words: Sequence[str]) -> decisions.Threshold:
-        """Return the best threshold for scores [M, L] of the validation images."""
-        truth = multi_hot(self.valid.concepts, words)
-        return decisions.tune_threshold(scores, truth, self.valid.concepts.counts, empty=self.empty)
-
-    def constant(self, words: Sequence[str]) -> list[int]:
-        """Return the columns of the best constant prediction on the training images."""
-        concepts = self.train.concepts
-        truth = multi_hot(concepts, words)
-        columns, _ = decisions.best_constant(
-            truth, concepts.counts, empty=self.empty, limit=self.limit
-        )
-        return columns
-
-
-def fit_constant(tuning: Tuning) -> tuple[Scorer, list[str]]:
-    """Return the scorer of the best constant prediction, and its vocabulary."""
-    words = vocabulary(tuning.train.concepts)
-    return ConstantScorer(tuning.constant(words), len(words)), words
-
-
-def fit_linear(
-    tuning: Tuning,
-    *,
-    top: int,
-    model: MultiLabelLogisticRegression | None = None,
-    penalties: Sequence[float] = PENALTIES,
-) -> tuple[Scorer, list[str]]:
-    """Return a logistic regression on the `top` most frequent concepts, and its vocabulary.
-
-    C rises along `penalties` as long as the tuned mean F1 on validation does.
-
-    Args:
-        tuning: what to learn from and to choose on.
-        top: so many concepts.
-        model: the regression with its other settings.
-        penalties: values of C, rising.
-    """
-    words = vocabulary(tuning.train.concepts, top)
-    labels = multi_hot(tuning.train.concepts, words)
-    best: tuple[float, LinearScorer] | None = None
-    path: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
-    path.set_params(warm_start=True)
-    for C in penalties:
-        path.set_params(C=C)
-        weights, intercepts = path.fit(tuning.train.vectors, labels).folded()
-        scorer = LinearScorer(weights, intercepts, C)
-        f1 = tuning.judge(scorer, words)[0].f1
-        if best is not None and f1 <= best[0]:
-            break
-        best = f1, scorer
-    if best is None:
-        raise ValueError("no penalties given")
-    return best[1], words
-
-
-def refit_linear(
-    detector: Detector, tuning: Tuning, model: MultiLabelLogisticRegression | None = None
-) -> Detector:
-    """Return a linear detector that learnt from the validation images too.
-
-    C and the rule stay as they were chosen while the validation images were not yet learnt from.
-    """
-    if not isinstance(detector.scorer, LinearScorer):
-        raise TypeError(f"a {detector.scorer.kind} detector has no logistic regression")
-    parts = (tuning.train, tuning.valid)
-    vectors = np.concatenate([part.vectors for part in parts])
-    labels = sparse.vstack([multi_hot(part.concepts, detector.vocabulary) for part in parts])
-    again: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
-    again.set_params(C=detector.scorer.C)
-    weights, intercepts = again.fit(vectors, labels).folded()
-    return replace(detector, scorer=LinearScorer(weights, intercepts, detector.scorer.C))
-
-
-def fit_neighbours(
-    tuning: Tuning, index: Index, *, vote: str, counts: Sequence[int] = NEIGHBOURS
-) -> tuple[Scorer, list[str]]:
-    """Return a vote of nearest neighbours, and its vocabulary: every concept of the index.
-
-    One search finds the most neighbours that are tried; k is the best on validation.  The union
-    needs no choice here: the threshold makes it.
-    """
-    words = vocabulary(tuning.train.concepts)
-    matrix = multi_hot(tuning.train.concepts, words)
-    most = min(max(counts), len(index))
-    if vote == "union":
-        return NeighborScorer(index, matrix, vote, most), words
-    distances, rows = index.search(tuning.valid.vectors, most)
-    tried = {
-        k: tuning.threshold(
-            voting.scores(vote, rows[:, :k], distances[:, :k], index.metric, matrix), words
-        ).f1
-        for k in sorted({min(k, most) for k in counts})
-    }
-    return NeighborScorer(index, matrix, vote, max(tried, key=lambda k: tried[k])), words
+        concepts = []
+        for start in range(0, len(vectors), _IMAGES):
+            scores = self.scorer.scores(vectors[start : start + _IMAGES])
+            named = self.rule.decide(scores, limit=limit)
+            rows = (named.indices[start:stop] for start, stop in pairwise(named.indptr))
+            concepts += [[self.vocabulary[column] for column in sorted(row)] for row in rows]
+        return concepts
 
 
 def tune(
-    scorer: Scorer,
-    words: list[str],
+    fitted: Fitted,
     tuning: Tuning,
     *,
     encoder: str | None,
@@ -225,14 +85,14 @@ def tune(
     """Return the detector of a fitted scorer, its rule fitted on the validation images.
 
     Args:
-        scorer: features to scores.
-        words: its vocabulary [L].
+        fitted: the scorer with its vocabulary and its scores of the validation images.
         tuning: what it was fitted on.
         encoder: identity of the encoder of the features, None if not known.
         identity: what this detector is.
         rule: which one; without it, the one that does best on held-out folds.
     """
-    threshold, scores = tuning.judge(scorer, words)
+    scorer, words, scores = fitted.scorer, fitted.words, fitted.scores
+    threshold = tuning.threshold(scores, words)
     truth = multi_hot(tuning.valid.concepts, words)
     on = Judged(scores, truth, tuning.valid.concepts.counts, tuning.empty, tuning.limit)
     outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer, words))
@@ -251,6 +111,24 @@ def tune(
         encoder,
         identity,
     )
+
+
+def refit_linear(
+    detector: Detector, tuning: Tuning, model: MultiLabelLogisticRegression | None = None
+) -> Detector:
+    """Return a linear detector that learnt from the validation images too.
+
+    C and the rule stay as they were chosen while the validation images were not yet learnt from.
+    """
+    if not isinstance(detector.scorer, LinearScorer):
+        raise TypeError(f"a {detector.scorer.kind} detector has no logistic regression")
+    parts = (tuning.train, tuning.valid)
+    vectors = np.concatenate([part.vectors for part in parts])
+    labels = sparse.vstack([multi_hot(part.concepts, detector.vocabulary) for part in parts])
+    again: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
+    again.set_params(C=detector.scorer.C)
+    weights, intercepts = again.fit(vectors, labels).folded()
+    return replace(detector, scorer=LinearScorer(weights, intercepts, detector.scorer.C))
 
 
 def _rules_for(scorer: Scorer, words: list[str]) -> list[RuleName]:

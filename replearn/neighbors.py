@@ -1,187 +1,320 @@
-"""Exact nearest neighbours of features through FAISS.
+"""Nearest neighbours of features: images by id, whatever engine searches their vectors.
 
-Cosine is the inner product of normalised vectors.  For L2 the mean of the indexed vectors is
-subtracted from both sides first: distances do not change, but FAISS's batched kernel computes
-|x|^2 + |y|^2 - 2xy, which loses all digits where the mean is large.
+Exact search is the default; approximate structures are set to the recall that is asked for, and
+say what they reach.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.artefacts import digest, read_json, write_json
-from replearn.concepts import ConceptTable, read_concepts, write_concepts
-from replearn.errors import DataError, UsageError
+from replearn import faiss_engine
+from replearn.artefacts import identify
+from replearn.concepts import ConceptTable
+from replearn.engines import Engine, Hits, Metric, Space, Vectors
+from replearn.errors import DataError
+from replearn.recall import Recall, reach
 
-Metric = Literal["cosine", "l2"]
-Vectors = NDArray[np.floating[Any]]
-
-_MEASURES = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
-_BLOCK = 1024  # queries at a time; FAISS's fast kernel wants a few hundred
+__all__ = ["Hits", "Index", "Metric", "Vectors", "build_index", "survey"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Index:
-    """Indexed images: their ids, how to compare, and where known their concepts.
+    """Indexed images: their ids, what searches their vectors, and where known their concepts.
 
     Attributes:
-        ids: one for each indexed image [N].
-        metric: `cosine` or `l2`.
-        centre: subtracted from vectors before searching [D]; zero for cosine.
-        engine: the FAISS index of N vectors.
+        ids: one for each indexed image [N], all different.
+        engine: searches their vectors, row by row in the order of the ids.
         encoder: identity of the encoder of the vectors, None if not known.
         identity: what this index is.
-        concepts: of the indexed images, None if not given.
         hints: where encoder and images lay, relative to the index; may be stale.
+        recall: what an approximate engine reaches, None for an exact one.
+        history: identities of what it was made of, the latest last.
+        table: gives the concepts of the images, None if they are not known.
     """
 
     ids: list[str]
-    metric: Metric
-    centre: NDArray[np.float32]
-    engine: Any
-    encoder: str | None
-    identity: str
-    concepts: ConceptTable | None
-    hints: dict[str, str]
+    engine: Engine
+    encoder: str | None = None
+    identity: str = ""
+    hints: dict[str, str] = field(default_factory=dict)
+    recall: Recall | None = None
+    history: tuple[str, ...] = ()
+    table: Callable[[], ConceptTable | None] = lambda: None
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def search(self, vectors: Vectors, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return distances and rows [M, min(k, N)] of the nearest to each vector [M, D].
+    @property
+    def metric(self) -> Metric:
+        """How vectors are compared, `cosine` or `l2`."""
+        return self.engine.space.metric
 
-        Distances ascend; they are 1 - cosine or the unsquared L2.
+    @cached_property
+    def concepts(self) -> ConceptTable | None:
+        """The concepts of the images, None if they are not known."""
+        return self.table()
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each id."""
+        return {id_: row for row, id_ in enumerate(self.ids)}
+
+    def search(self, vectors: Vectors, k: int) -> Hits:
+        """Return the min(k, N) nearest of each vector [M, D].
 
         Raises:
             DataError: the vectors have another width than the indexed ones.
         """
-        if vectors.shape[1] != self.engine.d:
+        width = self.engine.space.width
+        if vectors.ndim != 2 or vectors.shape[1] != width:
+            found = vectors.shape[1] if vectors.ndim == 2 else list(vectors.shape)
             raise DataError(
-                f"vectors of width {vectors.shape[1]} cannot be searched in an index of width "
-                f"{self.engine.d}; use features of the same encoder"
+                f"vectors of width {found} cannot be searched in an index of width "
+                f"{width}; use features of the same encoder"
             )
-        k = min(k, len(self))
-        distances = np.empty((len(vectors), k), np.float32)
-        rows = np.empty((len(vectors), k), np.int64)
-        for start in range(0, len(vectors), _BLOCK):
-            block = _comparable(vectors[start : start + _BLOCK], self.metric, self.centre)
-            stop = start + len(block)
-            distances[start:stop], rows[start:stop] = self.engine.search(block, k)
-        if self.metric == "cosine":
-            return np.maximum(1 - distances, 0), rows
-        return np.sqrt(np.maximum(distances, 0)), rows
+        return self.engine.search(vectors, min(k, len(self)))
+
+    def search_others(
+        self,
+        vectors: Vectors,
+        k: int,
+        ids: Sequence[str],
+        groups: Mapping[str, str] | None = None,
+    ) -> Hits:
+        """Return the k nearest that are not the image itself, nor of its group.
+
+        An image is known by its id, not by its place among the hits: exact copies tie.
+
+        Args:
+            vectors: of the images asked about [M, D].
+            k: how many of each; where there are fewer, -1 fills up.
+            ids: of the same images [M].
+            groups: the group (patient, study) of each id; an id without one is on its own.
+        """
+        group = _Groups(self.ids, groups)
+        hits = self.search(vectors, k + group.most(ids))
+        return hits.without(group.indexed[hits.rows] == group.of(ids)[:, None], k)
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """Return the indexed vectors [M, D] of these ids, as exactly as the engine keeps them.
+
+        Raises:
+            DataError: an id is not in the index.
+        """
+        unknown = [id_ for id_ in ids if id_ not in self.rows]
+        if unknown:
+            raise DataError(f"{_some(unknown)}: not among the {len(self)} indexed images")
+        return self.engine.vectors([self.rows[id_] for id_ in ids])
+
+    def check_made_of(self, ids: Sequence[str], features: str, what: str) -> None:
+        """Refuse other images, or other features of the same images, than the indexed ones.
+
+        Raises:
+            DataError: the ids differ, or the identity of the features; the text names `what`.
+        """
+        if sorted(ids) != sorted(self.ids):
+            both = len(set(ids) & set(self.ids))
+            raise DataError(
+                f"{what}: the index is of {len(self)} images, of which it shares {both} of "
+                f"{len(ids)}; index these features"
+            )
+        if any(self.history) and features not in self.history:
+            raise DataError(
+                f"{what}: made of {', '.join(self.history)}, not of {features}; index these "
+                "features"
+            )
+
+    def with_added(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors,
+        *,
+        concepts: ConceptTable | None = None,
+        origin: str = "",
+    ) -> "Index":
+        """Return the index with more images behind the others; its engine is changed.
+
+        Args:
+            ids: of the new images [M].
+            vectors: of the same images [M, D].
+            concepts: of the same images; an index with concepts needs them.
+            origin: identity of what is added.
+
+        Raises:
+            DataError: an id stands twice, a vector cannot be indexed, or concepts are missing.
+            UsageError: the engine takes no more.
+        """
+        if vectors.shape[1] != self.engine.space.width:
+            raise DataError(
+                f"vectors of width {vectors.shape[1]} cannot join an index of width "
+                f"{self.engine.space.width}; use features of the same encoder"
+            )
+        if (concepts is None) != (self.concepts is None):
+            has = "has no concepts" if self.concepts is None else "has concepts"
+            raise DataError(f"the index {has}: add images in the same way")
+        survey([*self.ids, *ids], vectors, self.metric, first=len(self))
+        self.engine.add(vectors)
+        return self._changed([*self.ids, *ids], _joined(self.concepts, concepts), origin)
+
+    def without(self, ids: Sequence[str], *, origin: str = "") -> "Index":
+        """Return the index without these images; its engine is changed.
+
+        Raises:
+            DataError: an id is not in the index, or nothing would be left.
+            UsageError: the engine gives none back.
+        """
+        unknown = [id_ for id_ in ids if id_ not in self.rows]
+        if unknown:
+            raise DataError(f"{_some(unknown)}: not among the {len(self)} indexed images")
+        kept = [id_ for id_ in self.ids if id_ not in set(ids)]
+        if not kept:
+            raise DataError(f"all {len(self)} images would be removed; delete the index instead")
+        concepts = None if self.concepts is None else self.concepts.select(kept)
+        self.engine.remove(np.array(sorted(self.rows[id_] for id_ in set(ids)), np.int64))
+        return self._changed(kept, concepts, origin)
+
+    def _changed(self, ids: list[str], concepts: ConceptTable | None, origin: str) -> "Index":
+        # What an approximate engine reached was measured on other images.
+        return replace(
+            self,
+            ids=ids,
+            identity=identify("index", of=self.identity, then=origin),
+            history=(*self.history, origin),
+            table=lambda: concepts,
+        )
+
+
+# What makes an engine of placed vectors, with what it reaches if it is approximate, of the space,
+# the vectors [N, D], a factory string and the recall that is wanted.
+Builder = Callable[[Space, Vectors, str, float], tuple[Engine, Recall | None]]
+
+
+def build_here(
+    space: Space, vectors: Vectors, factory: str, recall: float
+) -> tuple[Engine, Recall | None]:
+    """Return an engine of FAISS in this process, and what it reaches if it is approximate."""
+    engine = faiss_engine.build(space, vectors, factory)
+    return engine, None if engine.exact else reach(recall, engine, vectors)
 
 
 def build_index(
-    ids: list[str],
+    ids: Sequence[str],
     vectors: Vectors,
     *,
     metric: Metric = "cosine",
     factory: str = "Flat",
+    recall: float = 0.95,
     encoder: str | None = None,
     identity: str = "",
     concepts: ConceptTable | None = None,
     hints: dict[str, str] | None = None,
+    origin: str = "",
+    build: Builder = build_here,
 ) -> Index:
     """Index vectors [N, D] under their ids [N].
 
+    Args:
+        ids: all different.
+        vectors: maybe a memory map, of which little is resident at a time.
+        metric: `cosine` or `l2`.
+        factory: of FAISS; `Flat` is exact.
+        recall: share of the 10 nearest that an approximate index is to find.
+        encoder: identity of the encoder of the vectors, None if not known.
+        identity: what the index is.
+        concepts: of the same images.
+        hints: where encoder and images lie, relative to the index.
+        origin: identity of the features.
+        build: makes the engine; in this process, if nothing else is given.
+
     Raises:
-        DataError: there is no vector, or for cosine a vector is zero.
+        DataError: there is no vector, an id stands twice, or a vector holds NaN or infinity, or
+            for cosine is zero.
         UsageError: FAISS does not know the factory string.
     """
-    if len(vectors) == 0:
-        raise DataError("no vectors to index")
-    width = vectors.shape[1]
-    centre = np.zeros(width, np.float32)
-    if metric == "l2":
-        centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    else:
-        _check_not_zero(ids, vectors)
-    try:
-        engine = faiss.index_factory(width, factory, _MEASURES[metric])
-        if not engine.is_trained:
-            engine.train(_comparable(vectors, metric, centre))
-        for start in range(0, len(vectors), 65536):
-            engine.add(_comparable(vectors[start : start + 65536], metric, centre))
-    except RuntimeError as error:
-        brief = str(error).splitlines()[0][-120:]
-        raise UsageError(f"--factory {factory!r}: FAISS refuses it ({brief})") from None
-    return Index(list(ids), metric, centre, engine, encoder, identity, concepts, hints or {})
-
-
-def _comparable(vectors: Vectors, metric: Metric, centre: NDArray[np.float32]) -> Vectors:
-    """Return vectors float32 in C order, as FAISS wants them, normalised or centred."""
-    prepared = np.array(vectors, dtype=np.float32, order="C")
-    if metric == "cosine":
-        faiss.normalize_L2(prepared)
-    else:
-        prepared -= centre
-    return prepared
-
-
-def _check_not_zero(ids: list[str], vectors: Vectors) -> None:
-    zero = np.flatnonzero(~np.any(vectors, axis=1))
-    if len(zero):
-        named = ", ".join(ids[row] for row in zero[:3])
-        raise DataError(
-            f"{len(zero)} vectors are zero and have no direction for cosine ({named}"
-            f"{', ...' if len(zero) > 3 else ''}); use --metric l2 or leave those images out"
-        )
-
-
-def save_index(folder: Path, index: Index) -> None:
-    """Write an index into a new folder: `index.faiss`, `index.json`, `concepts.tsv` if known."""
-    folder.mkdir(parents=True, exist_ok=True)
-    faiss.write_index(index.engine, str(folder / "index.faiss"))
-    if index.concepts is not None:
-        # The header keeps a first image called `image` from being taken for one.
-        text = "id\tconcepts\n" + write_concepts(index.concepts)
-        (folder / "concepts.tsv").write_text(text, encoding="utf-8")
-    write_json(
-        folder / "index.json",
-        {
-            "identity": index.identity,
-            "metric": index.metric,
-            "centre": index.centre.tolist(),
-            "encoder": index.encoder,
-            "ids_hash": digest(*index.ids),
-            "hints": index.hints,
-            "ids": index.ids,
-        },
+    centre = survey(ids, vectors, metric)
+    engine, reached = build(Space(metric, centre), vectors, factory, recall)
+    return Index(
+        list(ids), engine, encoder, identity, hints or {}, reached, (origin,), lambda: concepts
     )
 
 
-def load_index(folder: Path) -> Index:
-    """Open an index folder.
+def survey(
+    ids: Sequence[str], vectors: Vectors, metric: Metric, *, first: int = 0
+) -> NDArray[np.float32]:
+    """Check what is to be indexed and return its centre, float32 [D]; zero for cosine.
+
+    Args:
+        ids: of all images.
+        vectors: of those from number `first` on.
+        metric: `cosine` or `l2`.
+        first: how many of the ids are indexed already.
 
     Raises:
-        DataError: a part is missing, damaged, or does not belong to the others.
+        DataError: there is no vector, an id stands twice, or a vector holds NaN or infinity, or
+            for cosine is zero.
     """
-    if not (folder / "index.json").exists():
-        raise DataError(f"{folder}: not an index folder (it has no index.json)")
-    facts = read_json(folder / "index.json")
-    try:
-        engine = faiss.read_index(str(folder / "index.faiss"))
-    except RuntimeError:
-        raise DataError(f"{folder / 'index.faiss'}: missing or damaged; index again") from None
-    try:
-        ids, hints = facts["ids"], facts["hints"]
-        centre = np.array(facts["centre"], np.float32)
-        metric, encoder, identity = facts["metric"], facts["encoder"], facts["identity"]
-        told = digest(*ids), len(ids), centre.shape, _MEASURES[metric]
-        found = facts["ids_hash"], engine.ntotal, (engine.d,), engine.metric_type
-    except (KeyError, TypeError, ValueError) as error:
+    if len(vectors) == 0:
+        raise DataError("no vectors to index")
+    if len(ids) - first != len(vectors):
+        raise ValueError(f"{len(ids) - first} ids for {len(vectors)} vectors")
+    twice = [id_ for id_, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise DataError(f"{_some(twice)}: more than one vector under one id; ids must be unique")
+    total = np.zeros(vectors.shape[1])
+    broken, zero, row = [], [], first
+    for block in faiss_engine.blocks_of(vectors):
+        finite = np.isfinite(block).all(axis=1)
+        broken += [ids[row + place] for place in np.flatnonzero(~finite).tolist()]
+        zero += [ids[row + place] for place in np.flatnonzero(~block.any(axis=1)).tolist()]
+        total += block.sum(axis=0, dtype=np.float64)
+        row += len(block)
+    if broken:
         raise DataError(
-            f"{folder / 'index.json'}: lacks or does not know {error}; index again"
-        ) from None
-    if told != found:
-        raise DataError(f"{folder}: ids and vectors do not belong together; index again")
-    concepts_file = folder / "concepts.tsv"
-    concepts = read_concepts(concepts_file) if concepts_file.exists() else None
-    if concepts is not None and concepts.ids != ids:
-        raise DataError(f"{concepts_file}: lists other images than the index; index again")
-    return Index(ids, metric, centre, engine, encoder, identity, concepts, hints)
+            f"{len(broken)} vectors hold NaN or infinity ({_some(broken)}); extract them again"
+        )
+    if zero and metric == "cosine":
+        raise DataError(
+            f"{len(zero)} vectors are zero and have no direction for cosine ({_some(zero)}); "
+            "use --metric l2 or leave those images out"
+        )
+    return (total / len(vectors) if metric == "l2" else 0 * total).astype(np.float32)
+
+
+class _Groups:
+    """The groups of indexed images, as numbers [N]."""
+
+    def __init__(self, ids: Sequence[str], groups: Mapping[str, str] | None) -> None:
+        self.groups = groups or {}
+        self.number: dict[str, int] = {}
+        keys = [self._key(id_) for id_ in ids]
+        self.indexed = np.array([self.number.setdefault(k, len(self.number)) for k in keys])
+        self.sizes = np.bincount(self.indexed)
+
+    def _key(self, id_: str) -> str:
+        # No id can be taken for a group.
+        return self.groups.get(id_, f"\0{id_}")
+
+    def of(self, ids: Sequence[str]) -> NDArray[np.intp]:
+        """Return the number of each id's group [M]; -1 where none is indexed."""
+        return np.array([self.number.get(self._key(id_), -1) for id_ in ids], np.intp)
+
+    def most(self, ids: Sequence[str]) -> int:
+        """Return how many indexed images the largest group of these ids has."""
+        numbers = self.of(ids)
+        return int(self.sizes[numbers[numbers >= 0]].max(initial=0))
+
+
+def _joined(old: ConceptTable | None, new: ConceptTable | None) -> ConceptTable | None:
+    if old is None or new is None:
+        return None
+    return ConceptTable([*old.ids, *new.ids], [*old.concepts, *new.concepts])
+
+
+def _some(ids: Sequence[Any]) -> str:
+    return ", ".join(map(str, ids[:3])) + (", ..." if len(ids) > 3 else "")

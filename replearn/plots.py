@@ -50,7 +50,10 @@ def write_png(path: Path, picture: Picture) -> None:
 
 
 def write_query_sheet(
-    path: Path, pixels: Sequence[Sequence[Picture]], concepts: Sequence[Sequence[Sequence[str]]]
+    path: Path,
+    pixels: Sequence[Sequence[Picture]],
+    concepts: Sequence[Sequence[Sequence[str]]],
+    titles: Sequence[Sequence[str]] | None = None,
 ) -> None:
     """Write rows of a query and what was found for it, each image above its concepts.
 
@@ -60,6 +63,7 @@ def write_query_sheet(
         path: of the PNG file.
         pixels: for each query its own image and its hits, uint8 [C, H, W].
         concepts: of the same images.
+        titles: to stand above them; without, they are numbered.
     """
     rows, columns = len(pixels), max(map(len, pixels))
     # Below each image is room for the lines that `_show` writes.
@@ -71,7 +75,9 @@ def write_query_sheet(
     for row, (images, lists) in enumerate(zip(pixels, concepts, strict=True)):
         for column, (image, names) in enumerate(zip(images, lists, strict=True)):
             _show(grid[row, column], image, names, set(lists[0]) if column else set())
-            grid[row, column].set_title(f"hit {column}" if column else "query", fontsize=8)
+            numbered = f"hit {column}" if column else "query"
+            title = titles[row][column] if titles else numbered
+            grid[row, column].set_title("\n".join(map(_shortened, title.split("\n"))), fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
@@ -84,7 +90,7 @@ def _show(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) ->
         axes.text(
             0.5,
             -0.04 - 0.11 * line,
-            name if len(name) <= 28 else f"{name[:27]}…",
+            _shortened(name),
             transform=axes.transAxes,
             ha="center",
             va="top",
@@ -92,3 +98,7 @@ def _show(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) ->
             color="#0b6e4f" if name in shared else "#333333",
             fontweight="bold" if name in shared else "normal",
         )
+
+
+def _shortened(text: str, most: int = 28) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

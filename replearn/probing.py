@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from replearn.artefacts import digest, identify
 from replearn.concepts import ConceptTable
-from replearn.detectors import Labelled, Tuning, fit_linear, fit_neighbours
+from replearn.fitting import Labelled, Tuning, fit_linear, fit_neighbours
 from replearn.neighbors import build_index
 
 Vectors = NDArray[np.float32]
@@ -70,15 +70,15 @@ class Probe:
 
 
 def _linear(tuning: Tuning) -> float:
-    scorer, words = fit_linear(tuning, top=_CONCEPTS)
-    return tuning.judge(scorer, words)[0].f1
+    fitted = fit_linear(tuning, top=_CONCEPTS)
+    return tuning.threshold(fitted.scores, fitted.words).f1
 
 
 def _neighbours(tuning: Tuning) -> float:
     train = tuning.train
     index = build_index(train.concepts.ids, train.vectors, metric="l2", concepts=train.concepts)
-    scorer, words = fit_neighbours(tuning, index, vote="similarity", counts=_NEIGHBOURS)
-    return tuning.judge(scorer, words)[0].f1
+    fitted = fit_neighbours(tuning, index, vote="gaussian", counts=_NEIGHBOURS, smoothings=())
+    return tuning.threshold(fitted.scores, fitted.words).f1
 
 
 def rankme(vectors: NDArray[np.floating[Any]]) -> float:

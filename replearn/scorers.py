@@ -1,9 +1,10 @@
 """Scorers: features to a score of each concept, the part of a detector that learns.
 
-The seed's two are here, logistic regression and nearest neighbours, and the constant under both.
+The seed's two are here, logistic regression and nearest neighbours, both together, and the
+constant under them.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,8 +17,12 @@ from scipy import sparse, special
 from replearn import voting
 from replearn.concepts import multi_hot
 from replearn.decisions import Scores
+from replearn.engines import Hits
 from replearn.errors import DataError
-from replearn.neighbors import Index, load_index, save_index
+from replearn.fusion import Evidence, Fusion
+from replearn.index_files import load_index, save_index
+from replearn.neighbors import Index
+from replearn.voting import Kind, Vote
 
 Vectors = NDArray[np.floating[Any]]
 
@@ -103,7 +108,7 @@ class LinearScorer:
             scorer = cls(arrays["coefficients"], arrays["intercepts"], facts["C"])
         except (OSError, KeyError, safetensors.SafetensorError) as error:
             raise DataError(f"{path}: missing or damaged ({error}); classify again") from None
-        if len(scorer.intercepts) != len(facts["vocabulary"]):
+        if len(scorer.intercepts) != facts.get("known", len(facts["vocabulary"])):
             raise DataError(f"{path}: is of another vocabulary than detector.json; classify again")
         return scorer
 
@@ -115,25 +120,26 @@ class NeighborScorer:
     Attributes:
         index: the training images.
         matrix: their concepts, 0/1 [N, L].
-        vote: `union` (the seed's) or `similarity`.
-        k: how many neighbours count; for the union, at most.
+        vote: how they vote.
     """
 
     index: Index
     matrix: sparse.csr_array
-    vote: str
-    k: int
+    vote: Vote
     kind: str = "knn"
 
-    def scores(self, vectors: Vectors) -> Scores:
+    def scores(self, vectors: Vectors) -> sparse.csr_array:
         """Return scores [M, L] for features [M, D]."""
-        distances, rows = self.index.search(vectors, self.k)
-        return voting.scores(self.vote, rows, distances, self.index.metric, self.matrix)
+        return self.scores_of(self.index.search(vectors, self.vote.k))
+
+    def scores_of(self, hits: Hits) -> sparse.csr_array:
+        """Return scores [M, L] for neighbours that are known, at least k of each image."""
+        return self.vote.scores(hits.rows, hits.distances, self.index.metric, self.matrix)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the arrays into the folder and return the rest."""
         save_index(folder / "index", self.index)
-        return {"vote": self.vote, "k": self.k, "metric": self.index.metric}
+        return {"vote": asdict(self.vote), "metric": self.index.metric}
 
     @classmethod
     def load(cls, folder: Path, facts: dict[str, Any]) -> "NeighborScorer":
@@ -142,11 +148,65 @@ class NeighborScorer:
         if index.concepts is None:
             raise DataError(f"{folder / 'index'}: has no concepts; classify again")
         matrix = multi_hot(index.concepts, facts["vocabulary"])
-        return cls(index, matrix, facts["vote"], facts["k"])
+        return cls(index, matrix, _vote_of(facts))
 
 
-SCORERS: dict[str, type[ConstantScorer] | type[LinearScorer] | type[NeighborScorer]] = {
+def _vote_of(facts: dict[str, Any]) -> Vote:
+    vote = facts["vote"]
+    if isinstance(vote, dict):
+        return Vote(**vote)
+    # Detectors from before there were several kinds have its name alone.
+    old: dict[tuple[str, str], Kind] = {("similarity", "l2"): "gaussian"}
+    return Vote(old.get((vote, facts["metric"]), vote), facts["k"])
+
+
+@dataclass(frozen=True)
+class FusedScorer:
+    """Logistic regression and nearest neighbours together.
+
+    Attributes:
+        linear: of the first T concepts of the vocabulary.
+        neighbours: of all L.
+        fusion: how the two are combined.
+    """
+
+    linear: LinearScorer
+    neighbours: NeighborScorer
+    fusion: Fusion
+    kind: str = "fused"
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        linear, votes = self.linear.scores(vectors), self.neighbours.scores(vectors)
+        return self.fusion.combine(self.evidence(linear, votes))
+
+    def evidence(self, linear: Scores, votes: Scores) -> Evidence:
+        """Return what is combined of the parts' scores, [M, T] and [M, L]."""
+        return Evidence.of(
+            np.asarray(linear),
+            sparse.csr_array(votes),
+            voting.frequencies(self.neighbours.matrix),
+            self.neighbours.vote.k,
+        )
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays into the folder and return the rest."""
+        facts = self.linear.save(folder) | self.neighbours.save(folder)
+        return facts | {"fusion": asdict(self.fusion), "known": len(self.linear.intercepts)}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "FusedScorer":
+        """Open what `save` wrote."""
+        linear = LinearScorer.load(folder, facts)
+        return cls(linear, NeighborScorer.load(folder, facts), Fusion(**facts["fusion"]))
+
+
+SCORERS: dict[
+    str,
+    type[ConstantScorer] | type[LinearScorer] | type[NeighborScorer] | type[FusedScorer],
+] = {
     "constant": ConstantScorer,
     "linear": LinearScorer,
     "knn": NeighborScorer,
+    "fused": FusedScorer,
 }

@@ -1,9 +1,11 @@
 """Neighbours to scores: how strongly the images found near one speak for each concept.
 
-All scores are sparse: only concepts of a neighbour get any.
+All scores are sparse: only concepts of a neighbour get any.  A row of -1 is no neighbour.
 """
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,45 @@ from scipy import sparse
 
 Rows = NDArray[np.int64]
 Distances = NDArray[np.floating[Any]]
+Kind = Literal["union", "uniform", "rank", "similarity", "softmax", "gaussian"]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """How neighbours vote.
+
+    Attributes:
+        kind: `union`, or how much a neighbour weighs: a name in WEIGHTS.
+        k: how many neighbours vote; for the union, at most.
+        parameter: the exponent of `similarity`, the temperature of `softmax`.
+        smoothing: so many more neighbours vote by the prior; a concept that the neighbours do not
+            show gets nothing from them.
+    """
+
+    kind: Kind
+    k: int
+    parameter: float = 1.0
+    smoothing: float = 0.0
+
+    def scores(
+        self, rows: Rows, distances: Distances, metric: str, concepts: sparse.csr_array
+    ) -> sparse.csr_array:
+        """Return the scores [M, L] in [0, 1].
+
+        Args:
+            rows: the neighbours of each image, nearest first [M, at least k].
+            distances: to them, ascending.
+            metric: of the distances, `cosine` or `l2`.
+            concepts: of the indexed images, 0/1 [N, L].
+        """
+        rows = rows[:, : self.k]
+        # Where there is no neighbour any number will do: it weighs nothing.
+        distances = np.where(rows < 0, 0, distances[:, : self.k])
+        if self.kind == "union":
+            return union_scores(rows, concepts)
+        weights = WEIGHTS[self.kind](_squared(distances, metric), metric, self.parameter)
+        scores = weighted_scores(rows, weights, concepts)
+        return _smoothed(scores, concepts, self.k, self.smoothing) if self.smoothing else scores
 
 
 def union_scores(rows: Rows, concepts: sparse.csr_array) -> sparse.csr_array:
@@ -28,6 +69,8 @@ def union_scores(rows: Rows, concepts: sparse.csr_array) -> sparse.csr_array:
     # The largest of several: walk from the farthest neighbour to the nearest and overwrite.
     shown = sparse.coo_array(concepts[rows.ravel()])
     pairs, columns = shown.coords
+    there = rows.ravel()[pairs] >= 0
+    pairs, columns = pairs[there], columns[there]
     image, score = pairs // count, 1.0 / ranks[pairs]
     order = np.lexsort((-score, columns, image))
     image, columns, score = image[order], columns[order], score[order]
@@ -37,51 +80,86 @@ def union_scores(rows: Rows, concepts: sparse.csr_array) -> sparse.csr_array:
     return sparse.csr_array((score[first], (image[first], columns[first])), shape=shape)
 
 
-def weighted_scores(
-    rows: Rows, similarities: Distances, concepts: sparse.csr_array
-) -> sparse.csr_array:
-    """Score each concept by the share of the neighbours' similarity that shows it, [M, L].
+def weighted_scores(rows: Rows, weights: Distances, concepts: sparse.csr_array) -> sparse.csr_array:
+    """Score each concept by the share of the neighbours' weight that shows it, [M, L].
 
     Args:
         rows: the neighbours of each image [M, k].
-        similarities: how much each of them counts, at least 0 [M, k].
+        weights: how much each of them counts, at least 0 [M, k].
         concepts: of the indexed images, 0/1 [N, L].
     """
     images, count = rows.shape
-    totals = similarities.sum(axis=1, keepdims=True)
-    # Where no neighbour is similar at all, each counts the same.
-    weights = np.divide(similarities, totals, out=np.full(rows.shape, 1 / count), where=totals > 0)
+    there = rows >= 0
+    weights = np.where(there, weights, 0)
+    totals = weights.sum(axis=1, keepdims=True)
+    # Where no neighbour weighs anything at all, each counts the same.
+    alike = there / np.maximum(there.sum(axis=1, keepdims=True), 1)
+    shares = np.divide(weights, totals, out=alike.astype(weights.dtype), where=totals > 0)
     starts = np.arange(0, rows.size + 1, count)
     votes = sparse.csr_array(
-        (weights.ravel(), rows.ravel(), starts), shape=(images, concepts.shape[0])
+        (shares.ravel(), np.maximum(rows, 0).ravel(), starts), shape=(images, concepts.shape[0])
     )
-    return sparse.csr_array(votes @ concepts)
+    scores = sparse.csr_array(votes @ concepts)
+    scores.eliminate_zeros()
+    return scores
 
 
-def similarities(distances: Distances, metric: str) -> Distances:
-    """Turn the distances of neighbours [M, k] into weights of at least 0.
-
-    Cosine: the cosine where it is positive.  L2: a Gaussian as wide as the farthest of the k is
-    far, so that dense and sparse regions are treated alike.
-    """
-    if metric == "cosine":
-        return np.maximum(1 - distances, 0)
-    width = np.maximum(distances[:, -1:], 1e-12)
-    return np.exp(-((distances / width) ** 2))
-
-
-def scores(
-    vote: str, rows: Rows, distances: Distances, metric: str, concepts: sparse.csr_array
+def _smoothed(
+    scores: sparse.csr_array, concepts: sparse.csr_array, k: int, smoothing: float
 ) -> sparse.csr_array:
-    """Return the scores [M, L] of one way to vote, `union` or `similarity`.
+    prior = frequencies(concepts)
+    smooth = scores.copy()
+    smooth.data = (k * scores.data + smoothing * prior[scores.indices]) / (k + smoothing)
+    return smooth
 
-    Args:
-        vote: which way.
-        rows: the neighbours of each image, nearest first [M, k].
-        distances: to them [M, k], ascending.
-        metric: of the distances, `cosine` or `l2`.
-        concepts: of the indexed images, 0/1 [N, L].
+
+def frequencies(concepts: sparse.csr_array) -> NDArray[np.float64]:
+    """Return the share of the images that show each concept [L], for concepts 0/1 [N, L]."""
+    return np.asarray(concepts.sum(axis=0, dtype=np.float64)) / max(concepts.shape[0], 1)
+
+
+def _squared(distances: Distances, metric: str) -> Distances:
+    """Return squared L2 distances [M, k]; for cosine, those between the normalised vectors."""
+    return 2 * distances if metric == "cosine" else distances**2
+
+
+def _uniform(squared: Distances, metric: str, parameter: float) -> Distances:
+    return np.ones_like(squared)
+
+
+def _by_rank(squared: Distances, metric: str, parameter: float) -> Distances:
+    return np.broadcast_to(1 / np.arange(1, squared.shape[1] + 1), squared.shape)
+
+
+def _by_similarity(squared: Distances, metric: str, parameter: float) -> Distances:
+    """Weigh by the cosine where it is positive, or by the inverse of the distance, to a power."""
+    if metric == "cosine":
+        return np.asarray(np.maximum(1 - squared / 2, 0) ** parameter)
+    # Relative to the nearest, which counts 1: copies of an image at distance 0 count alone.
+    nearest = squared[:, :1]
+    ratio = np.divide(nearest, squared, out=np.ones_like(squared), where=squared > nearest)
+    return np.asarray(ratio ** (parameter / 2))
+
+
+def _by_softmax(squared: Distances, metric: str, parameter: float) -> Distances:
+    """Weigh by exp(cosine / T), or exp(-d^2 / 2 T), which is the same of normalised vectors."""
+    return np.asarray(np.exp((squared[:, :1] - squared) / (2 * parameter)))
+
+
+def _by_gaussian(squared: Distances, metric: str, parameter: float) -> Distances:
+    """Weigh by a Gaussian as wide as the farthest of the k is far.
+
+    So dense and sparse regions are treated alike (Zelnik-Manor and Perona, Self-tuning spectral
+    clustering, NIPS 2004).
     """
-    if vote == "union":
-        return union_scores(rows, concepts)
-    return weighted_scores(rows, similarities(distances, metric), concepts)
+    farthest = np.maximum(squared.max(axis=1, keepdims=True, initial=0), 1e-24)
+    return np.asarray(np.exp(-squared / farthest))
+
+
+WEIGHTS: dict[Kind, Callable[[Distances, str, float], Distances]] = {
+    "uniform": _uniform,
+    "rank": _by_rank,
+    "similarity": _by_similarity,
+    "softmax": _by_softmax,
+    "gaussian": _by_gaussian,
+}

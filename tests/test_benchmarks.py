@@ -72,6 +72,18 @@ def test_logistic_ends_with_ratios_excesses_and_growth() -> None:
     assert len(last["growth"]["by_rows"]) == len(last["growth"]["by_labels"]) == 3
 
 
+def test_neighbors_ends_with_ratios_recalls_and_memory() -> None:
+    tiny = "--rows 500 --width 8 --queries 40 -k 5 --rounds 2 --approximate-rows 2000"
+    more = ("--approximate-width", 8, "--approximate-queries", 50, "--factories", "IVF16,Flat")
+    last = last_line("neighbors", *tiny.split(), *more)
+    assert 0 < last["exact"]["least"] <= last["exact"]["ratio"] <= last["exact"]["most"]
+    assert last["memory"]["mb"] > last["memory"]["matrix_mb"] > 0
+    assert 0 < last["one_query"]["seconds"] < last["one_query"]["command"]
+    (row,) = last["approximate"]
+    assert row["recall_at_10"] > 0.8
+    assert row["build_seconds"] > 0
+
+
 def test_run_files_score_as_plain_sets_do() -> None:
     last = last_line("imageclef", "--images", 50, "--seeds", 2)
     assert last["difference"] < 1e-12

@@ -11,27 +11,25 @@ import pytest
 
 from replearn.concepts import ConceptTable, multi_hot, vocabulary
 from replearn.decisions import best_constant
-from replearn.detectors import (
-    Detector,
+from replearn.detectors import Detector, load_detector, refit_linear, save_detector, tune
+from replearn.errors import DataError
+from replearn.fitting import (
     Labelled,
     Tuning,
     fit_constant,
+    fit_fused,
     fit_linear,
     fit_neighbours,
-    load_detector,
-    refit_linear,
-    save_detector,
-    tune,
 )
-from replearn.errors import DataError
 from replearn.logistic import MultiLabelLogisticRegression
 from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
 from replearn.neighbors import build_index
 from replearn.rules import RULES, GlobalThreshold, Judged, RuleName, held_out_f1
 from replearn.scorers import SCORERS, LinearScorer, NeighborScorer
+from replearn.voting import Vote
 
 WIDTH = 6
-DETECTORS = ["constant", "linear", "knn-union", "knn-vote"]
+DETECTORS = ["constant", "linear", "knn-union", "knn-vote", "fused"]
 LEARNING = DETECTORS[1:]
 EMPTY_RULES: list[EmptyRule] = ["skip", "match"]
 Harm = Callable[[Path], object]  # what is done to the folder of a detector
@@ -60,16 +58,17 @@ QUERIES = labelled("test", 40, 2).vectors
 
 def fit(name: str, on: Tuning, rule: RuleName | None = None) -> Detector:
     if name == "constant":
-        scorer, words = fit_constant(on)
+        fitted = fit_constant(on)
     elif name == "linear":
-        scorer, words = fit_linear(on, top=6)
+        fitted = fit_linear(on, top=6)
     else:
         table = on.train.concepts
         index = build_index(table.ids, on.train.vectors, metric="l2", concepts=table)
-        vote = {"knn-union": "union", "knn-vote": "similarity"}[name]
-        scorer, words = fit_neighbours(on, index, vote=vote)
+        fitted = fit_neighbours(on, index, vote="union" if name == "knn-union" else "auto")
+        if name == "fused":
+            fitted = fit_fused(on, fit_linear(on, top=4), fitted)
     identity = f"detector:{name}"
-    return tune(scorer, words, on, encoder="encoder:1", identity=identity, rule=rule)
+    return tune(fitted, on, encoder="encoder:1", identity=identity, rule=rule)
 
 
 def plain_f1(detector: Detector, on: Tuning) -> list[float]:
@@ -224,7 +223,8 @@ def test_every_detector_knows_the_constant_for_images_without_features(name: str
 
 def test_a_linear_detector_gives_the_probabilities_of_the_logistic_regression() -> None:
     on = tuning()
-    scorer, words = fit_linear(on, top=4)
+    fitted = fit_linear(on, top=4)
+    scorer, words = fitted.scorer, fitted.words
     assert isinstance(scorer, LinearScorer)
     assert words == vocabulary(on.train.concepts)[:4]
     model = MultiLabelLogisticRegression(C=scorer.C)
@@ -236,7 +236,7 @@ def test_a_linear_detector_gives_the_probabilities_of_the_logistic_regression() 
 
 @pytest.mark.parametrize("penalties", [(0.001,), (1e-6, 1.0), (1.0, 1e-6)])
 def test_the_penalty_is_the_best_on_validation(penalties: tuple[float, ...]) -> None:
-    scorer, _ = fit_linear(tuning(), top=6, penalties=penalties)
+    scorer = fit_linear(tuning(), top=6, penalties=penalties).scorer
     assert isinstance(scorer, LinearScorer)
     assert max(penalties) == scorer.C
 
@@ -257,21 +257,19 @@ def test_a_refitted_detector_learnt_from_all_images_with_the_settings_that_were_
 
 def test_the_penalty_on_sizes_leaves_weights_that_are_zero() -> None:
     model = MultiLabelLogisticRegression(penalty="l1")
-    scorer, _ = fit_linear(tuning(), top=6, model=model, penalties=(0.1,))
+    scorer = fit_linear(tuning(), top=6, model=model, penalties=(0.1,)).scorer
     assert isinstance(scorer, LinearScorer)
     assert 0.1 < (scorer.coefficients == 0).mean() < 1
 
 
-def test_the_number_of_voting_neighbours_is_the_best_on_validation() -> None:
-    on, counts = tuning(), (1, 4, 15, 60, 500)
-    index = build_index(on.train.concepts.ids, on.train.vectors, concepts=on.train.concepts)
-    chosen, words = fit_neighbours(on, index, vote="similarity", counts=counts)
-    assert isinstance(chosen, NeighborScorer)
-    reached = {
-        k: on.judge(NeighborScorer(index, chosen.matrix, "similarity", k), words)[0].f1
-        for k in (1, 4, 15, 60, 200)
-    }
-    assert reached[chosen.k] == max(reached.values())
+def test_votes_of_detectors_from_before_there_were_several_kinds_count_as_they_did(
+    tmp_path: Path,
+) -> None:
+    save_detector(tmp_path, fit("knn-vote", tuning()))
+    change(vote="similarity", k=7)(tmp_path)
+    scorer = load_detector(tmp_path).scorer
+    assert isinstance(scorer, NeighborScorer)
+    assert scorer.vote == Vote("gaussian", 7)
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -317,8 +315,12 @@ HARM: dict[str, tuple[str, Harm, str]] = {
     "other vocabulary": ("linear", change(vocabulary=["C1"]), "another vocabulary"),
     "no index": ("knn-union", without_file("index/index.json"), "not an index folder"),
     "cut index": ("knn-vote", cut("index/index.faiss", -1), "missing or damaged"),
-    "no concepts": ("knn-union", without_file("index/concepts.tsv"), "has no concepts"),
-    "fewer concepts": ("knn-vote", cut("index/concepts.tsv", 200), "lists other images"),
+    "no concepts": ("knn-union", without_file("index/concepts.tsv"), "missing, damaged"),
+    "fewer concepts": ("knn-vote", cut("index/concepts.tsv", 200), "of another index"),
+    "fused without weights": ("fused", without_file("detector.safetensors"), "missing or damaged"),
+    "fused without index": ("fused", without_file("index/index.faiss"), "missing or damaged"),
+    "no fusion": ("fused", change(fusion=...), "lacks .*'fusion'"),
+    "unknown vote": ("knn-vote", change(vote={"kind": "rank", "size": 3}), "size"),
 }
 
 

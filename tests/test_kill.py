@@ -18,7 +18,7 @@ from replearn.detectors import load_detector
 from replearn.encoders import load_encoder
 from replearn.features import Features
 from replearn.images import ImageSet
-from replearn.neighbors import load_index
+from replearn.index_files import load_index
 
 KILLED_AT_A_SYNC = """
 import os, signal, sys

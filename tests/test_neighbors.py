@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from replearn.concepts import ConceptTable
 from replearn.errors import DataError, UsageError
-from replearn.neighbors import Index, Metric, build_index, load_index, save_index
+from replearn.index_files import load_index, save_index
+from replearn.neighbors import Index, Metric, build_index
 
 METRICS: list[Metric] = list(get_args(Metric))
 Matrix = NDArray[np.floating[Any]]
@@ -119,6 +121,9 @@ def test_a_large_common_offset_costs_l2_no_precision() -> None:
     # Unit vectors + 100 in every dimension: |x|^2 is about 5e6, and float32 has seven digits.
     vectors = random(2000, 512)
     vectors = 100 + vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    bare = faiss.IndexFlatL2(512)
+    bare.add(vectors)
+    assert (bare.search(vectors, 1)[1][:, 0] == np.arange(2000)).mean() < 0.5  # the trap
     distances, rows = index_of(vectors, "l2").search(vectors, 2)
     np.testing.assert_array_equal(rows[:, 0], np.arange(2000))
     expected = plain_distances(vectors[:20], vectors, "l2")
@@ -295,9 +300,11 @@ HARM: dict[str, tuple[Harm, str]] = {
     "a short centre": (change(centre=[0.0] * 5), "do not belong together"),
     "other ids": (change(ids=names(30)[::-1]), "do not belong together"),
     "another metric": (change(metric="l2"), "do not belong together"),
-    "vectors of an L2 index": (part_of_another("index.faiss", "l2"), "do not belong together"),
-    "fewer vectors": (part_of_another("index.faiss", count=29), "do not belong together"),
-    "concepts of others": (part_of_another("concepts.tsv"), r"concepts\.tsv: lists other images"),
+    "vectors of an L2 index": (part_of_another("index.faiss", "l2"), "of other vectors"),
+    "fewer vectors": (part_of_another("index.faiss", count=29), "of other vectors"),
+    "concepts of others": (part_of_another("concepts.tsv"), r"concepts\.tsv: .* of another index"),
+    "no concepts": (without_file("concepts.tsv"), r"concepts\.tsv: missing"),
+    "an unknown engine": (change(engine={"kind": "oracle"}), "does not know 'oracle'"),
 }
 
 

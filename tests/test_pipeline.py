@@ -15,13 +15,14 @@ import yaml
 
 from pipelines.__main__ import STAGES, main
 from replearn.comparison_settings import read_comparison
-from replearn.concepts import read_concepts, read_ids
+from replearn.concepts import read_concepts, read_ids, read_names
 from replearn.configuration import Configuration, ImageSettings
 from replearn.features import Features
 from replearn.models import MODELS, check_arguments
 from replearn.settings import check_settings, read_yaml
 from replearn.training_settings import TrainingSettings
 
+DETECTORS = ("linear", "knn-union", "knn-vote", "fused")
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., tuple[int, str, str]]
 
@@ -62,6 +63,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "linear": [],
         "knn": ["--method", "knn"],
         "union": ["--method", "knn", "--vote", "union", "--metric", "l2"],
+        "fused": ["--method", "fused"],
         "constant": ["--method", "constant"],
     }.items():
         steps.append(
@@ -96,7 +98,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.mark.parametrize("edition", ["2018", "2026"])
-@pytest.mark.parametrize("detector", ["linear", "knn", "union", "constant"])
+@pytest.mark.parametrize("detector", ["linear", "knn", "union", "fused", "constant"])
 def test_every_detector_ends_in_a_valid_scored_run(
     work: Path, run: Run, tmp_path: Path, detector: str, edition: str
 ) -> None:
@@ -156,6 +158,88 @@ def test_an_indexed_image_finds_itself_unless_excluded(work: Path, run: Run) -> 
     assert len(other["hits"]) == 3
 
 
+def test_ids_are_asked_about_as_their_images_are(work: Path, run: Run, tmp_path: Path) -> None:
+    id_, other = read_ids(work / "data/train-concepts.tsv")[3:5]
+    image = work / f"data/images/{id_}.png"
+    words = ("query", work / "index", id_, image, other, "-k", "4", "--json")
+    status, out, _ = run(*words, "--sheet", tmp_path / "found.png")
+    assert status == 0
+    by_id, by_image, second = json.loads(out)
+    assert [hit["id"] for hit in by_id["hits"]] == [hit["id"] for hit in by_image["hits"]]
+    assert (by_id["query"], second["query"]) == (id_, other)
+    assert second["hits"][0]["id"] == other
+    sheet = cv2.imread(str(tmp_path / "found.png"))
+    assert sheet is not None
+    assert len(np.unique(sheet)) > 50
+    names = ("--names", work / "data/concept-names.tsv")
+    _, table, _ = run("query", work / "index", other, "-k", "1", *names)
+    first = read_concepts(work / "data/train-concepts.tsv").select([other]).concepts[0][0]
+    assert first not in table
+    assert read_names(work / "data/concept-names.tsv")[first] in table
+
+
+def test_ids_need_no_torch(work: Path) -> None:
+    id_ = read_ids(work / "data/train-concepts.tsv")[0]
+    code = (
+        "import sys; from pipelines.__main__ import main; "
+        f"main(['query', {str(work / 'index')!r}, {id_!r}]); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
+def test_images_are_added_to_an_index_and_taken_out_again(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    index, image = tmp_path / "index", read_ids(work / "data/valid-concepts.tsv")[0]
+    shutil.copytree(work / "index", index)
+    more = (work / "aae-valid.h5", index, "--add", "--concepts", work / "data/valid-concepts.tsv")
+    count = len(Features.load(work / "aae-train.h5"))
+    for said in ("images, cosine, exact", "nothing to do"):
+        status, _, err = run("index", *more)
+        assert status == 0
+        assert said in err
+    _, out, _ = run("query", index, image, "-k", "1", "--json")
+    assert json.loads(out)[0]["hits"][0]["id"] == image
+    ids = work / "data/valid-concepts.tsv"
+    for said in (f"{count} images", "nothing to do"):
+        status, _, err = run("index", ids, index, "--remove")
+        assert status == 0
+        assert said in err
+    status, _, err = run("query", index, image)
+    assert status == 1
+    assert "neither an image file nor the id of an indexed image" in err
+
+
+def test_shards_find_what_one_index_finds(work: Path, run: Run, tmp_path: Path) -> None:
+    features, concepts = work / "aae-train.h5", work / "data/train-concepts.tsv"
+    words = ("index", features, tmp_path / "parts", "--concepts", concepts, "--shards", 3)
+    assert run(*words)[0] == 0
+    asked = read_ids(concepts)[:2]
+    answers = [
+        json.loads(run("query", folder, *asked, "--json", "--exclude-self")[1])
+        for folder in (work / "index", tmp_path / "parts")
+    ]
+    for one, other in zip(*answers, strict=True):
+        assert [hit["id"] for hit in one["hits"]] == [hit["id"] for hit in other["hits"]]
+
+
+def test_a_detector_takes_an_index_of_its_training_images_only(
+    work: Path, run: Run, tmp_path: Path
+) -> None:
+    data, folder = work / "data", tmp_path / "index"
+    run("index", work / "aae-train.h5", folder, "--factory", "HNSW8", "--metric", "l2")
+    parts = [work / "aae-train.h5", data / "train-concepts.tsv"]
+    parts += [work / "aae-valid.h5", data / "valid-concepts.tsv"]
+    words = ("--method", "knn", "--index", folder)
+    assert run("classify", *parts, tmp_path / "own", *words)[0] == 0
+    others = [parts[2], parts[3], parts[0], parts[1]]
+    status, _, err = run("classify", *others, tmp_path / "other", *words)
+    assert status == 1
+    assert "--index" in err
+    assert "index these features" in err
+
+
 def test_training_on_a_crop_extracts_the_matching_centre(
     work: Path, run: Run, tmp_path: Path
 ) -> None:
@@ -193,7 +277,7 @@ def test_the_chain_runs_in_colour_on_train_concepts_only(run: Run, tmp_path: Pat
     rows = json.loads((out / "table.json").read_text())
     assert {(row["encoder"], row["detector"]) for row in rows} == {
         ("none", "constant"),
-        *((name, kind) for name in ("raw", "aae") for kind in ("linear", "knn-union", "knn-vote")),
+        *((name, kind) for name in ("raw", "aae") for kind in DETECTORS),
     }
     assert {"encoder", "detector", "f1", "interval", "rule", "threshold", "seed"} <= set(rows[0])
     assert (out / "queries.png").exists()
@@ -454,6 +538,13 @@ WRONG = {
     ),
     "index an image": (1, "index {data}/images/phantom_000000.png {new}"),
     "index with concepts of others": (1, "index {work}/aae-train.h5 {new} --concepts {valid}"),
+    "index in two ways": (2, "index {work}/aae-train.h5 {new} --shards 2 --add"),
+    "index with a recall of 2": (2, "index {work}/aae-train.h5 {new} --recall 2"),
+    "index with more parts than images": (2, "index {work}/aae-train.h5 {new} --shards 99"),
+    "add to nothing": (1, "index {work}/aae-valid.h5 {new} --add"),
+    "add features of another encoder": (1, "index {work}/pca-valid.h5 {work}/index --add"),
+    "remove what is not there": (1, "index {valid} {work}/index --remove"),
+    "query on no such device": (2, "query {work}/index phantom_000000 --device cuda:9"),
     "index by an unknown factory": (2, "index {work}/aae-train.h5 {new} --factory Tree"),
     "query with another encoder": (
         1,

@@ -1,0 +1,249 @@
+"""How fast neighbours are found: beside bare FAISS, from disk, and approximately.
+
+    python -m benchmarks.neighbors                                   minutes, 2 cores, 3 GB
+    python -m benchmarks.neighbors --rows 20000 --queries 1000 --approximate-rows 50000       quick
+
+Exact: the batch search of an opened index and bare FAISS's search of the same vectors, turn by
+turn in one process each, both prepared before the clock starts except for the queries, and the
+resident memory of the process that searches by replearn.  One query: opening a memory-mapped
+index and one search, in a process that has imported what it needs, and the whole command
+`replearn query INDEX ID`.  Approximate: recall@10 on queries that were never indexed, and queries
+a second beside exact search, turn by turn; vectors are normal around centres that are normal.
+
+Prints tables and, in the last line, the same as JSON.
+"""
+
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import faiss
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from replearn.artefacts import say
+from replearn.faiss_engine import FaissEngine
+from replearn.index_files import load_index, save_index
+from replearn.neighbors import build_index
+
+Row = dict[str, Any]
+Matrix = NDArray[np.float32]
+
+
+def draw(count: int, width: int, seed: int, centres: int) -> Matrix:
+    """Return vectors around centres that depend on nothing but their number, float32 [N, D]."""
+    middle = np.random.default_rng(0).standard_normal((centres, width), np.float32)
+    generator = np.random.default_rng(seed + 1)
+    vectors = generator.standard_normal((count, width), np.float32)
+    vectors *= np.float32(0.7)
+    for start in range(0, count, 65536):
+        block = vectors[start : start + 65536]
+        block += middle[generator.integers(centres, size=len(block))]
+    return vectors
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def peak() -> float:
+    """Return the largest resident memory of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def alone(run: Callable[..., Any], *words: Any) -> Any:
+    """Return what a function returns in a process of its own, whose memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(run, words)
+
+
+def make_index(folder: Path, rows: int, width: int, factory: str, recall: float) -> Row:
+    """Build and save an index of synthetic vectors, and return what that took."""
+    vectors, before = draw(rows, width, 0, _centres(rows)), peak()
+    start = time.perf_counter()
+    ids = [f"image-{number:08d}" for number in range(rows)]
+    index = build_index(ids, vectors, factory=factory, recall=recall, origin="synthetic")
+    built = time.perf_counter() - start
+    save_index(folder, index)
+    return {
+        "build_seconds": built,
+        "build_mb": peak() - before,
+        "file_mb": (folder / "index.faiss").stat().st_size / 2**20,
+        "effort": index.recall.effort if index.recall else {},
+    }
+
+
+def search_here(folder: Path, rows: int, width: int, queries: int, k: int) -> Row:
+    """Return the memory of the process that opens an index and searches it once."""
+    index, asked = load_index(folder), draw(queries, width, 1, _centres(rows))
+    before = peak()
+    duration = seconds(lambda: index.search(asked, k))
+    matrix = rows * width * 4 / 2**20
+    return {"seconds": duration, "mb": peak(), "before_mb": before, "matrix_mb": matrix}
+
+
+def race(folder: Path, rows: int, width: int, queries: int, k: int, rounds: int) -> Row:
+    """Return seconds of replearn and of bare FAISS, turn by turn."""
+    index, asked = load_index(folder), draw(queries, width, 1, _centres(rows))
+    flat = faiss.IndexFlatIP(width)
+    assert isinstance(index.engine, FaissEngine)
+    flat.add(index.engine.stored())
+
+    def bare() -> None:
+        normal = asked.copy()
+        faiss.normalize_L2(normal)
+        flat.search(normal, k)
+
+    times = [(seconds(lambda: index.search(asked, k)), seconds(bare)) for _ in range(rounds)]
+    ratios = sorted(ours / theirs for ours, theirs in times)
+    ours, theirs = np.min(times, axis=0).tolist()
+    return {
+        "replearn": ours,
+        "faiss": theirs,
+        "ratio": float(np.median(ratios)),
+        "least": ratios[0],
+        "most": ratios[-1],
+    }
+
+
+def one_query(folder: Path, rows: int, width: int, rounds: int) -> Row:
+    """Return seconds to open an index and answer one query, each time anew; and of the command."""
+    asked = draw(1, width, 1, _centres(rows))
+    opened = [seconds(lambda: load_index(folder).search(asked, 10)) for _ in range(rounds)]
+    words = [sys.executable, "-m", "pipelines", "query", str(folder), "image-00000000"]
+
+    def command() -> None:
+        subprocess.run(words, check=True, capture_output=True)
+
+    whole = [seconds(command) for _ in range(rounds)]
+    return {
+        "seconds": min(opened),
+        "most": max(opened),
+        "command": min(whole),
+        "command_most": max(whole),
+    }
+
+
+def approximate(folder: Path, exact: Path, rows: int, width: int, queries: int, rounds: int) -> Row:
+    """Return recall@10 on new queries, and queries a second beside exact search."""
+    asked = draw(queries, width, 1, _centres(rows))
+    index, truth = load_index(folder, mapped=False), load_index(exact)
+    nearest = truth.search(asked, 10).rows
+    found = index.search(asked, 10).rows
+    shared = [len(set(a) & set(b)) for a, b in zip(found.tolist(), nearest.tolist(), strict=True)]
+    times = [
+        (seconds(lambda: index.search(asked, 10)), seconds(lambda: truth.search(asked, 10)))
+        for _ in range(rounds)
+    ]
+    ratios = sorted(slow / fast for fast, slow in times)
+    fast, slow = np.min(times, axis=0).tolist()
+    return {
+        "recall_at_10": float(np.mean(shared)) / 10,
+        "queries_a_second": queries / fast,
+        "exact_queries_a_second": queries / slow,
+        "ratio": float(np.median(ratios)),
+        "least": ratios[0],
+        "most": ratios[-1],
+    }
+
+
+def _centres(rows: int) -> int:
+    return max(rows // 1000, 10)
+
+
+def to_markdown(result: Row) -> str:
+    """Return the tables for people."""
+    lines = []
+    if "exact" in result:
+        race_, memory, one = (result[key] for key in ("exact", "memory", "one_query"))
+        lines += [
+            "| search | seconds | beside |",
+            "|---|---:|---|",
+            f"| exact, replearn | {race_['replearn']:.2f} | {race_['ratio']:.3f} of FAISS "
+            f"({race_['least']:.3f} to {race_['most']:.3f}) |",
+            f"| exact, bare FAISS | {race_['faiss']:.2f} | |",
+            f"| open and one query | {one['seconds']:.3f} | at most {one['most']:.3f} |",
+            f"| the command, one id | {one['command']:.2f} | at most {one['command_most']:.2f} |",
+            "",
+            f"Resident: {memory['mb']:.0f} MB for a matrix of {memory['matrix_mb']:.0f} MB "
+            f"({memory['mb'] / memory['matrix_mb']:.2f}).",
+            "",
+        ]
+    if result["approximate"]:
+        lines += [
+            "| factory | recall@10 | queries/s | exact queries/s | ratio | build s | build MB | "
+            "file MB | effort |",
+            "|---|---:|---:|---:|---|---:|---:|---:|---|",
+        ]
+        lines += [
+            f"| {row['factory']} | {row['recall_at_10']:.3f} | {row['queries_a_second']:,.0f} | "
+            f"{row['exact_queries_a_second']:,.0f} | {row['ratio']:.1f} ({row['least']:.1f} to "
+            f"{row['most']:.1f}) | {row['build_seconds']:.0f} | {row['build_mb']:.0f} | "
+            f"{row['file_mb']:.0f} | {row['effort']} |"
+            for row in result["approximate"]
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def main(
+    rows: Annotated[int, typer.Option(help="Exact: vectors; 0 leaves it out.")] = 223_859,
+    width: Annotated[int, typer.Option(help="Exact: their width.")] = 1024,
+    queries: Annotated[int, typer.Option(help="Exact: queries.")] = 9938,
+    k: Annotated[int, typer.Option("-k", help="Exact: neighbours.")] = 50,
+    approximate_rows: Annotated[int, typer.Option(help="Approximate: vectors.")] = 1_000_000,
+    approximate_width: Annotated[int, typer.Option(help="Approximate: their width.")] = 128,
+    approximate_queries: Annotated[int, typer.Option(help="Approximate: queries.")] = 5000,
+    factories: Annotated[
+        str, typer.Option(help="Approximate: factory strings between `;`; none leaves it out.")
+    ] = "IVF1024,Flat;HNSW32",
+    recall: Annotated[float, typer.Option(help="Approximate: recall that is asked for.")] = 0.96,
+    rounds: Annotated[int, typer.Option(help="How often each is timed.")] = 3,
+) -> None:
+    """Time exact, single and approximate search."""
+    result: Row = {
+        "benchmark": "neighbors",
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": faiss.omp_get_max_threads(),
+        "faiss": faiss.__version__,
+        "sizes": [rows, width, queries, k],
+        "approximate_sizes": [approximate_rows, approximate_width, approximate_queries],
+        "approximate": [],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        flat = Path(folder) / "flat"
+        if rows:
+            result["build"] = alone(make_index, flat, rows, width, "Flat", 1.0)
+            say(f"built {rows:,} x {width:,} in {result['build']['build_seconds']:.1f} s")
+            result["memory"] = alone(search_here, flat, rows, width, queries, k)
+            result["exact"] = alone(race, flat, rows, width, queries, k, rounds)
+            say(f"exact search: {result['exact']['ratio']:.3f} of bare FAISS")
+            result["one_query"] = alone(one_query, flat, rows, width, rounds + 2)
+        sizes = (approximate_rows, approximate_width)
+        named = [factory for factory in factories.split(";") if factory]
+        if named:
+            alone(make_index, Path(folder) / "exact", *sizes, "Flat", 1.0)
+        for number, factory in enumerate(named):
+            there = Path(folder) / f"approximate-{number}"
+            made = alone(make_index, there, *sizes, factory, recall)
+            words = (there, Path(folder) / "exact", *sizes, approximate_queries, rounds)
+            row = {"factory": factory, **made, **alone(approximate, *words)}
+            say(f"{factory}: recall {row['recall_at_10']:.3f}, {row['ratio']:.1f} x exact")
+            result["approximate"].append(row)
+    print(to_markdown(result))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,154 @@
+"""Index folders: `index.json`, what the engine needs, and the concepts of the images."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replearn.artefacts import digest, read_json, write_json
+from replearn.concepts import ConceptTable, read_concepts, write_concepts
+from replearn.engines import Engine, Metric, Space
+from replearn.errors import DataError, UsageError
+from replearn.faiss_engine import FaissEngine
+from replearn.neighbors import Index
+from replearn.recall import Recall
+
+_HEADER = "id\tconcepts\n"  # keeps a first image called `image` from being taken for one
+_METRICS: dict[str, Metric] = {"cosine": "cosine", "l2": "l2"}
+
+
+def save_index(folder: Path, index: Index) -> None:
+    """Write an index into a new folder: `index.json`, `concepts.tsv` if known, the engine's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    concepts_hash = None
+    if index.concepts is not None:
+        text = (_HEADER + write_concepts(index.concepts)).encode()
+        (folder / "concepts.tsv").write_bytes(text)
+        concepts_hash = digest(text)
+    space = index.engine.space
+    write_json(
+        folder / "index.json",
+        {
+            "identity": index.identity,
+            "metric": space.metric,
+            "centre": space.centre.tolist(),
+            "encoder": index.encoder,
+            "ids_hash": digest(*index.ids),
+            "concepts_hash": concepts_hash,
+            "hints": index.hints,
+            "history": list(index.history),
+            "recall": index.recall and index.recall.facts(),
+            "engine": {"kind": index.engine.kind, **index.engine.save(folder)},
+            "ids": index.ids,
+        },
+    )
+
+
+def load_index(
+    folder: Path, *, mapped: bool = True, device: str = "cpu", verify: bool = False
+) -> Index:
+    """Open an index folder.
+
+    Args:
+        folder: what `save_index` wrote.
+        mapped: leaves vectors in their file until they are needed; such an index cannot change.
+        device: where to search, such as `cuda`.
+        verify: reads all vectors first, to see whether they are those that were written.
+
+    Raises:
+        DataError: a part is missing, damaged, or does not belong to the others.
+        UsageError: the index cannot be searched on this device.
+    """
+    path = folder / "index.json"
+    if not path.exists():
+        raise DataError(f"{folder}: not an index folder (it has no index.json)")
+    facts = read_json(path)
+    try:
+        space = Space(_METRICS[facts["metric"]], np.array(facts["centre"], np.float32))
+        ids, ids_hash = facts["ids"], facts["ids_hash"]
+        engine_facts = facts.get("engine", {"kind": "faiss"})
+        recall = Recall(**facts["recall"]) if facts.get("recall") else None
+        known = {key: facts[key] for key in ("encoder", "identity", "hints")}
+        load = _LOADERS[engine_facts["kind"]]
+        ids_there = digest(*ids)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: lacks or does not know {error}; index again") from None
+    engine = load(folder, engine_facts, space, mapped, verify)
+    if ids_there != ids_hash or len(ids) != len(engine):
+        raise DataError(f"{folder}: ids and vectors do not belong together; index again")
+    table = _concepts_of(folder, ids, facts.get("concepts_hash"))
+    history = tuple(facts.get("history", ()))
+    return Index(ids, _on(engine, device), **known, recall=recall, history=history, table=table)
+
+
+def _load_faiss(
+    folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
+) -> Engine:
+    return FaissEngine.load(folder, facts, space, mapped=mapped, verify=verify)
+
+
+def _load_shards(
+    folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
+) -> Engine:
+    from replearn.index_shards import ShardedEngine
+
+    return ShardedEngine.load(folder, facts, space, verify=verify)
+
+
+def _load_milvus(
+    folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
+) -> Engine:
+    from replearn.milvus_engine import MilvusEngine  # pymilvus only where it is asked for
+
+    return MilvusEngine.load(folder, facts, space)
+
+
+_LOADERS: dict[str, Callable[[Path, dict[str, Any], Space, bool, bool], Engine]] = {
+    "faiss": _load_faiss,
+    "shards": _load_shards,
+    "milvus": _load_milvus,
+}
+
+
+def _on(engine: Engine, device: str) -> Engine:
+    if device == "cpu":
+        return engine
+    if not isinstance(engine, FaissEngine):
+        raise UsageError(f"an index of {engine.kind} searches where it lies, not on {device!r}")
+    return engine.on(device)
+
+
+def _concepts_of(
+    folder: Path, ids: list[str], known_hash: str | None
+) -> Callable[[], ConceptTable | None]:
+    """Return what gives the concepts, read when they are first asked for.
+
+    Raises:
+        DataError: they are not those of this index.
+    """
+    path = folder / "concepts.tsv"
+    if known_hash is None:  # an index without them, or from before they were hashed
+        table = read_concepts(path) if path.exists() else None
+        if table is not None and table.ids != ids:
+            raise DataError(f"{path}: lists other images than the index; index again")
+        return lambda: table
+    content = path.read_bytes() if path.exists() else b""
+    if digest(content) != known_hash:
+        raise DataError(f"{path}: missing, damaged or of another index; index again")
+    return lambda: _as_written(content.decode(), ids)
+
+
+def _as_written(text: str, ids: list[str]) -> ConceptTable:
+    """Read what `save_index` wrote, six times as fast as a reader of all layouts can."""
+    fields = (
+        line[len(id_) + 1 :]
+        for id_, line in zip(ids, text.removeprefix(_HEADER).split("\n"), strict=False)
+    )
+    return ConceptTable(ids, [tuple(field.split(";")) if field else () for field in fields])
+
+
+def relative(hints: dict[str, str], start: Path, folder: Path) -> dict[str, str]:
+    """Return hints that are relative to the folder `start`, relative to another folder."""
+    return {key: os.path.relpath(start / hint, folder) for key, hint in hints.items()}

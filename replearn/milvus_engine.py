@@ -1,0 +1,195 @@
+"""Search by Milvus: a file of Milvus Lite, a server, or a cluster.
+
+What FAISS does in this process, a collection does there: the same vectors, placed in the same
+way, under the same row numbers.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replearn.engines import Engine, Hits, Space, Vectors, even_blocks
+from replearn.errors import DataError, UsageError
+from replearn.neighbors import Builder
+from replearn.recall import Recall, reach
+
+try:
+    from pymilvus import DataType, MilvusClient, MilvusException
+except ImportError:
+    raise UsageError("Milvus needs the package pymilvus: pip install 'replearn[milvus]'") from None
+
+_MEASURES = {"cosine": "IP", "l2": "L2"}  # of placed vectors; Milvus too squares L2
+_MOST = 16384  # neighbours that Milvus finds
+_SENT = 2**22  # numbers that go to it at a time: 16 MiB
+FILE = "milvus.db"
+
+
+@dataclass
+class MilvusEngine:
+    """A collection of Milvus.
+
+    Attributes:
+        space: how the vectors are compared.
+        uri: address of a server or cluster, or path of a file.
+        collection: its name there.
+        factory: `Flat` is exact; all else is Milvus's type of index, as `HNSW`.
+        labels: the key of each row there [N], ascending.
+    """
+
+    space: Space
+    uri: str
+    collection: str
+    factory: str
+    labels: NDArray[np.int64]
+    client: MilvusClient = field(repr=False)
+    kind: ClassVar[str] = "milvus"
+
+    @property
+    def exact(self) -> bool:
+        """Whether it always finds the nearest."""
+        return self.factory == "Flat"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def search(self, vectors: Vectors, k: int) -> Hits:
+        """Return the k nearest of each vector [M, D].
+
+        Raises:
+            UsageError: Milvus does not find so many.
+        """
+        if k > _MOST:
+            raise UsageError(f"k {k}: Milvus finds at most {_MOST}")
+        values = np.zeros((len(vectors), k), np.float32)
+        labels = np.full((len(vectors), k), -1, np.int64)
+        for some in even_blocks(len(vectors), max(1, _SENT // max(self.space.width, 4 * k))):
+            found = self.client.search(
+                self.collection,
+                data=list(self.space.place(vectors[some])),
+                limit=k,
+                search_params={"metric_type": _MEASURES[self.space.metric]},
+                consistency_level="Strong",
+            )
+            for row, hits in enumerate(found, some.start):
+                values[row, : len(hits)] = [hit["distance"] for hit in hits]
+                labels[row, : len(hits)] = [hit["row"] for hit in hits]
+        rows = np.where(labels < 0, -1, np.searchsorted(self.labels, labels))
+        return self.space.hits(values, rows)
+
+    def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """Return indexed vectors [M, D]; their direction alone for cosine."""
+        labels = self.labels[np.asarray(rows, np.int64)].tolist()
+        got = self.client.get(self.collection, ids=labels) if labels else []
+        kept = {entity["row"]: entity["vector"] for entity in got}
+        placed = np.array([kept[label] for label in labels], np.float32)
+        return placed.reshape(-1, self.space.width) + self.space.centre
+
+    def add(self, vectors: Vectors) -> None:
+        """Append vectors [M, D]."""
+        for some in even_blocks(len(vectors), max(1, _SENT // self.space.width)):
+            placed = self.space.place(vectors[some])
+            new = self.labels.max(initial=-1) + 1 + np.arange(len(placed))
+            pairs = zip(new.tolist(), placed, strict=True)
+            self.client.insert(self.collection, [{"row": n, "vector": v} for n, v in pairs])
+            self.labels = np.concatenate([self.labels, new])
+
+    def remove(self, rows: NDArray[np.int64]) -> None:
+        """Take rows out; those behind them move up."""
+        self.client.delete(self.collection, ids=self.labels[rows].tolist())
+        self.labels = np.delete(self.labels, rows)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Return what describes the collection; a file of Milvus Lite is copied to the folder."""
+        path, uri = Path(self.uri), self.uri
+        if path.exists():
+            self.client.flush(self.collection)
+            uri = FILE
+            if path.resolve() != (folder / FILE).resolve():
+                _copy(path, folder / FILE)
+        labels = self.labels.tolist()
+        return {
+            "uri": uri,
+            "collection": self.collection,
+            "factory": self.factory,
+            "labels": labels,
+        }
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any], space: Space) -> "MilvusEngine":
+        """Open what `save` described.
+
+        Raises:
+            DataError: there is no such collection, or it holds other vectors.
+        """
+        uri = str(folder / FILE) if facts["uri"] == FILE else facts["uri"]
+        labels = np.array(facts["labels"], np.int64)
+        if facts["uri"] == FILE and not (folder / FILE).exists():
+            raise DataError(f"{folder / FILE}: missing or damaged; index again")
+        client = _connect(uri)
+        if not client.has_collection(facts["collection"]):
+            raise DataError(f"{uri}: has no collection {facts['collection']!r}; index again")
+        client.load_collection(facts["collection"])
+        engine = cls(space, uri, facts["collection"], facts["factory"], labels, client)
+        counted = client.query(
+            engine.collection, filter="", output_fields=["count(*)"], consistency_level="Strong"
+        )
+        if counted[0]["count(*)"] != len(labels):
+            raise DataError(
+                f"{uri}: {counted[0]['count(*)']} vectors in {engine.collection!r} where "
+                f"{len(labels)} were indexed; index again"
+            )
+        return engine
+
+
+def build(space: Space, vectors: Vectors, uri: str, collection: str, factory: str) -> MilvusEngine:
+    """Return an engine of vectors [N, D] in a new collection; one of its name is replaced.
+
+    Raises:
+        DataError: there is no Milvus at this address.
+        UsageError: Milvus does not know the type of index.
+    """
+    client = _connect(uri)
+    if client.has_collection(collection):
+        client.drop_collection(collection)
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("row", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=space.width)
+    params = client.prepare_index_params()
+    kind = "FLAT" if factory == "Flat" else factory
+    params.add_index("vector", index_type=kind, metric_type=_MEASURES[space.metric])
+    try:
+        client.create_collection(collection, schema=schema, index_params=params)
+    except MilvusException as error:
+        raise UsageError(f"--factory {factory!r}: Milvus refuses it ({error.message})") from None
+    engine = MilvusEngine(space, uri, collection, factory, np.zeros(0, np.int64), client)
+    engine.add(vectors)
+    return engine
+
+
+def builder(uri: str, collection: str) -> Builder:
+    """Return what builds an index's engine in a collection, see `neighbors.build_index`."""
+
+    def make(
+        space: Space, vectors: Vectors, factory: str, recall: float
+    ) -> tuple[Engine, Recall | None]:
+        engine = build(space, vectors, uri, collection, factory)
+        return engine, None if engine.exact else reach(recall, engine, vectors)
+
+    return make
+
+
+def _connect(uri: str) -> MilvusClient:
+    try:
+        return MilvusClient(uri)
+    except (MilvusException, ValueError, OSError) as error:
+        brief = " ".join(str(error).split())[:160]
+        raise DataError(f"{uri}: no Milvus there ({brief}); start it, or give another") from None
+
+
+def _copy(path: Path, there: Path) -> None:
+    (shutil.copytree if path.is_dir() else shutil.copyfile)(path, there)
