@@ -66,8 +66,10 @@ $(READY): setup.py constraints.txt
 demo: $(READY)
 	$(REPLEARN) phantoms runs/demo/data --count $(COUNT) $(REPLACE)
 	$(REPLEARN) compare configs/demo.yaml runs/demo/data runs/demo --seeds $(SEEDS) $(REPLACE)
+	$(REPLEARN) report runs/demo/seed-0/aae/encoder runs/demo/aae.html --overwrite
+	$(REPLEARN) report runs/demo runs/demo/report.html --overwrite
 	@echo
-	@echo "Look at runs/demo: table.md, queries.png, aae-reconstructions.png, aae-samples.png"
+	@echo "Open $(CURDIR)/runs/demo/report.html (the encoder: aae.html; also table.md, queries.png)"
 
 # configs/seed-2018.yaml in little: the same rows, smaller networks, fewer steps.
 SMALL := encoders.aae.arguments.width=16 encoders.aae.arguments.latent_dim=128 \

@@ -25,10 +25,11 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["replearn", "replearn.*", "pipelines"]),
-    package_data={"replearn": ["py.typed"]},
+    package_data={"replearn": ["py.typed", "app.css"], "replearn.report": ["page.html"]},
     entry_points={"console_scripts": ["replearn = pipelines.__main__:main"]},
     install_requires=[
         "h5py>=3.10",
+        "Jinja2>=3.1",
         "joblib>=1.3",
         "matplotlib>=3.8",
         "numpy>=2.0",
@@ -54,6 +55,7 @@ setup(
         "pretrained": ["transformers>=4.56"],
         "ray": ["ray>=2.40"],
         "milvus": ["pymilvus>=2.6", "milvus-lite>=2.5"],
+        "app": ["gradio>=6.0"],
         "dev": DEVELOPMENT,
     },
 )

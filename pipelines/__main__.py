@@ -27,6 +27,8 @@ STAGES = {
     "index": "Build a search index of features.",
     "query": "Find the images most like a given one.",
     "compare": "Run encoders x detectors on one data folder into one table.",
+    "serve": "Open a page in the browser to search by image.",
+    "report": "Write one HTML file that shows an encoder or a comparison.",
 }
 
 

@@ -4,6 +4,7 @@ It calls the other stages, so that every row of the table is made of artefacts t
 at, and a second run does only what is missing.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def compare(
     done = Parallel(n_jobs=min(jobs, len(tasks)))(delayed(_run)(task) for task in tasks)
     results = [result for of_task in done for result in of_task]
     _write_tables(results, chosen, found, out)
+    _write_places(chosen, found, images, out)
     _write_sheets(results, found, images, out, overwrite=overwrite)
 
 
@@ -228,6 +230,16 @@ def _write_tables(results: list[Result], chosen: Comparison, data: Data, out: Pa
     write_json(out / "table.json", [result.as_row() for result in results])
     print(table, end="")
     say(f"tables, sheets and run files are in {out}")
+
+
+def _write_places(chosen: Comparison, data: Data, images: dict[str, Path], out: Path) -> None:
+    """Note what the comparison is of and where that lies, for reports; places may go stale."""
+    places = {
+        "parts": {part: os.path.relpath(path, out) for part, path in data.parts.items()},
+        "images": {name: os.path.relpath(path, out) for name, path in images.items()},
+    }
+    facts = {"edition": chosen.edition, "scored": data.scored, "names": data.names}
+    write_json(out / "comparison.json", facts | places)
 
 
 def _write_sheets(

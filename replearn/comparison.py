@@ -83,19 +83,16 @@ def to_markdown(
         floor: the detector that the others are compared with.
         published: scores of a paper to put beside ours.
     """
-    groups = _by_name(results)
-    chosen = _chosen(groups)
-    head, rows = _summary(results, part, floor, published)
-    for row, name in zip(rows, groups, strict=True):
-        if name == chosen:
-            row[2] = f"**{row[2]}**"
+    best = chosen(results)
+    head, rows = summary(results, part=part, floor=floor, published=published)
+    place = list(by_name(results)).index(best)
+    rows[place][2] = f"**{rows[place][2]}**"
     lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
     lines.insert(1, "|---" * len(head) + "|")
-    lines += ["", f"{chosen}, chosen on validation, against the others on {part}:", ""]
-    lines += ["| against | difference of mean F1 | 95 % interval |", "|---|---|---|"]
-    lines += [
-        _difference(groups[chosen], group, name) for name, group in groups.items() if name != chosen
-    ]
+    lines += ["", f"{best}, chosen on validation, against the others on {part}:", ""]
+    head, rows = differences(results)
+    lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -110,10 +107,9 @@ def to_latex(
 
     The one chosen on validation is bold.
     """
-    groups = _by_name(results)
-    head, rows = _summary(results, part, floor, published)
+    head, rows = summary(results, part=part, floor=floor, published=published)
     cells = [[_tex(cell) for cell in row] for row in (head, *rows)]
-    place = 1 + list(groups).index(_chosen(groups))
+    place = 1 + list(by_name(results)).index(chosen(results))
     cells[place][2] = f"\\textbf{{{cells[place][2]}}}"
     lines = [" & ".join(row) + r" \\" for row in cells]
     columns = "ll" + "r" * (len(head) - 2)
@@ -134,14 +130,21 @@ def to_csv(results: Sequence[Result]) -> str:
     return text.getvalue()
 
 
-def _summary(
-    results: Sequence[Result], part: str, floor: str, published: PublishedScores | None
+def summary(
+    results: Sequence[Result],
+    *,
+    part: str,
+    floor: str = "constant",
+    published: PublishedScores | None = None,
 ) -> tuple[list[str], list[list[str]]]:
-    """Return the heading and the rows of the table, one row for each encoder and detector."""
+    """Return the heading and the rows of the table, one row for each encoder and detector.
+
+    The rows are in the order of `by_name`; arguments as `to_markdown`.
+    """
     of_floor = float(np.mean([r.f1 for r in results if r.detector == floor]))
     head = ["encoder", "detector", f"mean F1 on {part}", "95 % interval", f"over {floor}"]
     head += ["F1 on validation", "rule", "threshold", "concepts", "seconds"]
-    groups = _by_name(results).values()
+    groups = by_name(results).values()
     rows = [_row(group, of_floor) for group in groups]
     if published:
         head.append("published F1 on test")
@@ -151,7 +154,20 @@ def _summary(
     return head, rows
 
 
-def _chosen(groups: dict[str, list[Result]]) -> str:
+def differences(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of how far the chosen one is ahead of each other one.
+
+    Images are compared one by one, each image's F1 averaged over the seeds first.
+    """
+    groups = by_name(results)
+    best = chosen(results)
+    rows = [_difference(groups[best], other, n) for n, other in groups.items() if n != best]
+    return ["against", "difference of mean F1", "95 % interval"], rows
+
+
+def chosen(results: Sequence[Result]) -> str:
+    """Return the name of the encoder and detector that did best on validation."""
+    groups = by_name(results)
     return max(groups, key=lambda name: np.mean([r.f1_valid for r in groups[name]]))
 
 
@@ -161,7 +177,7 @@ def _tex(cell: str) -> str:
     return cell if not cell.startswith("-") else f"${cell}$"
 
 
-def _by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
+def by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
     """Group the results of all seeds, in the order of the first."""
     names = list(dict.fromkeys(result.name for result in results))
     ordered = sorted(results, key=lambda result: names.index(result.name))
@@ -191,11 +207,10 @@ def _spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f}"
 
 
-def _difference(ours: list[Result], others: list[Result], name: str) -> str:
-    """Compare image by image, each image's F1 averaged over the seeds first."""
+def _difference(ours: list[Result], others: list[Result], name: str) -> list[str]:
     difference = _per_image(ours) - _per_image(others)
     low, high = bootstrap_interval(difference)
-    return f"| {name} | {mean_score(difference):+.3f} | {low:+.3f} to {high:+.3f} |"
+    return [name, f"{mean_score(difference):+.3f}", f"{low:+.3f} to {high:+.3f}"]
 
 
 def _per_image(group: list[Result]) -> np.ndarray[Any, np.dtype[np.float64]]:
