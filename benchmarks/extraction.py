@@ -165,13 +165,11 @@ def ratio(ours: list[float], theirs: list[float]) -> Facts:
 @contextmanager
 def peak_memory() -> Iterator[list[int]]:
     """Watch the memory of this process that is its own, not pages of files; the peak in bytes."""
-    peak, stop = [0], threading.Event()
+    peak, stop = [_own_memory()], threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.02):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            own = next(line for line in lines if line.startswith("RssAnon"))
-            peak[0] = max(peak[0], int(own.split()[1]) * 1024)
+            peak[0] = max(peak[0], _own_memory())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -180,6 +178,12 @@ def peak_memory() -> Iterator[list[int]]:
     finally:
         stop.set()
         watcher.join()
+
+
+def _own_memory() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    own = next(line for line in lines if line.startswith("RssAnon"))
+    return int(own.split()[1]) * 1024
 
 
 # What is compared -----------------------------------------------------------------------------

@@ -58,7 +58,6 @@ def extract(
     Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """
     encoder = load_encoder(encoder_folder, device)
-    say(f"{encoder_folder} on {name_of(encoder.device)}, {precision}")
     form = encoder.description
     wanted = read_ids(ids) if ids else None
     to_be = Form(form.size, form.channels, form.fit)
@@ -68,6 +67,7 @@ def extract(
     }
 
     def run(images: ImageSet | Files) -> Features:
+        say(f"{encoder_folder} on {name_of(encoder.device)}, {precision}")
         return extraction.extract(
             encoder,
             images,

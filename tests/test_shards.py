@@ -252,7 +252,6 @@ def killed_and_finished(words: str, out: Path, kills: int, generator: random.Ran
             time.sleep(generator.uniform(0, 1.0))
             at_work += child.poll() is None
             child.send_signal(signal.SIGKILL)
-        assert not out.exists() or child.returncode == 0
     assert main(words.split()) == 0
     return at_work
 
