@@ -22,6 +22,7 @@ from replearn.detectors import Detector, refit_linear, save_detector, tune
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.fitting import (
+    NEIGHBOURS,
     Fitted,
     Labelled,
     Tuning,
@@ -74,6 +75,10 @@ def classify(
         Literal["auto", "union", "uniform", "rank", "similarity", "softmax", "gaussian"],
         typer.Option(help="knn: how neighbours weigh; union: all they show is named."),
     ] = "auto",
+    neighbours: Annotated[
+        int | None,
+        typer.Option(min=1, help="knn: so many; else the best on VALID. One copies the nearest."),
+    ] = None,
     metric: Annotated[
         Literal["cosine", "l2"], typer.Option(help="knn: what near means.")
     ] = "cosine",
@@ -118,6 +123,7 @@ def classify(
         options |= {"vote": vote, "metric": index.metric}
         # What was not given leaves the identity as it was.
         options |= {"index": index.identity} if index_folder else {}
+        options |= {"neighbours": neighbours} if neighbours else {}
     options |= {"groups": digest(*map(str, together.items()))} if together else {}
     identity = identify(
         "detector",
@@ -135,7 +141,7 @@ def classify(
             return
         regression = MultiLabelLogisticRegression(penalty=penalty, n_jobs=jobs, device=device)
         detector = tune(
-            _fit(method, tuning, index, concepts, regression, vote),
+            _fit(method, tuning, index, concepts, regression, vote, neighbours),
             tuning,
             encoder=learn_features.encoder,
             identity=identity,
@@ -179,13 +185,15 @@ def _fit(
     concepts: int,
     regression: MultiLabelLogisticRegression,
     vote: Kind | Literal["auto"],
+    number: int | None,
 ) -> Fitted:
     def linear() -> Fitted:
         return fit_linear(tuning, top=concepts, model=regression)
 
     if index is None:
         return fit_constant(tuning) if method == "constant" else linear()
-    neighbours = fit_neighbours(tuning, index, vote=vote)
+    counts = (number,) if number else NEIGHBOURS
+    neighbours = fit_neighbours(tuning, index, vote=vote, counts=counts)
     if method == "knn":
         return neighbours
     return fit_fused(tuning, linear(), neighbours)

@@ -23,6 +23,7 @@ class DetectorSettings(BaseModel):
     vote: (
         Literal["auto", "union", "uniform", "rank", "similarity", "softmax", "gaussian"] | None
     ) = None
+    neighbours: int | None = Field(None, gt=0)
     metric: Literal["cosine", "l2"] | None = None
     rule: Literal["auto", "threshold", "per-group", "top-k", "per-label", "expected-f1"] | None = (
         None

@@ -318,6 +318,19 @@ def test_classify_shows_what_each_rule_reaches_and_takes_the_best_or_the_one_ask
     assert {len(concepts) for concepts in read_concepts(run_file).concepts} == {k}
 
 
+def test_a_single_neighbour_is_copied(work: Path, run: Run, tmp_path: Path) -> None:
+    data = work / "data"
+    command = ["classify", work / "aae-train.h5", data / "train-concepts.tsv"]
+    command += [work / "aae-valid.h5", data / "valid-concepts.tsv", tmp_path / "copy"]
+    options = ["--method", "knn", "--vote", "union", "--neighbours", 1, "--rule", "threshold"]
+    status, _, err = run(*command, *options)
+    assert status == 0, err
+    assert run("predict", tmp_path / "copy", work / "aae-train.h5", tmp_path / "run")[0] == 0
+    named = read_concepts(tmp_path / "run")
+    truth = read_concepts(data / "train-concepts.tsv").select(named.ids)
+    assert [set(c) for c in named.concepts] == [set(c) for c in truth.concepts]
+
+
 def test_a_linear_detector_can_learn_from_validation_in_the_end_and_have_few_weights(
     work: Path, run: Run, tmp_path: Path
 ) -> None:
