@@ -4,13 +4,15 @@ A source lists its image files, and its store reads the bytes of any of them.  W
 take for an image is counted, so that nothing disappears without a word.
 """
 
+import fcntl
 import os
+import shutil
 import stat
 import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -54,10 +56,8 @@ def open_source(path: Path, scratch: Path | None = None) -> Iterator[Source]:
         DataError: there is nothing at `path`, it is none of these, it is damaged, or it is empty.
     """
     refuse_missing(path)
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=scratch) as unpacked:
-        source = _open(path.absolute(), Path(unpacked).absolute())
+    with _unpacking(scratch) as unpacked:
+        source = _open(path.absolute(), unpacked)
         if source.others:
             counts = ", ".join(f"{count} {kind}" for kind, count in sorted(source.others.items()))
             warn(f"{path}: not taken for images: {counts}")
@@ -65,6 +65,32 @@ def open_source(path: Path, scratch: Path | None = None) -> Iterator[Source]:
             known = " ".join(sorted(SUFFIXES))
             raise DataError(f"{path}: no images in it; their names should end in {known}")
         yield source
+
+
+@contextmanager
+def _unpacking(scratch: Path | None) -> Iterator[Path]:
+    """Yield a new hidden folder; those that killed runs left beside it are removed first."""
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        for left in scratch.glob(".unpacked-*"):
+            with suppress(OSError), _locked(left, fcntl.LOCK_EX):
+                shutil.rmtree(left)
+    with (
+        tempfile.TemporaryDirectory(prefix=".unpacked-", dir=scratch) as made,
+        _locked(Path(made), fcntl.LOCK_SH),
+    ):
+        yield Path(made).absolute()
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold a lock, which ends with the process; OSError where another holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def refuse_missing(path: Path) -> None:

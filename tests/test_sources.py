@@ -186,3 +186,18 @@ def test_members_of_every_compression_are_read_by_their_place(method: int, tmp_p
     with open_source(tmp_path / "x.zip") as source:
         read = {file.path: source.store.read(file) for file in source.files}
     assert read == {f"{id_}.png": encoded(number) for number, id_ in enumerate(IDS)}
+
+
+def test_what_a_killed_run_unpacked_is_removed_and_what_another_unpacks_stays(
+    tmp_path: Path,
+) -> None:
+    image = tmp_path / "one.png"
+    Image.new("L", (8, 8)).save(image)
+    scratch = tmp_path / "beside"
+    (scratch / ".unpacked-of-a-killed-run/images").mkdir(parents=True)
+    with open_source(image, scratch):
+        (mine,) = scratch.iterdir()
+        with open_source(image, scratch):
+            assert mine in scratch.iterdir()
+            assert len(list(scratch.iterdir())) == 2
+    assert not list(scratch.iterdir())
