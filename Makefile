@@ -30,7 +30,7 @@ READY    := $(VENV)/.ready-$(EXTRAS)
 .PHONY: help setup demo compare-small check test test-all train extract classify index predict imageclef query clean
 
 help: ## print this page
-	@echo "make demo                          the whole chain on synthetic radiographs, about 4 minutes"
+	@echo "make demo                          the whole chain on synthetic radiographs, about 3 minutes"
 	@echo "make demo SEEDS=3                  the same with three trainings of each encoder"
 	@echo "make train extract classify index predict DATA=folder [CONFIG=$(CONFIG)] [NAME=$(NAME)]"
 	@echo "                                   the stages on your own images, see README.md"
@@ -41,7 +41,7 @@ help: ## print this page
 	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff and mypy"
-	@echo "make test                          the tests, about 5 minutes on 2 cores"
+	@echo "make test                          the tests, about 7 minutes on 2 cores"
 	@echo "make test-all                      the slow ones too"
 	@echo "make clean                         remove runs/demo"
 
