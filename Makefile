@@ -41,7 +41,7 @@ help: ## print this page
 	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff and mypy"
-	@echo "make test                          the tests, about 7 minutes on 2 cores"
+	@echo "make test                          the tests, about 5 minutes on 2 cores"
 	@echo "make test-all                      the slow ones too"
 	@echo "make clean                         remove runs/demo"
 
@@ -180,10 +180,10 @@ check: $(READY)
 	$(VENV)/bin/mypy
 
 test: $(READY)
-	$(VENV)/bin/pytest -m "not slow"
+	$(VENV)/bin/pytest -n auto --maxprocesses 8 -m "not slow"
 
 test-all: $(READY)
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --hypothesis-profile "new examples"
 
 clean:
 	rm -rf runs/demo
