@@ -170,6 +170,15 @@ def test_lists_keep_their_numbers_and_rows_follow_the_ids_all_the_same(tmp_path:
         assert one.ids[one.search(random(50, 8, 1), 1).rows[7, 0]] == "image-407"
 
 
+def test_recall_says_how_many_images_came_or_went_since_it_was_measured(tmp_path: Path) -> None:
+    index = build_index(names(400), random(400, 8), factory="IVF4,Flat")
+    measured = str(index.recall)
+    index = index.without(names(30)).with_added(names(5, 400), random(5, 8, 1))
+    save_index(tmp_path, index)
+    for one in (index, load_index(tmp_path)):
+        assert str(one.recall) == f"{measured}, before 35 images came or went"
+
+
 @pytest.mark.parametrize("factory", ["HNSW8", "IVF4,PQ4x4fs,RFlat"])
 def test_a_structure_that_gives_nothing_back_says_so(factory: str) -> None:
     index = build_index(names(400), random(400, 8), factory=factory)
