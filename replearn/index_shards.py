@@ -71,7 +71,7 @@ class ShardedEngine:
         kept = []
         for row in rows:
             number = int(np.searchsorted(self.starts, row, side="right")) - 1
-            engine = FaissEngine.load(self._part(number), self.parts[number], self.space)
+            engine = _opened(self._part(number), self.parts[number], self.space)
             kept.append(engine.vectors([row - self.starts[number]])[0])
         return np.array(kept, np.float32).reshape(-1, self.space.width)
 
@@ -169,12 +169,16 @@ def _build(
 
 
 def _search(folder: Path, facts: dict[str, Any], space: Space, vectors: Vectors, k: int) -> Hits:
-    engine = _open(folder, json.dumps(facts), space.metric, space.centre.tobytes())
+    engine = _opened(folder, facts, space)
     return engine.search(vectors, min(k, len(engine)))
+
+
+def _opened(folder: Path, facts: dict[str, Any], space: Space) -> FaissEngine:
+    """Return a part, opened once in each process; a part that was replaced has other facts."""
+    return _open(folder, json.dumps(facts), space.metric, space.centre.tobytes())
 
 
 @lru_cache(maxsize=64)
 def _open(folder: Path, facts: str, metric: Metric, centre: bytes) -> FaissEngine:
-    """Open a part once in each process; a part that was replaced has other facts."""
     space = Space(metric, np.frombuffer(centre, np.float32))
     return FaissEngine.load(folder, json.loads(facts), space)
