@@ -8,7 +8,7 @@ import hashlib
 import mmap
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -210,7 +210,7 @@ class FaissEngine:
                 index = faiss.index_cpu_to_gpu(resources, number, self.index)
             except RuntimeError:
                 raise UsageError(f"factory {self.factory!r}: FAISS has none for a GPU") from None
-            return FaissEngine(self.space, index, self.factory, self.file, resources, self.labels)
+            return replace(self, index=index, resources=resources)
         if not self.exact:
             raise UsageError(
                 f"factory {self.factory!r} on {device!r}: needs the package faiss-gpu; "
