@@ -137,7 +137,8 @@ def _by_similarity(squared: Distances, metric: str, parameter: float) -> Distanc
 
 def _by_softmax(squared: Distances, metric: str, parameter: float) -> Distances:
     """Weigh by exp(cosine / T), or exp(-d^2 / 2 T), which is the same of normalised vectors."""
-    return np.asarray(np.exp((squared[:, :1] - squared) / (2 * parameter)))
+    farther = np.maximum(squared - squared[:, :1], 0)  # less only where there is no neighbour
+    return np.asarray(np.exp(-farther / (2 * parameter)))
 
 
 def _by_gaussian(squared: Distances, metric: str, parameter: float) -> Distances:
