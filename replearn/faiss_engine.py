@@ -289,7 +289,8 @@ def _sample(vectors: Vectors, index: Any) -> Vectors:
 def blocks_of(vectors: Vectors) -> Iterator[Vectors]:
     """Yield vectors [N, D] some rows at a time; a memory map gives back what was read."""
     for some in even_blocks(len(vectors), _ROWS):
-        yield vectors[some]
-        mapped = getattr(vectors, "_mmap", None)
+        block = vectors[some]
+        yield block
+        mapped = getattr(block, "_mmap", None)
         if isinstance(mapped, mmap.mmap):  # else all that was read would stay resident
             mapped.madvise(mmap.MADV_DONTNEED)

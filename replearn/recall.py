@@ -28,7 +28,7 @@ class Recall:
         at_10: share of the 10 nearest that are found.
         wanted: share that the effort was chosen for.
         sample: images that it was measured on.
-        effort: FAISS's search parameters by name.
+        effort: FAISS's search parameters by name; of shards, what is alike in all.
         changed: images added or removed since, of which it says nothing.
     """
 
@@ -98,7 +98,7 @@ def _effort(index: Any, step: int) -> dict[str, int]:
 
 def exact_others(space: Space, vectors: Vectors, chosen: NDArray[np.intp], k: int) -> Hits:
     """Return the exact k nearest of chosen rows among all other vectors, block by block."""
-    queries = np.asarray(vectors[np.sort(chosen)])[np.argsort(np.argsort(chosen))]
+    queries = np.asarray(vectors[chosen])
     best = Hits(
         np.empty((len(chosen), 0), np.float32),
         np.empty((len(chosen), 0), np.int64),
