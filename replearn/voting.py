@@ -95,6 +95,7 @@ def weighted_scores(rows: Rows, weights: Distances, concepts: sparse.csr_array) 
     )
     scores = sparse.csr_array(votes @ concepts)
     scores.eliminate_zeros()
+    scores.sort_indices()  # once here; else whatever decides by them would, each time, in a copy
     return scores
 
 
