@@ -2,6 +2,7 @@
 
     python -m benchmarks.neighbors                                   minutes, 2 cores, 3 GB
     python -m benchmarks.neighbors --rows 20000 --queries 1000 --approximate-rows 50000       quick
+    python -m benchmarks.neighbors --rows 0 --factories ""                              tuning alone
 
 Exact: the batch search of an opened index and bare FAISS's search of the same vectors, turn by
 turn in one process each, both prepared before the clock starts except for the queries, and the
@@ -9,6 +10,8 @@ resident memory of the process that searches by replearn.  One query: opening a 
 index and one search, in a process that has imported what it needs, and the whole command
 `replearn query INDEX ID`.  Approximate: recall@10 on queries that were never indexed, and queries
 a second beside exact search, turn by turn; vectors are normal around centres that are normal.
+
+Tuning of votes is described in `benchmarks/votes.py`.
 
 Prints tables and, in the last line, the same as JSON.
 """
@@ -56,6 +59,17 @@ def seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
+
+
+def take_turns(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int
+) -> tuple[float, float, Row]:
+    """Return the least seconds of two calls, and the ratios of the first to the second."""
+    times = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
+    ratios = sorted(one / other for one, other in times)
+    one, other = np.min(times, axis=0).tolist()
+    ratio = float(np.median(ratios))
+    return one, other, {"ratio": ratio, "least": ratios[0], "most": ratios[-1]}
 
 
 def peak() -> float:
@@ -106,16 +120,8 @@ def race(folder: Path, rows: int, width: int, queries: int, k: int, rounds: int)
         faiss.normalize_L2(normal)
         flat.search(normal, k)
 
-    times = [(seconds(lambda: index.search(asked, k)), seconds(bare)) for _ in range(rounds)]
-    ratios = sorted(ours / theirs for ours, theirs in times)
-    ours, theirs = np.min(times, axis=0).tolist()
-    return {
-        "replearn": ours,
-        "faiss": theirs,
-        "ratio": float(np.median(ratios)),
-        "least": ratios[0],
-        "most": ratios[-1],
-    }
+    ours, theirs, ratios = take_turns(lambda: index.search(asked, k), bare, rounds)
+    return {"replearn": ours, "faiss": theirs, **ratios}
 
 
 def one_query(folder: Path, rows: int, width: int, rounds: int) -> Row:
@@ -143,19 +149,14 @@ def approximate(folder: Path, exact: Path, rows: int, width: int, queries: int, 
     nearest = truth.search(asked, 10).rows
     found = index.search(asked, 10).rows
     shared = [len(set(a) & set(b)) for a, b in zip(found.tolist(), nearest.tolist(), strict=True)]
-    times = [
-        (seconds(lambda: index.search(asked, 10)), seconds(lambda: truth.search(asked, 10)))
-        for _ in range(rounds)
-    ]
-    ratios = sorted(slow / fast for fast, slow in times)
-    fast, slow = np.min(times, axis=0).tolist()
+    slow, fast, ratios = take_turns(
+        lambda: truth.search(asked, 10), lambda: index.search(asked, 10), rounds
+    )
     return {
         "recall_at_10": float(np.mean(shared)) / 10,
         "queries_a_second": queries / fast,
         "exact_queries_a_second": queries / slow,
-        "ratio": float(np.median(ratios)),
-        "least": ratios[0],
-        "most": ratios[-1],
+        **ratios,
     }
 
 
@@ -165,36 +166,57 @@ def _centres(rows: int) -> int:
 
 def to_markdown(result: Row) -> str:
     """Return the tables for people."""
-    lines = []
+    tables = []
     if "exact" in result:
-        race_, memory, one = (result[key] for key in ("exact", "memory", "one_query"))
-        lines += [
-            "| search | seconds | beside |",
-            "|---|---:|---|",
-            f"| exact, replearn | {race_['replearn']:.2f} | {race_['ratio']:.3f} of FAISS "
-            f"({race_['least']:.3f} to {race_['most']:.3f}) |",
-            f"| exact, bare FAISS | {race_['faiss']:.2f} | |",
-            f"| open and one query | {one['seconds']:.3f} | at most {one['most']:.3f} |",
-            f"| the command, one id | {one['command']:.2f} | at most {one['command_most']:.2f} |",
-            "",
-            f"Resident: {memory['mb']:.0f} MB for a matrix of {memory['matrix_mb']:.0f} MB "
-            f"({memory['mb'] / memory['matrix_mb']:.2f}).",
-            "",
-        ]
+        tables.append(_exact_table(result["exact"], result["memory"], result["one_query"]))
     if result["approximate"]:
-        lines += [
-            "| factory | recall@10 | queries/s | exact queries/s | ratio | build s | build MB | "
-            "file MB | effort |",
-            "|---|---:|---:|---:|---|---:|---:|---:|---|",
-        ]
-        lines += [
-            f"| {row['factory']} | {row['recall_at_10']:.3f} | {row['queries_a_second']:,.0f} | "
-            f"{row['exact_queries_a_second']:,.0f} | {row['ratio']:.1f} ({row['least']:.1f} to "
-            f"{row['most']:.1f}) | {row['build_seconds']:.0f} | {row['build_mb']:.0f} | "
-            f"{row['file_mb']:.0f} | {row['effort']} |"
-            for row in result["approximate"]
-        ]
+        tables.append(_approximate_table(result["approximate"]))
+    if "tuning" in result:
+        tables.append(_tuning_table(result["tuning"]))
+    return "\n".join(tables)
+
+
+def _exact_table(race: Row, memory: Row, one: Row) -> str:
+    return f"""| search | seconds | beside |
+|---|---:|---|
+| exact, replearn | {race["replearn"]:.2f} | {_between(race, 3)} of FAISS |
+| exact, bare FAISS | {race["faiss"]:.2f} | |
+| open and one query | {one["seconds"]:.3f} | at most {one["most"]:.3f} |
+| the command, one id | {one["command"]:.2f} | at most {one["command_most"]:.2f} |
+
+Resident: {memory["mb"]:.0f} MB for a matrix of {memory["matrix_mb"]:.0f} MB \
+({memory["mb"] / memory["matrix_mb"]:.2f}).
+"""
+
+
+def _approximate_table(rows: list[Row]) -> str:
+    lines = [
+        "| factory | recall@10 | queries/s | exact queries/s | ratio | build s | build MB | "
+        "file MB | effort |",
+        "|---|---:|---:|---:|---|---:|---:|---:|---|",
+    ]
+    lines += [
+        f"| {row['factory']} | {row['recall_at_10']:.3f} | {row['queries_a_second']:,.0f} | "
+        f"{row['exact_queries_a_second']:,.0f} | {_between(row, 1)} | "
+        f"{row['build_seconds']:.0f} | {row['build_mb']:.0f} | {row['file_mb']:.0f} | "
+        f"{row['effort']} |"
+        for row in rows
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _tuning_table(tuning: Row) -> str:
+    lines = ["| tuning, given the neighbours | seconds | of the processor |", "|---|---:|---:|"]
+    lines += [
+        f"| {what} | {tuning[key]['seconds']:.1f} | {tuning[key]['processor']:.1f} |"
+        for key, what in (("vote", "k, weights and smoothing"), ("rule", "the decision rule"))
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _between(ratios: Row, digits: int) -> str:
+    median, least, most = (f"{ratios[key]:.{digits}f}" for key in ("ratio", "least", "most"))
+    return f"{median} ({least} to {most})"
 
 
 def main(
@@ -209,9 +231,13 @@ def main(
         str, typer.Option(help="Approximate: factory strings between `;`; none leaves it out.")
     ] = "IVF1024,Flat;HNSW32",
     recall: Annotated[float, typer.Option(help="Approximate: recall that is asked for.")] = 0.96,
-    rounds: Annotated[int, typer.Option(help="How often each is timed.")] = 3,
+    tuned: Annotated[
+        int, typer.Option(help="Tuning: images to choose on; 0 leaves it out.")
+    ] = 20_000,
+    concepts: Annotated[int, typer.Option(help="Tuning: concepts.")] = 500,
+    rounds: Annotated[int, typer.Option(help="How often each search is timed.")] = 3,
 ) -> None:
-    """Time exact, single and approximate search."""
+    """Time exact, single and approximate search, and the tuning of votes."""
     result: Row = {
         "benchmark": "neighbors",
         "cores": len(os.sched_getaffinity(0)),
@@ -220,6 +246,7 @@ def main(
         "sizes": [rows, width, queries, k],
         "approximate_sizes": [approximate_rows, approximate_width, approximate_queries],
         "approximate": [],
+        "tuning_sizes": [tuned, concepts],
     }
     with tempfile.TemporaryDirectory() as folder:
         flat = Path(folder) / "flat"
@@ -241,6 +268,12 @@ def main(
             row = {"factory": factory, **made, **alone(approximate, *words)}
             say(f"{factory}: recall {row['recall_at_10']:.3f}, {row['ratio']:.1f} x exact")
             result["approximate"].append(row)
+    if tuned:
+        # Only here: the processes whose memory is measured import this file, and no scikit-learn.
+        from benchmarks.votes import tune
+
+        result["tuning"] = tune(tuned, concepts)
+        say(f"votes tuned in {result['tuning']['vote']['seconds']:.1f} s")
     print(to_markdown(result))
     print(json.dumps(result))
 

@@ -42,8 +42,8 @@ def index(
     recall: Annotated[
         float, typer.Option(help="Share of the 10 nearest that an approximate index is to find.")
     ] = 0.95,
-    shards: Annotated[int, typer.Option(help="Build and search in so many parts.")] = 1,
-    jobs: Annotated[int, typer.Option(help="Parts that are built at a time.")] = 1,
+    shards: Annotated[int, typer.Option(min=1, help="Build and search in so many parts.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Parts that are built at a time.")] = 1,
     milvus: Annotated[
         str | None,
         typer.Option(help="Keep vectors in Milvus at this address; `file`: embedded in INDEX."),

@@ -8,7 +8,7 @@ import hashlib
 import mmap
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -210,7 +210,7 @@ class FaissEngine:
                 index = faiss.index_cpu_to_gpu(resources, number, self.index)
             except RuntimeError:
                 raise UsageError(f"factory {self.factory!r}: FAISS has none for a GPU") from None
-            return FaissEngine(self.space, index, self.factory, self.file, resources, self.labels)
+            return replace(self, index=index, resources=resources)
         if not self.exact:
             raise UsageError(
                 f"factory {self.factory!r} on {device!r}: needs the package faiss-gpu; "
@@ -289,7 +289,8 @@ def _sample(vectors: Vectors, index: Any) -> Vectors:
 def blocks_of(vectors: Vectors) -> Iterator[Vectors]:
     """Yield vectors [N, D] some rows at a time; a memory map gives back what was read."""
     for some in even_blocks(len(vectors), _ROWS):
-        yield vectors[some]
-        mapped = getattr(vectors, "_mmap", None)
+        block = vectors[some]
+        yield block
+        mapped = getattr(block, "_mmap", None)
         if isinstance(mapped, mmap.mmap):  # else all that was read would stay resident
             mapped.madvise(mmap.MADV_DONTNEED)

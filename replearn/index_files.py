@@ -141,7 +141,7 @@ def _concepts_of(
 
 
 def _as_written(text: str, ids: list[str]) -> ConceptTable:
-    """Read what `save_index` wrote, six times as fast as a reader of all layouts can."""
+    """Read what `save_index` wrote, which needs no reader of all layouts."""
     fields = (
         line[len(id_) + 1 :]
         for id_, line in zip(ids, text.removeprefix(_HEADER).split("\n"), strict=False)

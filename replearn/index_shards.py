@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn import faiss_engine
+from replearn.diskrows import choose
 from replearn.engines import Hits, Metric, Space, Vectors, even_blocks, merge
 from replearn.errors import UsageError
 from replearn.faiss_engine import FaissEngine
@@ -71,7 +72,7 @@ class ShardedEngine:
         kept = []
         for row in rows:
             number = int(np.searchsorted(self.starts, row, side="right")) - 1
-            engine = FaissEngine.load(self._part(number), self.parts[number], self.space)
+            engine = _opened(self._part(number), self.parts[number], self.space)
             kept.append(engine.vectors([row - self.starts[number]])[0])
         return np.array(kept, np.float32).reshape(-1, self.space.width)
 
@@ -132,7 +133,7 @@ def build_shards(
     Args:
         folder: where the parts go.
         space: how the vectors are compared.
-        vectors: best a memory map, which tasks open instead of getting copies.
+        vectors: best on disk, where tasks read their own part.
         factory: of each part.
         number: of parts, at most N.
         recall: that approximate parts are to reach.
@@ -148,15 +149,20 @@ def build_shards(
         raise UsageError(f"--shards {number}: 1 to {len(vectors)}, the number of images")
     ranges = list(even_blocks(len(vectors), -(-len(vectors) // number)))
     made = joblib.Parallel(n_jobs=jobs)(
-        joblib.delayed(_build)(folder / f"shard-{n:04d}", space, vectors[some], factory, recall)
-        for n, some in enumerate(ranges)
+        joblib.delayed(_build)(folder / f"shard-{n:04d}", space, some, factory, recall)
+        for n, some in enumerate(choose(vectors, range(r.start, r.stop)) for r in ranges)
     )
     engine = ShardedEngine(space, folder, [facts for facts, _ in made], jobs)
     reached = [part for _, part in made if part is not None]
     if not reached:
         return engine, None
     mean = float(np.mean([part.at_10 for part in reached]))
-    return engine, Recall(mean, recall, sum(part.sample for part in reached), reached[0].effort)
+    shared = {
+        name: value
+        for name, value in reached[0].effort.items()
+        if all(part.effort[name] == value for part in reached)
+    }
+    return engine, Recall(mean, recall, sum(part.sample for part in reached), shared)
 
 
 def _build(
@@ -169,12 +175,16 @@ def _build(
 
 
 def _search(folder: Path, facts: dict[str, Any], space: Space, vectors: Vectors, k: int) -> Hits:
-    engine = _open(folder, json.dumps(facts), space.metric, space.centre.tobytes())
+    engine = _opened(folder, facts, space)
     return engine.search(vectors, min(k, len(engine)))
+
+
+def _opened(folder: Path, facts: dict[str, Any], space: Space) -> FaissEngine:
+    """Return a part, opened once in each process; a part that was replaced has other facts."""
+    return _open(folder, json.dumps(facts), space.metric, space.centre.tobytes())
 
 
 @lru_cache(maxsize=64)
 def _open(folder: Path, facts: str, metric: Metric, centre: bytes) -> FaissEngine:
-    """Open a part once in each process; a part that was replaced has other facts."""
     space = Space(metric, np.frombuffer(centre, np.float32))
     return FaissEngine.load(folder, json.loads(facts), space)

@@ -160,7 +160,8 @@ class Index:
             raise DataError(f"the index {has}: add images in the same way")
         survey([*self.ids, *ids], vectors, self.metric, first=len(self))
         self.engine.add(vectors)
-        return self._changed([*self.ids, *ids], _joined(self.concepts, concepts), origin)
+        table = _joined(self.concepts, concepts)
+        return self._changed([*self.ids, *ids], table, origin, len(ids))
 
     def without(self, ids: Sequence[str], *, origin: str = "") -> "Index":
         """Return the index without these images; its engine is changed.
@@ -172,19 +173,24 @@ class Index:
         unknown = [id_ for id_ in ids if id_ not in self.rows]
         if unknown:
             raise DataError(f"{_some(unknown)}: not among the {len(self)} indexed images")
-        kept = [id_ for id_ in self.ids if id_ not in set(ids)]
+        gone = set(ids)
+        kept = [id_ for id_ in self.ids if id_ not in gone]
         if not kept:
             raise DataError(f"all {len(self)} images would be removed; delete the index instead")
         concepts = None if self.concepts is None else self.concepts.select(kept)
-        self.engine.remove(np.array(sorted(self.rows[id_] for id_ in set(ids)), np.int64))
-        return self._changed(kept, concepts, origin)
+        self.engine.remove(np.array(sorted(self.rows[id_] for id_ in gone), np.int64))
+        return self._changed(kept, concepts, origin, len(gone))
 
-    def _changed(self, ids: list[str], concepts: ConceptTable | None, origin: str) -> "Index":
-        # What an approximate engine reached was measured on other images.
+    def _changed(
+        self, ids: list[str], concepts: ConceptTable | None, origin: str, count: int
+    ) -> "Index":
+        # Measuring anew would take the vectors of all images, which codes do not give back.
+        recall = self.recall and replace(self.recall, changed=self.recall.changed + count)
         return replace(
             self,
             ids=ids,
             identity=identify("index", of=self.identity, then=origin),
+            recall=recall,
             history=(*self.history, origin),
             table=lambda: concepts,
         )

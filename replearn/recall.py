@@ -28,13 +28,15 @@ class Recall:
         at_10: share of the 10 nearest that are found.
         wanted: share that the effort was chosen for.
         sample: images that it was measured on.
-        effort: FAISS's search parameters by name.
+        effort: FAISS's search parameters by name; of shards, what is alike in all.
+        changed: images added or removed since, of which it says nothing.
     """
 
     at_10: float
     wanted: float
     sample: int
     effort: dict[str, int]
+    changed: int = 0
 
     def facts(self) -> dict[str, Any]:
         """Return what JSON can hold; the constructor takes it back."""
@@ -43,7 +45,9 @@ class Recall:
     def __str__(self) -> str:
         effort = ", ".join(f"{name} {value}" for name, value in self.effort.items())
         said = f"recall@10 {self.at_10:.3f} on {self.sample} images"
-        return f"{said} with {effort}" if effort else said
+        said += f" with {effort}" if effort else ""
+        since = f", before {self.changed:,} images came or went" if self.changed else ""
+        return said + since
 
 
 def reach(wanted: float, engine: Engine, vectors: Vectors) -> Recall:
@@ -94,7 +98,7 @@ def _effort(index: Any, step: int) -> dict[str, int]:
 
 def exact_others(space: Space, vectors: Vectors, chosen: NDArray[np.intp], k: int) -> Hits:
     """Return the exact k nearest of chosen rows among all other vectors, block by block."""
-    queries = np.asarray(vectors[np.sort(chosen)])[np.argsort(np.argsort(chosen))]
+    queries = np.asarray(vectors[chosen])
     best = Hits(
         np.empty((len(chosen), 0), np.float32),
         np.empty((len(chosen), 0), np.int64),

@@ -64,20 +64,14 @@ def union_scores(rows: Rows, concepts: sparse.csr_array) -> sparse.csr_array:
         rows: the neighbours of each image, nearest first [M, k].
         concepts: of the indexed images, 0/1 [N, L].
     """
-    images, count = rows.shape
-    ranks = np.tile(np.arange(1, count + 1), images)
-    # The largest of several: walk from the farthest neighbour to the nearest and overwrite.
+    count, width = rows.shape[1], concepts.shape[1]
     shown = sparse.coo_array(concepts[rows.ravel()])
-    pairs, columns = shown.coords
+    pairs, columns = shown.coords  # neighbour by neighbour, of each image the nearest first
     there = rows.ravel()[pairs] >= 0
-    pairs, columns = pairs[there], columns[there]
-    image, score = pairs // count, 1.0 / ranks[pairs]
-    order = np.lexsort((-score, columns, image))
-    image, columns, score = image[order], columns[order], score[order]
-    first = np.ones(len(image), dtype=bool)
-    first[1:] = (image[1:] != image[:-1]) | (columns[1:] != columns[:-1])
-    shape = (images, concepts.shape[1])
-    return sparse.csr_array((score[first], (image[first], columns[first])), shape=shape)
+    pairs, columns = pairs[there].astype(np.int64), columns[there]
+    named, first = np.unique(pairs // count * width + columns, return_index=True)
+    scores = 1.0 / (pairs[first] % count + 1)
+    return sparse.csr_array((scores, np.divmod(named, width)), shape=(len(rows), width))
 
 
 def weighted_scores(rows: Rows, weights: Distances, concepts: sparse.csr_array) -> sparse.csr_array:
@@ -101,6 +95,7 @@ def weighted_scores(rows: Rows, weights: Distances, concepts: sparse.csr_array) 
     )
     scores = sparse.csr_array(votes @ concepts)
     scores.eliminate_zeros()
+    scores.sort_indices()  # once here; else whatever decides by them would, each time, in a copy
     return scores
 
 
@@ -143,7 +138,8 @@ def _by_similarity(squared: Distances, metric: str, parameter: float) -> Distanc
 
 def _by_softmax(squared: Distances, metric: str, parameter: float) -> Distances:
     """Weigh by exp(cosine / T), or exp(-d^2 / 2 T), which is the same of normalised vectors."""
-    return np.asarray(np.exp((squared[:, :1] - squared) / (2 * parameter)))
+    farther = np.maximum(squared - squared[:, :1], 0)  # less only where there is no neighbour
+    return np.asarray(np.exp(-farther / (2 * parameter)))
 
 
 def _by_gaussian(squared: Distances, metric: str, parameter: float) -> Distances:

@@ -75,13 +75,15 @@ def test_logistic_ends_with_ratios_excesses_and_growth() -> None:
 def test_neighbors_ends_with_ratios_recalls_and_memory() -> None:
     tiny = "--rows 500 --width 8 --queries 40 -k 5 --rounds 2 --approximate-rows 2000"
     more = ("--approximate-width", 8, "--approximate-queries", 50, "--factories", "IVF16,Flat")
-    last = last_line("neighbors", *tiny.split(), *more)
+    last = last_line("neighbors", *tiny.split(), *more, "--tuned", 60, "--concepts", 12)
     assert 0 < last["exact"]["least"] <= last["exact"]["ratio"] <= last["exact"]["most"]
     assert last["memory"]["mb"] > last["memory"]["matrix_mb"] > 0
     assert 0 < last["one_query"]["seconds"] < last["one_query"]["command"]
     (row,) = last["approximate"]
     assert row["recall_at_10"] > 0.8
     assert row["build_seconds"] > 0
+    assert last["tuning"]["neighbours"] == 60
+    assert all(last["tuning"][part]["seconds"] > 0 for part in ("vote", "rule"))
 
 
 def test_run_files_score_as_plain_sets_do() -> None:

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from replearn import faiss_engine
+from replearn import faiss_engine, index_files
 from replearn.concepts import ConceptTable
-from replearn.engines import Engine, Hits, Metric, Space, even_blocks, merge
+from replearn.diskrows import DiskRows, Segment, as_array
+from replearn.engines import Hits, Metric, Space, even_blocks, merge
 from replearn.errors import DataError, UsageError
 from replearn.faiss_engine import FaissEngine
 from replearn.index_files import load_index, save_index
@@ -170,6 +171,15 @@ def test_lists_keep_their_numbers_and_rows_follow_the_ids_all_the_same(tmp_path:
         assert one.ids[one.search(random(50, 8, 1), 1).rows[7, 0]] == "image-407"
 
 
+def test_recall_says_how_many_images_came_or_went_since_it_was_measured(tmp_path: Path) -> None:
+    index = build_index(names(400), random(400, 8), factory="IVF4,Flat")
+    measured = str(index.recall)
+    index = index.without(names(30)).with_added(names(5, 400), random(5, 8, 1))
+    save_index(tmp_path, index)
+    for one in (index, load_index(tmp_path)):
+        assert str(one.recall) == f"{measured}, before 35 images came or went"
+
+
 @pytest.mark.parametrize("factory", ["HNSW8", "IVF4,PQ4x4fs,RFlat"])
 def test_a_structure_that_gives_nothing_back_says_so(factory: str) -> None:
     index = build_index(names(400), random(400, 8), factory=factory)
@@ -311,6 +321,32 @@ def test_shards_of_an_approximate_structure_say_what_they_reach(tmp_path: Path) 
     assert index.recall.at_10 > 0.85
 
 
+def test_shards_name_no_effort_that_is_not_that_of_all(tmp_path: Path) -> None:
+    scattered, gathered = random(1500, 16), clustered(1500) * 10
+    index = build_index(
+        names(3000),
+        np.concatenate([scattered, gathered]),
+        metric="l2",
+        factory="IVF16,Flat",
+        build=lambda space, vectors, factory, recall: build_shards(
+            tmp_path, space, vectors, factory=factory, number=2, recall=recall
+        ),
+    )
+    assert index.recall is not None
+    assert index.recall.effort == {}
+
+
+def test_shards_are_built_of_rows_on_disk_by_other_processes(tmp_path: Path) -> None:
+    vectors, space = random(90, 4), Space("l2", np.zeros(4, np.float32))
+    segments = []
+    for number, part in enumerate(np.split(vectors, [40])):  # not where the shards begin
+        part.tofile(tmp_path / f"{number}")
+        segments.append(Segment(str(tmp_path / f"{number}"), 0, "<f4", part.shape))
+    rows = as_array(DiskRows(segments))
+    engine, _ = build_shards(tmp_path, space, rows, factory="Flat", number=3, jobs=2)
+    np.testing.assert_array_equal(engine.vectors(range(90)), vectors)
+
+
 @pytest.mark.parametrize("number", [0, 6])
 def test_there_are_no_more_shards_than_vectors(number: int, tmp_path: Path) -> None:
     space = Space("l2", np.zeros(2, np.float32))
@@ -402,6 +438,5 @@ def test_an_index_from_before_there_were_other_engines_opens(tmp_path: Path) -> 
     assert loaded.search(random(30, 4), 1).rows.ravel().tolist() == list(range(30))
 
 
-def test_every_engine_is_tested_here(tmp_path: Path) -> None:
-    engines: list[Engine] = [index_of(k, random(5, 2), "l2", tmp_path).engine for k in ENGINES[:5]]
-    assert {engine.kind for engine in engines} == {"faiss", "torch", "shards"}
+def test_every_engine_that_can_be_opened_is_tested_here() -> None:
+    assert set(STORED) == set(index_files._LOADERS)

@@ -554,6 +554,8 @@ WRONG = {
     "index in two ways": (2, "index {work}/aae-train.h5 {new} --shards 2 --add"),
     "index with a recall of 2": (2, "index {work}/aae-train.h5 {new} --recall 2"),
     "index with more parts than images": (2, "index {work}/aae-train.h5 {new} --shards 99"),
+    "index in no part": (2, "index {work}/aae-train.h5 {new} --shards 0"),
+    "index by no process": (2, "index {work}/aae-train.h5 {new} --shards 2 --jobs 0"),
     "add to nothing": (1, "index {work}/aae-valid.h5 {new} --add"),
     "add features of another encoder": (1, "index {work}/pca-valid.h5 {work}/index --add"),
     "remove what is not there": (1, "index {valid} {work}/index --remove"),

@@ -158,6 +158,14 @@ def test_an_image_without_any_neighbour_scores_nothing(kind: voting.Kind) -> Non
     assert scores.nnz == 0
 
 
+@pytest.mark.parametrize("kind", ["union", *voting.WEIGHTS])
+def test_places_without_a_neighbour_raise_no_warning(kind: voting.Kind) -> None:
+    vote, rows, near = voting.Vote(kind, 2, 1e-3), np.array([[0, -1]]), np.array([[1.0, np.inf]])
+    with np.errstate(all="raise", under="ignore"):
+        scores = vote.scores(rows, near, "cosine", matrix(WORKED))
+    np.testing.assert_allclose(scores.toarray(), [[1, 0, 0, 0, 0]])
+
+
 def weights(kind: voting.Kind, distances: Numbers, metric: str, parameter: float = 1) -> Numbers:
     """Return the shares of neighbours that each show a concept of their own."""
     count = distances.shape[1]

@@ -1,0 +1,80 @@
+"""How long it takes to choose how neighbours vote, once they are found.
+
+That is the work of `replearn classify --method knn` after its one search: k, weights and smoothing,
+and then the decision rule, on as many images as are learned from.  An image shows six draws of
+concepts whose frequencies fall as j^-0.9, some of them the same; its 16 features are the sum of a
+direction of each, with noise.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replearn import detectors
+from replearn.concepts import ConceptTable
+from replearn.engines import Hits, Vectors
+from replearn.fitting import NEIGHBOURS, Labelled, Tuning, fit_neighbours
+from replearn.neighbors import Index, build_index
+from replearn.scorers import NeighborScorer
+
+
+@dataclass(frozen=True, eq=False)
+class Searched(Index):
+    """An index that was searched before the clock starts.
+
+    Attributes:
+        found: what it answers.
+    """
+
+    found: Hits = field(kw_only=True)
+
+    def search_others(
+        self,
+        vectors: Vectors,
+        k: int,
+        ids: Sequence[str],
+        groups: Mapping[str, str] | None = None,
+    ) -> Hits:
+        """Return what was found."""
+        return self.found
+
+
+def draw(count: int, concepts: int, seed: int) -> Labelled:
+    """Return features float32 [N, 16] of images with up to six concepts each."""
+    directions = np.random.default_rng(0).standard_normal((concepts, 16), np.float32)
+    generator = np.random.default_rng(seed + 1)
+    shares = np.arange(1, concepts + 1) ** -0.9
+    shown = generator.choice(concepts, (count, 6), p=shares / shares.sum())
+    vectors = directions[shown].sum(axis=1)
+    vectors += 2 * generator.standard_normal(vectors.shape, np.float32)
+    named = [tuple(f"C{concept}" for concept in sorted(set(row))) for row in shown.tolist()]
+    return Labelled(vectors, ConceptTable([f"{seed}-{n}" for n in range(count)], named))
+
+
+def tune(images: int, concepts: int) -> dict[str, Any]:
+    """Return seconds to choose k, weights and smoothing, and then the decision rule."""
+    learn, choose = (draw(images, concepts, seed) for seed in (0, 1))
+    tuning = Tuning(learn, choose, "match", 100)
+    index = build_index(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
+    found = index.search_others(choose.vectors, max(NEIGHBOURS), choose.concepts.ids)
+    start = _clocks()
+    fitted = fit_neighbours(tuning, Searched(index.ids, index.engine, found=found))
+    between = _clocks()
+    detector = detectors.tune(fitted, tuning, encoder=None, identity="")
+    end = _clocks()
+    assert isinstance(fitted.scorer, NeighborScorer)
+    return {
+        "neighbours": found.rows.shape[1],
+        "vote": dict(zip(("seconds", "processor"), between - start, strict=True)),
+        "rule": dict(zip(("seconds", "processor"), end - between, strict=True)),
+        "chosen": {**asdict(fitted.scorer.vote), "rule": detector.rule.name},
+    }
+
+
+def _clocks() -> NDArray[np.float64]:
+    """Return the seconds that have passed, and those that this process has computed."""
+    return np.array([time.perf_counter(), time.process_time()])
