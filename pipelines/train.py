@@ -188,8 +188,6 @@ def _open(
         wanted = wanted.model_copy(
             update={key: form[key] for key in form if key not in wanted.model_fields_set}
         )
-    if wanted.channels not in (1, 3):
-        raise UsageError(f"images.channels: {wanted.channels} is neither 1 (grey) nor 3 (colour)")
     return open_images(
         source,
         size=wanted.size,
