@@ -31,7 +31,10 @@ def test_every_model_has_a_configuration_of_its_name() -> None:
 @pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
 def test_every_comparison_is_of_known_settings(path: Path) -> None:
     chosen = read_comparison(path)
-    assert all(chosen.form_of(name).size >= 16 for name in chosen.encoders)
+    for name, encoder in chosen.encoders.items():
+        check_arguments(encoder.model, encoder.arguments or {})
+        check_settings(TrainingSettings, encoder.training, "training")
+        assert chosen.form_of(name).size >= 16
 
 
 @pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda path: path.stem)
