@@ -43,9 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"replearn: no stage {stage!r}; known: {', '.join(STAGES)}", file=sys.stderr)
         return 2
     try:
-        result = _command(stage)(
-            arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False
-        )
+        result = command(stage)(arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False)
         return int(result or 0)
     except DataError as error:
         return _fail(stage, str(error), 1)
@@ -66,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(stage, f"{type(error).__name__}: {error} (traceback in {log})", 1)
 
 
-def _command(stage: str) -> typer.Typer:
+def command(stage: str) -> typer.Typer:
+    """Return the command line of one stage."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(getattr(importlib.import_module(f"pipelines.{stage}"), stage))
     return app
