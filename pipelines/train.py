@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from replearn import processes
-from replearn.artefacts import identify, identity_in, publish, say, workspace
+from replearn.artefacts import identify, identity_in, publish, say, warn, workspace
 from replearn.checkpoints import read_checkpoint
 from replearn.concepts import read_concepts, read_ids
 from replearn.configuration import Configuration, ImageSettings
@@ -239,15 +239,20 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe:
-    """Open the labelled images, at most `_PROBED` of them, in the form of the others."""
+def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe | None:
+    """Open the labelled images, at most `_PROBED` of them, in the form of the others.
+
+    Returns:
+        None where they are too few to tell weights apart.
+    """
     table = read_concepts(concepts)
     labelled = [id_ for id_, named in zip(table.ids, table.concepts, strict=True) if named]
     if len(labelled) < _FEWEST:
-        raise DataError(
-            f"{concepts}: {len(labelled)} images have concepts, at least {_FEWEST} are needed to "
-            "probe with"
+        warn(
+            f"{concepts}: {len(labelled)} images have concepts, and fewer than {_FEWEST} do not "
+            "tell which weights are best; the last ones are kept"
         )
+        return None
     step = -(-len(labelled) // _PROBED)
     form = {"size": images.size, "channels": images.channels, "fit": images.fit}
     shown = _open(source, form, labelled[::step], 1.0)
