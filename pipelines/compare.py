@@ -41,7 +41,9 @@ from replearn.training_settings import TrainingSettings
 
 
 def compare(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Encoders and detectors.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.yaml", help="Encoders and detectors: see configs/.")
+    ],
     data: Annotated[
         Path,
         typer.Argument(
@@ -54,7 +56,11 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Train every encoder with so many seeds.")] = 1,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting, as encoders.aae.training.steps=500; may be repeated.",
+        ),
     ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Encoders at a time, each in a process of its own.")

@@ -42,7 +42,8 @@ def train(
     config: Annotated[
         Path,
         typer.Argument(
-            metavar="CONFIG.yaml", help="Which model, and what differs from the defaults."
+            metavar="CONFIG.yaml",
+            help="Which model, and what differs from the defaults: see configs/.",
         ),
     ],
     source: Annotated[
@@ -63,7 +64,11 @@ def train(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting, as training.steps=4000; may be repeated.",
+        ),
     ] = None,
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")

@@ -134,6 +134,13 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(
     assert set(tmp_path.iterdir()) == here
 
 
+def test_the_overview_has_a_line_of_eighty_characters_for_each_stage(run: Run) -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert {line.split()[0] for line in out.splitlines() if line.startswith("  ")} == set(STAGES)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_explains_itself_with_an_example(run: Run, stage: str) -> None:
     status, out, _ = run(stage, "--help")
