@@ -128,7 +128,7 @@ def data(tmp_path: Path) -> Path:
 def make(tmp_path: Path, *words: str) -> str:
     """Return what make prints, with runs and the environment of Python in a folder of their own."""
     fixed = ["make", "--no-print-directory", f"VENV={tmp_path}/venv", f"RUN={tmp_path}/run"]
-    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")  # where make runs these tests
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", *VARIABLES}  # where make runs these tests
     done = subprocess.run(
         [*fixed, *words],
         cwd=ROOT,
