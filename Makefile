@@ -127,9 +127,11 @@ $(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) | $(RUN)
 
 $(RUN)/split/valid-concepts.tsv: $(RUN)/split/train-concepts.tsv ;
 
-# A setting that changed makes stale what depends on it.
+# A setting that changed, or a folder in which images came or went, makes stale what depends on it.
 $(RUN)/.images: FORCE | $(RUN)
-	@echo '$(SIZE) $(CHANNELS) $(FIT)' | cmp -s - $@ || echo '$(SIZE) $(CHANNELS) $(FIT)' > $@
+	@echo '$(SIZE) $(CHANNELS) $(FIT)' | cmp -s - $@ && \
+		test -z "$$(find -L $(DATA)/images -type d -newer $@)" || \
+		echo '$(SIZE) $(CHANNELS) $(FIT)' > $@
 
 $(RUN)/.config: FORCE | $(RUN)
 	@echo '$(CONFIG)' | cmp -s - $@ || echo '$(CONFIG)' > $@

@@ -44,7 +44,7 @@ setup(
         "threadpoolctl>=3.1",
         "torch>=2.6",
         "tqdm>=4.66",
-        "typer>=0.20",
+        "typer>=0.28",
     ],
     # Both FAISS packages install the same module: take one of the two, never both.
     extras_require={

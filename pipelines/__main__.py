@@ -15,15 +15,15 @@ STAGES = {
     "split": "Divide a concept file into train, validation and test lists.",
     "prepare": "Decode and resize images into one image set.",
     "train": "Train an encoder on images without labels.",
-    "draw": "Draw what an encoder makes of images: reconstructions, samples, interpolations.",
+    "draw": "Draw an encoder's reconstructions, samples and interpolations.",
     "extract": "Turn images into features with a trained encoder.",
     "classify": "Fit a detector of concepts on features.",
     "predict": "Write a run file: the concepts that a detector finds.",
     "validate": "Check a run file as the benchmark's server would.",
     "evaluate": "Score a run file as the benchmark's evaluator would.",
-    "merge": "Merge several run files into one: union, intersection, votes, concept groups.",
+    "merge": "Merge run files: union, intersection, votes, groups of concepts.",
     "convert": "Write a concept file of any layout in the format of an edition.",
-    "vocabulary": "Count the concepts of concept files; list their images and companions.",
+    "vocabulary": "Count the concepts of files; list their images and companions.",
     "index": "Build a search index of features.",
     "query": "Find the images most like a given one.",
     "compare": "Run encoders x detectors on one data folder into one table.",
@@ -43,9 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"replearn: no stage {stage!r}; known: {', '.join(STAGES)}", file=sys.stderr)
         return 2
     try:
-        result = _command(stage)(
-            arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False
-        )
+        result = command(stage)(arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False)
         return int(result or 0)
     except DataError as error:
         return _fail(stage, str(error), 1)
@@ -66,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(stage, f"{type(error).__name__}: {error} (traceback in {log})", 1)
 
 
-def _command(stage: str) -> typer.Typer:
+def command(stage: str) -> typer.Typer:
+    """Return the command line of one stage."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(getattr(importlib.import_module(f"pipelines.{stage}"), stage))
     return app

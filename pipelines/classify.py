@@ -94,7 +94,9 @@ def classify(
         Literal["auto", "threshold", "per-group", "top-k", "per-label", "expected-f1"],
         typer.Option(help="What decides which concepts are named; auto: the best on VALID."),
     ] = "auto",
-    edition: Annotated[int, typer.Option(help="Whose score to decide for.")] = 2018,
+    edition: Annotated[
+        int, typer.Option(help="Year of ImageCLEF whose score to decide for.")
+    ] = 2018,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another one.")] = False,
 ) -> None:
     """Fit a detector of concepts on features; settings and decision rule are chosen on VALID.

@@ -31,13 +31,19 @@ from replearn.comparison_settings import Comparison, read_comparison
 from replearn.concepts import read_concepts, read_ids
 from replearn.data_folder import Data, find_data
 from replearn.detectors import load_detector
+from replearn.errors import UsageError
 from replearn.features import Features
 from replearn.images import ImageSet
 from replearn.index_files import load_index
+from replearn.models import check_arguments
+from replearn.settings import check_settings
+from replearn.training_settings import TrainingSettings
 
 
 def compare(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Encoders and detectors.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.yaml", help="Encoders and detectors: see configs/.")
+    ],
     data: Annotated[
         Path,
         typer.Argument(
@@ -50,7 +56,11 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Train every encoder with so many seeds.")] = 1,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting, as encoders.aae.training.steps=500; may be repeated.",
+        ),
     ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Encoders at a time, each in a process of its own.")
@@ -64,6 +74,7 @@ def compare(
     Example: replearn compare configs/demo.yaml data runs/all --seeds 3
     """
     chosen = read_comparison(config, settings or ())
+    _refuse_what_trainings_would(chosen)
     found = _with_valid(find_data(data), out, overwrite=overwrite)
     images = _prepare(chosen, found, out, overwrite=overwrite)
     tasks = [
@@ -78,6 +89,17 @@ def compare(
     _write_sheets(results, found, images, out, overwrite=overwrite)
 
 
+def _refuse_what_trainings_would(chosen: Comparison) -> None:
+    """Check the settings of all encoders: the last may be hours away."""
+    for name, encoder in chosen.encoders.items():
+        try:
+            check_arguments(encoder.model, encoder.arguments or {})
+            check_settings(TrainingSettings, encoder.training, "training")
+        except UsageError as error:
+            raise UsageError(f"encoders.{name}.{error}")
+        chosen.form_of(name)
+
+
 def _with_valid(data: Data, out: Path, *, overwrite: bool) -> Data:
     """Split a tenth of train off to choose on, where there is no list for that."""
     if data.valid:
@@ -89,14 +111,14 @@ def _with_valid(data: Data, out: Path, *, overwrite: bool) -> Data:
 
 def _prepare(chosen: Comparison, data: Data, out: Path, *, overwrite: bool) -> dict[str, Path]:
     """Prepare the images in every form that an encoder asks for; return each encoder's."""
-    paths = {}
+    paths: dict[str, Path] = {}
     for name in chosen.encoders:
         form = chosen.form_of(name)
         own = "" if form == chosen.images else f"-{form.size}x{form.channels}-{form.fit}"
-        paths[name] = out / f"images{own}.h5"
-        if paths[name] not in list(paths.values())[:-1]:
-            options = form.model_dump()
-            prepare(data.images, paths[name], overwrite=overwrite, **options)
+        path = out / f"images{own}.h5"
+        if path not in paths.values():
+            prepare(data.images, path, overwrite=overwrite, **form.model_dump())
+        paths[name] = path
     return paths
 
 

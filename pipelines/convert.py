@@ -15,7 +15,7 @@ def convert(
         Path, typer.Argument(metavar="CONCEPTS", help="Concept or run file of any layout.")
     ],
     run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Where the result goes.")],
-    edition: Annotated[int, typer.Option(help="Whose format to write.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
     ids: Annotated[
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),

@@ -16,7 +16,7 @@ def evaluate(
     truth: Annotated[
         Path, typer.Argument(metavar="TRUTH", help="Concept file of any layout: what is true.")
     ],
-    edition: Annotated[int, typer.Option(help="Year whose rules hold.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose rules hold.")] = 2018,
     manual: Annotated[
         Path | None,
         typer.Option(help="Manually checked concepts: adds the secondary score (since 2023)."),

@@ -14,10 +14,10 @@ from replearn.errors import UsageError
 def merge(
     run_files: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN_FILE...", help="Runs of any edition, ids in any order."),
+        typer.Argument(metavar="RUN_FILE", help="Runs of any edition, ids in any order."),
     ],
     out: Annotated[Path, typer.Option(help="Where the merged run goes.")],
-    edition: Annotated[int, typer.Option(help="Whose format to write.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
     how: Annotated[
         imageclef.How,
         typer.Option(

@@ -21,7 +21,7 @@ def predict(
         Path, typer.Argument(metavar="FEATURES", help="Features of the images to describe.")
     ],
     run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Where the run goes.")],
-    edition: Annotated[int, typer.Option(help="Whose format to write.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
     ids: Annotated[
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),

@@ -34,7 +34,7 @@ class Query(NamedTuple):
 def query(
     index_folder: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of an index.")],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Image files, or ids of indexed images.")
+        list[str], typer.Argument(metavar="IMAGE", help="Image files, or ids of indexed images.")
     ],
     encoder_folder: Annotated[
         Path | None,

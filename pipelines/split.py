@@ -7,7 +7,7 @@ import typer
 
 from replearn import concepts
 from replearn.artefacts import say, write_result
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError
 
 
 def split(
@@ -30,8 +30,6 @@ def split(
 
     Example: replearn split concepts.tsv lists --groups patients.tsv
     """
-    if valid < 0 or test < 0 or valid + test >= 1:
-        raise UsageError(f"--valid {valid} and --test {test}: shares of 0 to 1, together below 1")
     table = concepts.read_concepts(concept_file)
     group_of = concepts.read_names(groups) if groups else None
     parts = concepts.split(table, valid=valid, test=test, seed=seed, groups=group_of)

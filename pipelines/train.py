@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from replearn import processes
-from replearn.artefacts import identify, identity_in, publish, say, workspace
+from replearn.artefacts import identify, identity_in, publish, say, warn, workspace
 from replearn.checkpoints import read_checkpoint
 from replearn.concepts import read_concepts, read_ids
 from replearn.configuration import Configuration, ImageSettings
@@ -42,7 +42,8 @@ def train(
     config: Annotated[
         Path,
         typer.Argument(
-            metavar="CONFIG.yaml", help="Which model, and what differs from the defaults."
+            metavar="CONFIG.yaml",
+            help="Which model, and what differs from the defaults: see configs/.",
         ),
     ],
     source: Annotated[
@@ -63,7 +64,11 @@ def train(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting, as training.steps=4000; may be repeated.",
+        ),
     ] = None,
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
@@ -188,8 +193,6 @@ def _open(
         wanted = wanted.model_copy(
             update={key: form[key] for key in form if key not in wanted.model_fields_set}
         )
-    if wanted.channels not in (1, 3):
-        raise UsageError(f"images.channels: {wanted.channels} is neither 1 (grey) nor 3 (colour)")
     return open_images(
         source,
         size=wanted.size,
@@ -241,15 +244,20 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe:
-    """Open the labelled images, at most `_PROBED` of them, in the form of the others."""
+def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe | None:
+    """Open the labelled images, at most `_PROBED` of them, in the form of the others.
+
+    Returns:
+        None where they are too few to tell weights apart.
+    """
     table = read_concepts(concepts)
     labelled = [id_ for id_, named in zip(table.ids, table.concepts, strict=True) if named]
     if len(labelled) < _FEWEST:
-        raise DataError(
-            f"{concepts}: {len(labelled)} images have concepts, at least {_FEWEST} are needed to "
-            "probe with"
+        warn(
+            f"{concepts}: {len(labelled)} images have concepts, and fewer than {_FEWEST} do not "
+            "tell which weights are best; the last ones are kept"
         )
+        return None
     step = -(-len(labelled) // _PROBED)
     form = {"size": images.size, "channels": images.channels, "fit": images.fit}
     shown = _open(source, form, labelled[::step], 1.0)

@@ -20,7 +20,7 @@ def validate(
             metavar="IDS_OR_TRUTH", help="Id list or concept file with the images, in their order."
         ),
     ],
-    edition: Annotated[int, typer.Option(help="Year whose rules hold.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose rules hold.")] = 2018,
     vocabulary: Annotated[
         Path | None,
         typer.Option(help="Known concepts, in the first column: others give a warning."),

@@ -14,7 +14,7 @@ from replearn.errors import UsageError
 
 def vocabulary(
     concept_files: Annotated[
-        list[Path], typer.Argument(metavar="CONCEPTS...", help="Concept files of any layout.")
+        list[Path], typer.Argument(metavar="CONCEPTS", help="Concept files of any layout.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="Where `concept TAB images` goes instead of stdout.")

@@ -49,19 +49,7 @@ class Result:
 
     def as_row(self) -> dict[str, Any]:
         """Return what `table.json` says of this result."""
-        keys = (
-            "encoder",
-            "detector",
-            "f1",
-            "interval",
-            "rule",
-            "threshold",
-            "seed",
-            "f1_valid",
-            "concepts",
-            "seconds",
-        )
-        return {key: getattr(self, key) for key in keys}
+        return {name: value for name, value in vars(self).items() if name != "per_image"}
 
 
 # F1 from a paper by encoder and detector.
@@ -69,45 +57,37 @@ PublishedScores = Mapping[str, Mapping[str, float]]
 
 
 def to_markdown(
-    results: Sequence[Result],
-    *,
-    part: str,
-    floor: str = "constant",
-    published: PublishedScores | None = None,
+    results: Sequence[Result], *, part: str, published: PublishedScores | None = None
 ) -> str:
     """Return the table of all results and the differences to the one chosen on validation.
 
     Args:
         results: of all encoders, detectors and seeds.
         part: the images that the scores are of, `test` or `valid`.
-        floor: the detector that the others are compared with.
         published: scores of a paper to put beside ours.
     """
     best = chosen(results)
-    head, rows = summary(results, part=part, floor=floor, published=published)
+    head, rows = summary(results, part=part, published=published)
     place = list(by_name(results)).index(best)
     rows[place][2] = f"**{rows[place][2]}**"
+    told = f"{best}, chosen on validation, against the others on {part}:"
+    return f"{_markdown(head, rows)}\n{told}\n\n{_markdown(*differences(results))}"
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
     lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
     lines.insert(1, "|---" * len(head) + "|")
-    lines += ["", f"{best}, chosen on validation, against the others on {part}:", ""]
-    head, rows = differences(results)
-    lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def to_latex(
-    results: Sequence[Result],
-    *,
-    part: str,
-    floor: str = "constant",
-    published: PublishedScores | None = None,
+    results: Sequence[Result], *, part: str, published: PublishedScores | None = None
 ) -> str:
     """Return the table of all results for a paper (package booktabs); arguments as `to_markdown`.
 
     The one chosen on validation is bold.
     """
-    head, rows = summary(results, part=part, floor=floor, published=published)
+    head, rows = summary(results, part=part, published=published)
     cells = [[_tex(cell) for cell in row] for row in (head, *rows)]
     place = 1 + list(by_name(results)).index(chosen(results))
     cells[place][2] = f"\\textbf{{{cells[place][2]}}}"
@@ -131,21 +111,17 @@ def to_csv(results: Sequence[Result]) -> str:
 
 
 def summary(
-    results: Sequence[Result],
-    *,
-    part: str,
-    floor: str = "constant",
-    published: PublishedScores | None = None,
+    results: Sequence[Result], *, part: str, published: PublishedScores | None = None
 ) -> tuple[list[str], list[list[str]]]:
     """Return the heading and the rows of the table, one row for each encoder and detector.
 
     The rows are in the order of `by_name`; arguments as `to_markdown`.
     """
-    of_floor = float(np.mean([r.f1 for r in results if r.detector == floor]))
-    head = ["encoder", "detector", f"mean F1 on {part}", "95 % interval", f"over {floor}"]
+    floor = float(np.mean([r.f1 for r in results if r.detector == "constant"]))
+    head = ["encoder", "detector", f"mean F1 on {part}", "95 % interval", "over constant"]
     head += ["F1 on validation", "rule", "threshold", "concepts", "seconds"]
     groups = by_name(results).values()
-    rows = [_row(group, of_floor) for group in groups]
+    rows = [_row(group, floor) for group in groups]
     if published:
         head.append("published F1 on test")
         for row, group in zip(rows, groups, strict=True):

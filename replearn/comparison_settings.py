@@ -7,8 +7,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from replearn.configuration import Configuration, ImageSettings
+from replearn.engines import Metric
 from replearn.errors import UsageError
+from replearn.rules import RuleName
 from replearn.settings import check_settings, put_on, read_yaml
+from replearn.voting import Kind
 
 
 class DetectorSettings(BaseModel):
@@ -20,14 +23,10 @@ class DetectorSettings(BaseModel):
     concepts: int | None = Field(None, gt=0)
     penalty: Literal["l2", "l1", "elasticnet"] | None = None
     refit: bool | None = None
-    vote: (
-        Literal["auto", "union", "uniform", "rank", "similarity", "softmax", "gaussian"] | None
-    ) = None
+    vote: Literal["auto", Kind] | None = None
     neighbours: int | None = Field(None, gt=0)
-    metric: Literal["cosine", "l2"] | None = None
-    rule: Literal["auto", "threshold", "per-group", "top-k", "per-label", "expected-f1"] | None = (
-        None
-    )
+    metric: Metric | None = None
+    rule: Literal["auto", RuleName] | None = None
 
     def options(self, concepts: int) -> dict[str, Any]:
         """Return the keyword arguments of `classify`; `concepts` is the default of all."""
@@ -95,8 +94,8 @@ class Comparison(BaseModel):
 
     def form_of(self, encoder: str) -> ImageSettings:
         """Return the form of the images that an encoder sees: its own, or that of all."""
-        own = self.encoders[encoder].images or {}
-        return check_settings(ImageSettings, self.images.model_dump() | own, f"{encoder}.images")
+        form = self.images.model_dump() | (self.encoders[encoder].images or {})
+        return check_settings(ImageSettings, form, f"encoders.{encoder}.images")
 
 
 def read_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:

@@ -1,6 +1,6 @@
 """What the configuration file of an encoder may say, before the model checks its arguments."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,7 @@ class ImageSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     size: int = Field(64, ge=8)
-    channels: int = Field(1)
+    channels: Literal[1, 3] = 1
     fit: Fit = "stretch"
 
 

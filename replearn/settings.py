@@ -38,7 +38,7 @@ def check_settings(schema: type[Schema], values: Any, where: str) -> Schema:
         key = ".".join(str(part) for part in parts if part)
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, UsageError):  # of a check inside the schema
-            raise UsageError(f"{key}: {cause}") from None
+            raise UsageError(f"{key}: {cause}" if key else str(cause)) from None
         if first["type"] == "extra_forbidden":
             known = ", ".join(_fields(schema, parts[1:-1])) or "none"
             raise UsageError(f"{key}: no such setting; known: {known}") from None

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from pipelines.__main__ import main
 
 # Before torch is imported, here and in the commands that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +18,56 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("same examples", deadline=None, derandomize=True)
 settings.register_profile("new examples", deadline=None)
 settings.load_profile("same examples")
+
+
+_AAE = """
+model: aae
+arguments: {width: 4, latent_dim: 8, critic_width: 16}
+training: {steps: 4, batch_size: 8, sheet_every: 2}
+"""
+_PARTS = "aae-train.h5 data/train-concepts.tsv aae-valid.h5 data/valid-concepts.tsv"
+_CHAIN = [
+    "phantoms data --count 48",
+    "prepare data/images images.h5",
+    "train aae.yaml images.h5 aae --ids data/train-concepts.tsv",
+    "train pca.yaml images.h5 pca",
+    *(
+        f"extract {encoder} images.h5 {encoder}-{part}.h5 --ids data/{part}-concepts.tsv"
+        for encoder in ("aae", "pca")
+        for part in ("train", "valid", "test")
+    ),
+    f"classify {_PARTS} linear",
+    f"classify {_PARTS} knn --method knn",
+    f"classify {_PARTS} union --method knn --vote union --metric l2",
+    f"classify {_PARTS} fused --method fused",
+    f"classify {_PARTS} constant --method constant",
+    "index aae-train.h5 index --concepts data/train-concepts.tsv",
+]
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the chain has run once, on 48 phantoms; no test changes it."""
+    folder = tmp_path_factory.mktemp("chain")
+    (folder / "aae.yaml").write_text(_AAE)
+    (folder / "pca.yaml").write_text("model: pca\narguments: {latent_dim: 8}\n")
+    with chdir(folder):
+        for step in _CHAIN:
+            assert main(step.split()) == 0, step
+    return folder
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a stage and return its exit status, stdout and stderr."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return run
 
 
 @pytest.fixture

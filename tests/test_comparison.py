@@ -122,11 +122,6 @@ def test_every_row_tells_how_far_it_is_above_the_floor() -> None:
         assert float(row["over constant"]) == pytest.approx(mean - floor, abs=6e-4)
 
 
-def test_another_floor_can_be_asked_for() -> None:
-    rows, _ = tables(to_markdown(results(), part="test", floor="knn-vote"))
-    assert rows[2]["over knn-vote"] == "+0.000"
-
-
 def test_a_single_seed_has_no_deviation() -> None:
     text = to_markdown([r for r in results() if r.seed == 0], part="test")
     assert "±" not in text

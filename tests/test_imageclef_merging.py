@@ -77,5 +77,5 @@ def test_runs_over_other_images_are_refused(other: str, words: str) -> None:
 def test_votes_are_a_number_of_runs_and_only_for_voting() -> None:
     runs = tables(x="a:", y="a:")
     for how, votes in (("votes", 0), ("votes", 3), ("union", 1)):
-        with pytest.raises(UsageError, match=f"votes {votes}: 1 to 2"):
+        with pytest.raises(UsageError, match=f"votes {votes}: give 1 to 2, .* and how: votes"):
             merge_runs(runs, how, votes)  # type: ignore[arg-type]

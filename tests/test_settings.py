@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from replearn.errors import DataError, UsageError
 from replearn.settings import check_settings, read_yaml
@@ -53,6 +53,18 @@ def test_wrong_settings_are_refused_with_key_and_value(values: Any, said: list[s
     with pytest.raises(UsageError) as caught:
         check_settings(Numbers, values, "numbers")
     assert all(part in one_line(caught) for part in said)
+
+
+def test_a_refusal_from_inside_a_schema_stands_alone_at_the_top() -> None:
+    class Even(Numbers):
+        @model_validator(mode="after")
+        def _even(self) -> "Even":
+            raise UsageError("needed: must be even")
+
+    with pytest.raises(UsageError, match=r"^needed: must be even$"):
+        check_settings(Even, {"needed": 1}, "")
+    with pytest.raises(UsageError, match=r"^numbers: needed: must be even$"):
+        check_settings(Even, {"needed": 1}, "numbers")
 
 
 def test_at_the_top_a_key_is_named_without_a_place() -> None:

@@ -32,7 +32,9 @@ def merge_runs(
         DataError: the runs are of different images, or two groups share a concept.
     """
     if votes is not None and (how != "votes" or not 1 <= votes <= len(runs)):
-        raise UsageError(f"votes {votes}: 1 to {len(runs)}, the number of runs, and how: votes")
+        raise UsageError(
+            f"votes {votes}: give 1 to {len(runs)}, the number of runs, and how: votes"
+        )
     _refuse_other_images(runs)
     if how == "groups":
         _refuse_shared_concepts(runs)
