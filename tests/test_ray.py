@@ -13,7 +13,8 @@ from PIL import Image
 from pipelines.__main__ import main
 from replearn import shards
 from replearn.errors import DataError, UsageError
-from replearn.workers import run
+from replearn.features import Features, write_features
+from replearn.workers import joblib_on, run
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,6 +63,23 @@ def test_prepared_and_extracted_on_ray_they_are_the_same_bytes(
         assert made[0] == made[1]
 
 
+def test_a_regression_trained_on_ray_is_the_same_bytes(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The workers stand elsewhere: they find the features by nothing but their full path.
+    monkeypatch.chdir(tmp_path)
+    for seed, (part, count) in enumerate({"train": 200, "valid": 80}.items()):
+        vectors = np.random.default_rng(seed).normal(size=(count, 6)).astype(np.float32)
+        ids = [f"{part}-{number}" for number in range(count)]
+        write_features(Path(f"{part}.h5"), Features(ids, vectors, f"features:{part}"), [vectors])
+        shown = (";".join(f"C{c}" for c in np.flatnonzero(row > 0.3)) for row in vectors)
+        lines = [f"{id_}\t{concepts}\n" for id_, concepts in zip(ids, shown, strict=True)]
+        Path(f"{part}.tsv").write_text("".join(reversed(lines)))
+    for name, where in {"here": "--jobs 2", "ray": "--cluster ray"}.items():
+        assert main(f"classify train.h5 train.tsv valid.h5 valid.tsv {name} {where}".split()) == 0
+    assert content(Path("here")) == content(Path("ray"))
+
+
 def test_an_error_of_a_task_is_raised_as_itself(cluster: Any) -> None:
     with pytest.raises(statistics.StatisticsError):
         list(run(statistics.fmean, [[]], cluster="ray"))
@@ -74,5 +92,6 @@ def test_a_cluster_of_another_kind_or_without_ray_is_refused_in_one_line(
     with pytest.raises(UsageError, match="--cluster dask"):
         list(run(statistics.fmean, [[1.0]], cluster="dask"))
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DataError, match=r"--cluster ray: needs pip install 'replearn\[ray\]'"):
-        list(run(statistics.fmean, [[1.0]], cluster="ray"))
+    for begin in (lambda: list(run(len, [[]], cluster="ray")), joblib_on("ray").__enter__):
+        with pytest.raises(DataError, match=r"--cluster ray: needs pip install 'replearn\[ray\]'"):
+            begin()
