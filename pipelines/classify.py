@@ -37,6 +37,7 @@ from replearn.logistic import MultiLabelLogisticRegression
 from replearn.neighbors import Index, Metric, build_index
 from replearn.scorers import FusedScorer, LinearScorer, NeighborScorer, Scorer
 from replearn.voting import Kind
+from replearn.workers import joblib_on
 
 
 def classify(
@@ -68,6 +69,10 @@ def classify(
     jobs: Annotated[
         int, typer.Option(min=1, help="linear, fused: processes that share the concepts.")
     ] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="linear, fused: they are on ray, or ray://host:port."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="linear, fused: where torch computes, as cuda.")
     ] = None,
@@ -106,26 +111,15 @@ def classify(
     Example: replearn classify train.h5 train.tsv valid.h5 valid.tsv runs/linear
     """
     rules = edition_of(edition)
-    if concepts < 1:
-        raise UsageError(f"--concepts {concepts}: at least 1")
-    if refit and method != "linear":
-        raise UsageError(f"--refit: only for --method linear, not {method}")
+    _check_options(method, concepts, refit)
     learn, learn_features = _labelled(train, train_concepts)
     choose, choose_features = _labelled(valid, valid_concepts)
     _check_together(train, learn_features, valid, choose_features)
     together = read_names(groups) if groups else None
     tuning = Tuning(learn, choose, rules.empty, rules.max_concepts, together)
     index = _index(index_folder, learn, learn_features, metric) if _searches(method) else None
-    options: dict[str, object] = {}
-    if method in ("linear", "fused"):
-        options |= {"concepts": concepts, "penalty": penalty}
-    if method == "linear":
-        options["refit"] = refit
-    if index is not None:
-        options |= {"vote": vote, "metric": index.metric}
-        # What was not given leaves the identity as it was.
-        options |= {"index": index.identity} if index_folder else {}
-        options |= {"neighbours": neighbours} if neighbours else {}
+    options = _of_regression(method, concepts, penalty, refit)
+    options |= _of_neighbours(index, index_folder, vote, neighbours)
     options |= {"groups": digest(*map(str, together.items()))} if together else {}
     identity = identify(
         "detector",
@@ -141,16 +135,17 @@ def classify(
         existing = identity_in(folder / "detector.json")
         if already_made(folder, existing, identity, overwrite=overwrite):
             return
-        regression = MultiLabelLogisticRegression(penalty=penalty, n_jobs=jobs, device=device)
-        detector = tune(
-            _fit(method, tuning, index, concepts, regression, vote, neighbours),
-            tuning,
-            encoder=learn_features.encoder,
-            identity=identity,
-            rule=None if rule == "auto" else rule,
-        )
-        if refit:
-            detector = refit_linear(detector, tuning, regression)
+        regression = MultiLabelLogisticRegression(penalty=penalty, device=device)
+        with joblib_on(cluster, jobs):
+            detector = tune(
+                _fit(method, tuning, index, concepts, regression, vote, neighbours),
+                tuning,
+                encoder=learn_features.encoder,
+                identity=identity,
+                rule=None if rule == "auto" else rule,
+            )
+            if refit:
+                detector = refit_linear(detector, tuning, regression)
         made = work / "detector"
         made.mkdir()
         save_detector(made, detector)
@@ -158,8 +153,35 @@ def classify(
     _report(folder, detector)
 
 
+def _check_options(method: str, concepts: int, refit: bool) -> None:
+    if concepts < 1:
+        raise UsageError(f"--concepts {concepts}: at least 1")
+    if refit and method != "linear":
+        raise UsageError(f"--refit: only for --method linear, not {method}")
+
+
 def _searches(method: str) -> bool:
     return method in ("knn", "fused")
+
+
+def _of_regression(method: str, concepts: int, penalty: str, refit: bool) -> dict[str, object]:
+    """Return the options that determine a regression; none for a method without one."""
+    if method not in ("linear", "fused"):
+        return {}
+    options: dict[str, object] = {"concepts": concepts, "penalty": penalty}
+    return options | ({"refit": refit} if method == "linear" else {})
+
+
+def _of_neighbours(
+    index: Index | None, given: Path | None, vote: str, number: int | None
+) -> dict[str, object]:
+    """Return the options that determine a vote; none for a method without one."""
+    if index is None:
+        return {}
+    options: dict[str, object] = {"vote": vote, "metric": index.metric}
+    # What was not given leaves the identity as it was.
+    options |= {"index": index.identity} if given else {}
+    return options | ({"neighbours": number} if number else {})
 
 
 def _index(folder: Path | None, learn: Labelled, features: Features, metric: Metric) -> Index:

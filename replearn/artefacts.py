@@ -95,7 +95,8 @@ def workspace(out: Path, *, keep: bool = False) -> Iterator[Path]:
     Raises:
         DataError: another process is writing `out` now, or its folder cannot be written.
     """
-    work = out.parent / f".{out.name}.work"
+    # Workers of a cluster, which stand elsewhere, write there too.
+    work = out.absolute().parent / f".{out.name}.work"
     try:
         work.mkdir(parents=True, exist_ok=True)
         lock = (work / "lock").open("w")

@@ -49,7 +49,7 @@ def as_array(rows: "DiskRows") -> Array:
     return cast(Array, rows)
 
 
-def choose(rows: Array, chosen: Sequence[int]) -> Array:
+def choose(rows: Array, chosen: Sequence[int] | Array) -> Array:
     """Return rows [M, ...] of a memory map or of `DiskRows` without reading them."""
     places = np.array(chosen, np.int64)
     if isinstance(rows, np.memmap):
@@ -115,7 +115,7 @@ class DiskRows:
         if isinstance(key, (int, np.integer)):
             return self[np.array([key])][0]
         if isinstance(key, slice):
-            return self._read(np.arange(len(self))[key])
+            return self._read(np.arange(*key.indices(len(self))))
         rows = np.asarray(key)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
         if len(rows) and not -len(self) <= rows.min() <= rows.max() < len(self):
@@ -138,12 +138,14 @@ class DiskRows:
         return found
 
     def _map(self, place: int) -> Array:
-        if place not in self._maps:
+        found = self._maps.get(place)
+        if found is None:
             # A few maps are kept open, as a process may not have one for each of many files.
+            # Threads read at the same time: what one has closed, another need not find.
             for old in list(itertools.islice(self._maps, max(0, len(self._maps) - 63))):
-                del self._maps[old]
-            self._maps[place] = self._segments[place].map()
-        return self._maps[place]
+                self._maps.pop(old, None)
+            found = self._maps[place] = self._segments[place].map()
+        return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:

@@ -9,6 +9,7 @@ import numpy as np
 
 from replearn import hdf5
 from replearn.artefacts import digest
+from replearn.diskrows import choose
 from replearn.errors import DataError
 
 HINTS: list[str] = ["encoder_path", "images_path"]
@@ -61,11 +62,14 @@ class Features:
         return cls(content.ids, content.rows, identity, content.errors, encoder, hints)
 
     def select(self, ids: Sequence[str]) -> Vectors:
-        """Return the vectors of these ids [M, D] in this order; every id must be known."""
+        """Return the vectors of these ids [M, D] in this order; every id must be known.
+
+        Those that lie on disk are not read yet.
+        """
         if ids == self.ids:
-            return self.vectors  # may stay a memory map
+            return self.vectors
         rows = {id_: row for row, id_ in enumerate(self.ids)}
-        return np.asarray(self.vectors[[rows[id_] for id_ in ids]])
+        return choose(self.vectors, [rows[id_] for id_ in ids])
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Return those of the ids that have no features."""

@@ -17,6 +17,7 @@ from sklearn.base import clone
 from replearn import decisions
 from replearn.concepts import ConceptTable, multi_hot, vocabulary
 from replearn.decisions import Scores
+from replearn.diskrows import choose
 from replearn.engines import Hits
 from replearn.fusion import Fusion, fit_fusion
 from replearn.logistic import MultiLabelLogisticRegression
@@ -32,14 +33,7 @@ from replearn.scorers import (
 )
 from replearn.voting import Kind, Vote
 
-PENALTIES = (
-    0.001,
-    0.01,
-    0.1,
-    1.0,
-    10.0,
-    100.0,
-)  # values of C, from the smoothest model to the freest
+PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)  # of C, from the smoothest model to the freest
 NEIGHBOURS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200)  # values of k
 SMOOTHINGS = (0.3, 1.0, 3.0)  # neighbours that vote by the prior
 # The exponents of `similarity`; the temperatures of `softmax`, in half the squared distance by
@@ -158,7 +152,8 @@ def fit_linear(
 ) -> Fitted:
     """Return a logistic regression on the `top` most frequent concepts.
 
-    C rises along `penalties` as long as the tuned mean F1 on validation does.
+    C rises along `penalties` until the tuned mean F1 on validation falls; of those that are as
+    good as each other the first is taken.
 
     Args:
         tuning: what to learn from and to choose on.
@@ -168,22 +163,24 @@ def fit_linear(
     """
     words = vocabulary(tuning.train.concepts, top)
     labels = multi_hot(tuning.train.concepts, words)
-    train, parts = tuning.train.vectors, tuning.parts()
+    train, valid, parts = tuning.train.vectors, tuning.valid.vectors, tuning.parts()
     best: tuple[float, LinearScorer, NDArray[np.float32]] | None = None
     given = clone(model or MultiLabelLogisticRegression())
     paths = [clone(given).set_params(warm_start=True) for _ in parts]
     for C in penalties:
-        scores = np.zeros((len(tuning.valid.vectors), len(words)), np.float32)
+        scores = np.zeros((len(valid), len(words)), np.float32)
         for path, (learn, judge) in zip(paths, parts, strict=True):
-            some = slice(None) if len(parts) == 1 else learn
-            path.set_params(C=C).fit(train[some], labels[some])
+            some = train if len(parts) == 1 else choose(train, learn)
+            path.set_params(C=C).fit(some, labels[learn])
             weights, intercepts = path.folded()
             scorer = LinearScorer(weights, intercepts, C)
-            scores[judge] = np.asarray(scorer.scores(tuning.valid.vectors[judge]))
+            scores[judge] = np.asarray(scorer.scores(choose(valid, judge)))
         f1 = tuning.threshold(scores, words).f1
-        if best is not None and f1 <= best[0]:
+        # As good is no reason to stop: as long as L1 leaves no weight, every C is.
+        if best is not None and f1 < best[0]:
             break
-        best = f1, scorer, scores
+        if best is None or f1 > best[0]:
+            best = f1, scorer, scores
     if best is None:
         raise ValueError("no penalties given")
     _, scorer, scores = best

@@ -224,7 +224,7 @@ def _locate(path: Path, dataset: h5py.Dataset) -> Array | Segment:
         return np.asarray(dataset[:])
     if path.stat().st_size < offset + dataset.nbytes:
         raise OSError("it is truncated")
-    return Segment(str(path), offset, dataset.dtype.str, dataset.shape)
+    return Segment(str(path.absolute()), offset, dataset.dtype.str, dataset.shape)
 
 
 def _check_unique(path: Path, ids: list[str]) -> None:

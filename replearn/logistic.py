@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from replearn.diskrows import DiskRows, Segment
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.logistic_loss import LogisticLoss
@@ -84,7 +85,8 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             warm_start: whether `fit` begins at the last solution, as along a path of C.
             memory: bytes for a copy of the standardised features; where it is not enough for
                 all, each pass makes them anew, reading from where they lie.
-            n_jobs: processes that share the labels, as joblib understands it.
+            n_jobs: tasks that share the labels, as joblib and its backend understand it; each
+                reads the features from where they lie.
             device: where torch does the passes, as `cuda`; None for NumPy.
         """
         self.C = C
@@ -185,9 +187,8 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         return tags
 
     def _rows(self, X: RowSource | Features, *, reset: bool) -> RowSource:
-        rows: RowSource = X.vectors if isinstance(X, Features) else X
-        stored = isinstance(rows, h5py.Dataset)
-        if not stored:
+        rows = _where_they_lie(X.vectors if isinstance(X, Features) else X)
+        if not isinstance(rows, h5py.Dataset | DiskRows):
             # `moments` names the rows that are not finite.
             kinds = [np.float64, np.float32, np.float16]
             options = {"reset": reset, "dtype": kinds, "ensure_all_finite": False}
@@ -307,8 +308,16 @@ def _groups(labels: NDArray[np.intp], n_jobs: int | None) -> list[NDArray[np.int
     return [labels[first::jobs] for first in range(min(jobs, len(labels)))]
 
 
+def _where_they_lie(rows: RowSource) -> RowSource:
+    """Return a memory map of a file as rows that travel by its path; all others as they are."""
+    # One that can be written to may hold what the file does not yet.
+    if isinstance(rows, np.memmap) and rows.mode == "r" and rows.flags.c_contiguous:
+        return DiskRows([Segment.of(rows)])
+    return rows
+
+
 def _sendable(source: RowSource) -> RowSource:
-    """Return what other processes can read the features from; joblib sends memory maps so."""
+    """Return what other processes read the features from; only arrays in memory are sent."""
     if isinstance(source, h5py.Dataset):
         return StoredRows(source.file.filename, source.name, source.shape)
     return source

@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import cv2
+import joblib
 
 from replearn.errors import DataError, UsageError
 
@@ -115,14 +117,52 @@ def _on_ray(
     most = jobs if jobs > 1 else _WAITING * max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting: list[Any] = []
     try:
-        for share in shares:
-            waiting.append(remote.remote(share))
-            while len(waiting) >= most:
+        with _failing_in_one_line(ray, address):
+            for share in shares:
+                waiting.append(remote.remote(share))
+                while len(waiting) >= most:
+                    done, waiting = ray.wait(waiting)
+                    yield from ray.get(done)
+            while waiting:
                 done, waiting = ray.wait(waiting)
                 yield from ray.get(done)
-        while waiting:
-            done, waiting = ray.wait(waiting)
-            yield from ray.get(done)
+    finally:
+        for left in waiting:
+            ray.cancel(left)
+
+
+@contextmanager
+def joblib_on(cluster: str | None, jobs: int = 1) -> Iterator[None]:
+    """Let joblib, where it is not told its number of processes, work where `run` would.
+
+    It is for what joblib splits, as the labels of a regression; the arguments are those of `run`.
+
+    Raises:
+        DataError: Ray is not there, or goes away.
+        UsageError: a cluster that cannot be.
+    """
+    if cluster is None:
+        with joblib.parallel_config(n_jobs=jobs):
+            yield
+        return
+    ray = _connected(cluster)
+    importlib.import_module("ray.util.joblib").register_ray()
+    # Ray's pool refuses to be larger than the cluster.
+    most = int(ray.cluster_resources().get("CPU", 1))
+    tasks = min(jobs, most) if jobs > 1 else most
+    one_core = {"num_cpus": 1}
+    with (
+        _failing_in_one_line(ray, cluster),
+        joblib.parallel_config("ray", n_jobs=tasks, ray_remote_args=one_core),
+    ):
+        yield
+
+
+@contextmanager
+def _failing_in_one_line(ray: Any, address: str) -> Iterator[None]:
+    """Raise what a task raised as itself, and what Ray has to say as a DataError."""
+    try:
+        yield
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError as error:
@@ -130,9 +170,6 @@ def _on_ray(
             f"--cluster {address}: {_first_line(error)}; what is finished is kept, run the same "
             "again"
         ) from None
-    finally:
-        for left in waiting:
-            ray.cancel(left)
 
 
 def _connected(address: str) -> Any:

@@ -22,8 +22,9 @@ from replearn.fitting import (
     fit_neighbours,
 )
 from replearn.fusion import Fusion
+from replearn.logistic import MultiLabelLogisticRegression
 from replearn.neighbors import Index, build_index
-from replearn.scorers import FusedScorer, NeighborScorer
+from replearn.scorers import FusedScorer, LinearScorer, NeighborScorer
 from replearn.voting import Vote
 
 
@@ -134,6 +135,15 @@ def test_the_regression_is_judged_on_images_that_it_has_not_learned_from() -> No
     apart = fit_linear(ON, top=30, penalties=(10.0,))
     again = np.asarray(apart.scorer.scores(ON.valid.vectors))
     np.testing.assert_allclose(np.asarray(apart.scores), again)
+
+
+def test_c_rises_past_those_that_leave_no_weight() -> None:
+    model = MultiLabelLogisticRegression(penalty="l1")
+    empty = [fit_linear(ON, top=10, model=model, penalties=(C,)).scorer for C in (0.001, 0.01)]
+    chosen = fit_linear(ON, top=10, model=model).scorer
+    for scorer in (*empty, chosen):
+        assert isinstance(scorer, LinearScorer)
+        assert scorer.coefficients.any() == (scorer is chosen)
 
 
 def fused(top: int) -> tuple[Fitted, Fitted, Fitted]:

@@ -1,12 +1,17 @@
 """Many-label logistic regression against scikit-learn's exact solver, label by label."""
 
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import h5py
+import joblib
 import numpy as np
 import pytest
+from joblib.parallel import ThreadingBackend
 from numpy.typing import NDArray
 from scipy import sparse, special
 from sklearn.base import clone
@@ -15,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
 from replearn import logistic_loss
+from replearn.diskrows import DiskRows, Segment
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.logistic import MultiLabelLogisticRegression
@@ -288,16 +294,76 @@ def test_features_with_ids_give_the_model_of_their_vectors() -> None:
     np.testing.assert_array_equal(model.predict(features), expected.predict(vectors))
 
 
-def test_several_processes_give_the_model_of_one(tmp_path: Path) -> None:
+def test_several_tasks_give_the_model_of_one() -> None:
     X, Y = data()
     expected = MultiLabelLogisticRegression().fit(X, Y)
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["vectors"] = X
-    with h5py.File(tmp_path / "x.h5", "r") as file:
-        model = MultiLabelLogisticRegression(n_jobs=2).fit(file["vectors"], Y)
+    model = MultiLabelLogisticRegression(n_jobs=2).fit(X, Y)
     np.testing.assert_allclose(model.coef_, expected.coef_, atol=2e-5)
     np.testing.assert_allclose(model.intercept_, expected.intercept_, atol=2e-5)
     assert model.n_iter_ == expected.n_iter_
+
+
+Place = Literal["memory", "dataset", "map", "shards"]
+
+
+@contextmanager
+def lying(place: Place, folder: Path) -> Iterator[Any]:
+    """Give the features of `data` from memory, or from files of one of three kinds."""
+    X = data()[0]
+    with h5py.File(folder / "x.h5", "w") as file:
+        file["vectors"] = X
+    (folder / "shards").mkdir()
+    ranges = [range(0, 700), range(700, 2000)]
+    for rows in ranges:
+        X[rows.start : rows.stop].tofile(folder / f"shards/{rows.start}")
+    X.tofile(folder / "x.raw")
+    segments = [
+        Segment(f"{folder}/shards/{rows.start}", 0, X.dtype.str, (len(rows), X.shape[1]))
+        for rows in ranges
+    ]
+    with h5py.File(folder / "x.h5", "r") as file:
+        places = {
+            "memory": X,
+            "dataset": file["vectors"],
+            "map": np.memmap(folder / "x.raw", X.dtype, "r", shape=X.shape),
+            "shards": DiskRows(segments),
+        }
+        yield places[place]
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("place", get_args(Place))
+def test_every_task_finds_the_bits_that_one_process_finds_for_its_labels(
+    tmp_path: Path, backend: str, place: Place
+) -> None:
+    X, Y = data()
+    with joblib.parallel_config(backend, n_jobs=2), lying(place, tmp_path) as features:
+        model = MultiLabelLogisticRegression().fit(features, Y)
+    for first in range(2):
+        alone = MultiLabelLogisticRegression().fit(X, Y[:, first::2])
+        np.testing.assert_array_equal(model.coef_[first::2], alone.coef_)
+        np.testing.assert_array_equal(model.intercept_[first::2], alone.intercept_)
+
+
+class Weighed(ThreadingBackend):  # type: ignore[misc]
+    """A backend of joblib that notes how many bytes of each task would travel."""
+
+    sent: ClassVar[list[int]] = []
+
+    def submit(self, func: Any, callback: Any = None) -> Any:
+        self.sent.append(len(pickle.dumps(func)))
+        return super().submit(func, callback)
+
+
+@pytest.mark.parametrize("place", get_args(Place))
+def test_features_in_files_are_not_sent_to_the_tasks(tmp_path: Path, place: Place) -> None:
+    joblib.register_parallel_backend("weighed", Weighed)
+    Weighed.sent.clear()
+    X, Y = data()
+    with joblib.parallel_config("weighed", n_jobs=2), lying(place, tmp_path) as features:
+        MultiLabelLogisticRegression().fit(features, Y)
+    assert len(Weighed.sent) == 2
+    assert all((sent > X.nbytes) == (place == "memory") for sent in Weighed.sent)
 
 
 @pytest.mark.parametrize("memory", [0, 1e9])

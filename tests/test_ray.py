@@ -13,7 +13,8 @@ from PIL import Image
 from pipelines.__main__ import main
 from replearn import shards
 from replearn.errors import DataError, UsageError
-from replearn.workers import run
+from replearn.features import Features, write_features
+from replearn.workers import joblib_on, run
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,19 +48,35 @@ def test_prepared_and_extracted_on_ray_they_are_the_same_bytes(
     cluster: Any, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "ROWS", 8)
-    (tmp_path / "encoder.yaml").write_text("model: random\narguments: {width: 4, latent_dim: 8}\n")
+    monkeypatch.chdir(tmp_path)  # where the workers do not stand
+    Path("encoder.yaml").write_text("model: random\narguments: {width: 4, latent_dim: 8}\n")
     ways = {"here": "--jobs 1", "ray": "--cluster ray"}
     for name, where in ways.items():
-        assert main(f"prepare {images} {tmp_path}/{name} --size 16 {where}".split()) == 0
-    assert content(tmp_path / "here") == content(tmp_path / "ray")
-    words = f"train {tmp_path}/encoder.yaml {tmp_path}/here {tmp_path}/encoder"
-    assert main(words.split()) == 0
-    for number, source in enumerate((images, tmp_path / "here")):
+        assert main(f"prepare {images.name} {name} --size 16 {where}".split()) == 0
+    assert content(Path("here")) == content(Path("ray"))
+    assert main(["train", "encoder.yaml", "here", "encoder"]) == 0
+    for source in (images.name, "here"):
         for name, where in ways.items():
-            out = tmp_path / f"features-{number}-{name}"
-            assert main(f"extract {tmp_path}/encoder {source} {out} {where}".split()) == 0
-        made = [content(tmp_path / f"features-{number}-{name}") for name in ways]
+            out = f"features-of-{source}-{name}"
+            assert main(f"extract encoder {source} {out} {where}".split()) == 0
+        made = [content(Path(f"features-of-{source}-{name}")) for name in ways]
         assert made[0] == made[1]
+
+
+def test_a_regression_trained_on_ray_is_the_same_bytes(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the workers find the features by nothing but their full path
+    for seed, (part, count) in enumerate({"train": 200, "valid": 80}.items()):
+        vectors = np.random.default_rng(seed).normal(size=(count, 6)).astype(np.float32)
+        ids = [f"{part}-{number}" for number in range(count)]
+        write_features(Path(f"{part}.h5"), Features(ids, vectors, f"features:{part}"), [vectors])
+        shown = (";".join(f"C{c}" for c in np.flatnonzero(row > 0.3)) for row in vectors)
+        lines = [f"{id_}\t{concepts}\n" for id_, concepts in zip(ids, shown, strict=True)]
+        Path(f"{part}.tsv").write_text("".join(reversed(lines)))
+    for name, where in {"here": "--jobs 2", "ray": "--cluster ray"}.items():
+        assert main(f"classify train.h5 train.tsv valid.h5 valid.tsv {name} {where}".split()) == 0
+    assert content(Path("here")) == content(Path("ray"))
 
 
 def test_an_error_of_a_task_is_raised_as_itself(cluster: Any) -> None:
@@ -74,5 +91,6 @@ def test_a_cluster_of_another_kind_or_without_ray_is_refused_in_one_line(
     with pytest.raises(UsageError, match="--cluster dask"):
         list(run(statistics.fmean, [[1.0]], cluster="dask"))
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DataError, match=r"--cluster ray: needs pip install 'replearn\[ray\]'"):
-        list(run(statistics.fmean, [[1.0]], cluster="ray"))
+    for begin in (lambda: list(run(len, [[]], cluster="ray")), joblib_on("ray").__enter__):
+        with pytest.raises(DataError, match=r"--cluster ray: needs pip install 'replearn\[ray\]'"):
+            begin()
