@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import cv2
 
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 
 Share = TypeVar("Share")
 Result = TypeVar("Result")
@@ -127,8 +127,7 @@ def _on_ray(
         raise error.cause from None
     except ray.exceptions.RayError as error:
         raise DataError(
-            f"--cluster {address}: {_first_line(error)}; what is finished is kept, run the same "
-            "again"
+            f"--cluster {address}: {brief(error)}; what is finished is kept, run the same again"
         ) from None
     finally:
         for left in waiting:
@@ -146,9 +145,5 @@ def _connected(address: str) -> Any:
         try:
             ray.init(None if address == "ray" else address, log_to_driver=False)
         except Exception as error:  # whatever Ray has to say about a cluster that is not there
-            raise DataError(f"--cluster {address}: not to be reached ({_first_line(error)})")
+            raise DataError(f"--cluster {address}: not to be reached ({brief(error)})")
     return ray
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 from replearn.objective import FittedEncoder
 
 Pooling = Literal["class", "mean", "both"]
@@ -47,7 +47,7 @@ class Pretrained(FittedEncoder):
         except (OSError, ValueError) as error:
             raise DataError(
                 f"arguments.name: {self.name!r} is neither the folder of a model nor to be "
-                f"fetched from the hub ({str(error).splitlines()[0]})"
+                f"fetched from the hub ({brief(error)})"
             ) from None
         recipe = {"network": backbone.config.to_dict(), "images": self._preprocessing()}
         text = json.dumps(recipe, default=str).encode()
