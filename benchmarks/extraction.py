@@ -40,7 +40,7 @@ from replearn.errors import DataError, UsageError
 from replearn.images import ImageSet, identity_of, open_files
 from replearn.phantoms import render
 from replearn.preparing import prepare
-from replearn.reading import Form, image_digests
+from replearn.supply import Form, image_digests
 
 if TYPE_CHECKING:
     from replearn.encoders import Encoder

@@ -13,7 +13,7 @@ from replearn.concepts import read_ids
 from replearn.encoders import Precision, load_encoder, name_of
 from replearn.features import Features
 from replearn.images import Frames, IdsFrom, ImageSet, is_prepared, open_files, open_prepared
-from replearn.reading import Files, Form
+from replearn.supply import Files, Form
 
 
 def extract(

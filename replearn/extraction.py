@@ -24,12 +24,10 @@ from replearn.errors import DataError, UsageError
 from replearn.features import Features, Vectors
 from replearn.images import ImageSet
 from replearn.making import Made, enter, spread
-from replearn.overlapping import ahead
 from replearn.preparing import THREADS, identity_of_shards, plan_of
 from replearn.rates import Rates, Seconds
-from replearn.reading import Files
 from replearn.shards import Content, Ledger, publish_shards, size_of_shards, write_shard
-from replearn.supply import Part, Prepared, Supply
+from replearn.supply import Files, Part, Prepared, Supply
 from replearn.tally import Tally
 
 Kind = Literal["float32", "float16"]
@@ -239,14 +237,14 @@ def _decoded(shares: Sequence[_Share], jobs: int, work: Path) -> Iterator[tuple[
     """Yield the images of each share, read ahead by a thread or decoded by processes."""
     if jobs == 1 or not all(isinstance(share.supply, Files) for share in shares):
         threads = max(THREADS, workers.cores())
-        yield from ahead((share, share.supply.read(threads)) for share in shares)
+        yield from workers.ahead((share, share.supply.read(threads)) for share in shares)
         return
     scratch = work / "decoded"
     shutil.rmtree(scratch, ignore_errors=True)  # a killed run's
     scratch.mkdir()
     told = [replace(share, folder=scratch) for share in shares]
     by_start = {share.wanted.start: share for share in shares}
-    for made in ahead(workers.run(_decode, told, jobs=jobs)):
+    for made in workers.ahead(workers.run(_decode, told, jobs=jobs)):
         path = scratch / made.shard.file
         rows = hdf5.read_rows(path, "pixels")
         path.unlink()  # what is mapped stays until it is not needed

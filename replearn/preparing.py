@@ -15,9 +15,9 @@ from replearn.images import ImageSet, identity_of, is_prepared, open_files
 from replearn.making import Made, enter, spread
 from replearn.planning import Frames, IdsFrom
 from replearn.rates import Rates
-from replearn.reading import Files, Form
 from replearn.shards import Content, Ledger, publish_shards, size_of_shards, write_shard
 from replearn.sources import refuse_missing
+from replearn.supply import Files, Form
 from replearn.tally import Tally, check_errors
 
 THREADS = 2  # in a process of many: one reads while the other decodes

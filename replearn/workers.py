@@ -1,17 +1,25 @@
 """The same task for many shares of work: here, in processes of this machine, or on Ray.
 
 A task is a function of a module, a share is whatever says what to do: paths and ranges, not
-images.  Results come as they are done, in any order.
+images.  Results come as they are done, in any order.  What is to come in order, while the caller
+works on what came before, one thread makes `ahead`.
 """
 
 import importlib
 import multiprocessing
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import cv2
 
@@ -19,8 +27,10 @@ from replearn.errors import DataError, UsageError, brief
 
 Share = TypeVar("Share")
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 _WAITING = 2  # shares that wait for each process, so that none waits for a share
+_END = object()
 
 
 def cores() -> int:
@@ -147,3 +157,25 @@ def _connected(address: str) -> Any:
         except Exception as error:  # whatever Ray has to say about a cluster that is not there
             raise DataError(f"--cluster {address}: not to be reached ({brief(error)})")
     return ray
+
+
+def ahead(items: Iterable[Item], waiting: int = 2) -> Iterator[Item]:
+    """Yield the items, made by another thread while the caller works on those before.
+
+    Args:
+        items: taken from in that thread, one after the other.
+        waiting: how many of them may wait for the caller.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        source = iter(items)
+        coming: deque[Future[object]] = deque()
+        try:
+            while True:
+                while len(coming) < waiting:
+                    coming.append(pool.submit(next, source, _END))
+                item = coming.popleft().result()
+                if item is _END:
+                    return
+                yield cast(Item, item)
+        finally:
+            pool.shutdown(cancel_futures=True)
