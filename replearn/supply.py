@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from replearn.artefacts import digest, identify
 from replearn.decoding import Fit, UnreadableImage, decode
 from replearn.diskrows import Array, choose
 from replearn.errors import UsageError
@@ -53,6 +54,10 @@ class Supply(Protocol):
         """Size of one image's pixels."""
         ...
 
+    def missing(self) -> Errors:
+        """Return the wanted ids that are not to be had, with the reason."""
+        ...
+
     def share(self, wanted: range) -> "Supply":
         """Return those of this range."""
         ...
@@ -81,6 +86,10 @@ class Prepared:
     def image_bytes(self) -> int:
         """Size of one image's pixels."""
         return math.prod(self.pixels.shape[1:])
+
+    def missing(self) -> Errors:
+        """Return nothing: whoever prepared them has left out what was not to be had."""
+        return []
 
     def share(self, wanted: range) -> "Prepared":
         """Return those of this range, without reading what is on disk."""
@@ -145,6 +154,12 @@ class Files:
     def image_bytes(self) -> int:
         """Size of one image's pixels."""
         return self.form.channels * self.form.size**2
+
+    @property
+    def identity(self) -> str:
+        """Depends on what they become, as far as that is known without reading them."""
+        listing = digest(*(f"{id_}\t{file and file.size}" for id_, file in self.plan))
+        return identify("prepared", listing=listing, form=str(self.form))
 
     def missing(self) -> Errors:
         """Return the wanted ids that have no file, with that reason."""
