@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
+STAGES = ("prepare", "extract")
 WIDTH, HEIGHT, QUALITY = 600, 500, 90
 _DRAWN = 100  # different pictures; the others are copies under another name
 _CORES, _FEATURES = 16, 1024  # of a machine, and numbers of an image, in the plans
@@ -276,6 +277,13 @@ def watched(row: Facts, stage: str) -> Iterator[None]:
     }
 
 
+def growth(rows: list[Facts], stage: str) -> int:
+    """Return by how many bytes the peak of memory grows with each image."""
+    more: float = rows[-1][f"{stage} peak MB"] - rows[0][f"{stage} peak MB"]
+    images: int = rows[-1]["images"] - rows[0]["images"]
+    return round(1e6 * more / images)
+
+
 def plans(preparing: float, encoding: float, file_bytes: float, size: int) -> list[Facts]:
     """Return what many images take on paper.
 
@@ -328,6 +336,7 @@ def main(
         if flat:
             facts["flat"] = measure_flat(Path(folder), flat, size, width, device)
             print_table(facts["flat"])
+            facts["bytes_each"] = {stage: growth(facts["flat"], stage) for stage in STAGES}
         else:
             facts |= {"jobs": jobs, "device": device, "width": width}
             facts |= measure(Path(folder), images, size, width, jobs, rounds, device)

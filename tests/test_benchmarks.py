@@ -97,7 +97,9 @@ def test_extraction_ends_with_ratios_and_with_growth() -> None:
         assert 0 < last[name]["least"] <= last[name]["ratio"] <= last[name]["most"]
     assert [row["images"] for row in last["plans"]] == [10**6, 10**8, 10**9]
     growth = "--flat 40 --size 16 --width 4"
-    rows = last_line("extraction", *growth.split())["flat"]
+    last = last_line("extraction", *growth.split())
+    assert set(last["bytes_each"]) == {"prepare", "extract"}
+    rows = last["flat"]
     assert [row["images"] for row in rows] == [10, 20, 40]
     for row in rows:
         assert all(row[f"{stage} s"] > 0 for stage in ("prepare", "extract"))
