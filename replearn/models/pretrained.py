@@ -18,6 +18,8 @@ from replearn.objective import FittedEncoder
 
 Pooling = Literal["class", "mean", "both"]
 
+_BILINEAR = 2  # in Pillow's numbering, in which preprocessing states how it resizes
+
 
 class Pretrained(FittedEncoder):
     """The class token, the mean of the patches, or both, of a pretrained network.
@@ -80,7 +82,7 @@ class Pretrained(FittedEncoder):
             pixels = pixels.expand(-1, 3, -1, -1)
         if pixels.shape[-1] != self._resized:
             side = (self._resized, self._resized)
-            pixels = F.interpolate(pixels, side, mode="bicubic", antialias=True).clamp(0, 1)
+            pixels = F.interpolate(pixels, side, mode=self._mode, antialias=True).clamp(0, 1)
         margin = (self._resized - self._side) // 2
         pixels = pixels[..., margin : margin + self._side, margin : margin + self._side]
         mean, deviation = (pixels.new_tensor(v).view(1, 3, 1, 1) for v in self._colours)
@@ -95,6 +97,7 @@ class Pretrained(FittedEncoder):
         self._resized = _side(size)
         cropped = images.get("do_center_crop") and images.get("crop_size")
         self._side = _side(cropped) if cropped else self._resized
+        self._mode = "bilinear" if images.get("resample") == _BILINEAR else "bicubic"
         half = [0.5, 0.5, 0.5]
         self._colours = images.get("image_mean") or half, images.get("image_std") or half
         self._patches = (self._side // int(network.get("patch_size") or self._side)) ** 2
