@@ -187,7 +187,7 @@ def _encode(
     def here(few: Sequence[_Task]) -> Iterator[Made]:
         return _encode_here(encoder, _decoded([task.share for task in few], 1, work), manner)
 
-    return spread(_encode_task, tasks, rates, jobs=jobs, cluster=cluster, here=here)
+    return spread(_encode_task, tasks, rates, jobs=jobs, cluster=cluster, on_gpu=on_gpu, here=here)
 
 
 def _encode_task(task: _Task) -> Made:

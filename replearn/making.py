@@ -43,6 +43,7 @@ def spread(
     *,
     jobs: int | None,
     cluster: str | None,
+    on_gpu: bool = False,
     here: Callable[[Sequence[Share]], Iterator[Result]] | None = None,
 ) -> Generator[Result, None, None]:
     """Yield the result of each share.
@@ -53,6 +54,7 @@ def spread(
         rates: learns how many processes there are.
         jobs: processes; if None, the first share is done here, and others help if it pays off.
         cluster: `ray` or `ray://host:port`, see `replearn.workers`.
+        on_gpu: each task of the cluster needs a GPU.
         here: does several shares in this process, if there is a better way than one by one.
     """
     here = here or (lambda few: map(task, few))
@@ -66,7 +68,7 @@ def spread(
         yield from here(shares)
     else:
         rates.processes = jobs or 1
-        yield from workers.run(task, shares, jobs=jobs or 1, cluster=cluster)
+        yield from workers.run(task, shares, jobs=jobs or 1, cluster=cluster, on_gpu=on_gpu)
 
 
 def enter(results: Generator[Made, None, None], ledger: Ledger, tally: Tally, rates: Rates) -> None:

@@ -44,6 +44,7 @@ def run(
     *,
     jobs: int = 1,
     cluster: str | None = None,
+    on_gpu: bool = False,
 ) -> Iterator[Result]:
     """Yield the result of each share.
 
@@ -53,6 +54,7 @@ def run(
         jobs: processes; with one, the work is done here.
         cluster: `ray`, or the address of a Ray cluster (`ray://host:port`); then `jobs` is the
             number of tasks at a time, and all that the cluster can do if it is 1.
+        on_gpu: each task needs a GPU of the cluster.
 
     Raises:
         DataError: a process died, or Ray is not there.
@@ -61,7 +63,7 @@ def run(
     if jobs < 1:
         raise UsageError(f"jobs {jobs}: at least 1")
     if cluster is not None:
-        yield from _on_ray(task, shares, jobs, cluster)
+        yield from _on_ray(task, shares, jobs, cluster, on_gpu)
     elif jobs == 1:
         yield from map(task, shares)
     else:
@@ -117,12 +119,20 @@ def _end_with(parent: Any) -> None:
 
 
 def _on_ray(
-    task: Callable[[Share], Result], shares: Iterable[Share], jobs: int, address: str
+    task: Callable[[Share], Result],
+    shares: Iterable[Share],
+    jobs: int,
+    address: str,
+    on_gpu: bool,
 ) -> Iterator[Result]:
     # Not through joblib: its backend for Ray gives no result before it has all of them.
     ray = _connected(address)
-    remote = ray.remote(num_cpus=1, max_retries=0)(task)
-    most = jobs if jobs > 1 else _WAITING * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    places = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 0))
+    if on_gpu and not places:
+        raise DataError(f"--cluster {address}: it has no GPU; give --device cpu")
+    # Else machines without a GPU get tasks too, and one GPU as many as there are cores.
+    remote = ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_retries=0)(task)
+    most = jobs if jobs > 1 else _WAITING * max(1, places)
     waiting: list[Any] = []
     try:
         for share in shares:
