@@ -2,20 +2,23 @@
 
     python -m benchmarks.extraction                         some minutes, on two cores
     python -m benchmarks.extraction --device cuda           where a GPU encodes
-    python -m benchmarks.extraction --flat 224000           memory and time as images become more
+    python -m benchmarks.extraction --flat 224000 --width 8
+                                                            memory and time as images become more
 
 Images are phantoms of 600 x 500 pixels as colour JPEG of quality 90.  `prepare` is raced against
 Pillow, image by image (open, convert to grey, resize, keep), in the same number of processes, both
 with all their starting and writing.  `extract` of the files is compared with decoding alone and
 with encoding alone, in the same processes.  Where the cores that decode also encode, no more can be
 had than 1 / (1 / decoding + 1 / encoding); that share is given too.  The overhead of shards is that
-of extracting a prepared set over encoding its pixels and writing one array.
+of extracting a prepared set over encoding its pixels and writing one array.  What these speeds mean
+for very many images is planned on paper.
 
 Contenders take turns.  Prints a table and, in the last line, the same as JSON.
 """
 
 import json
 import multiprocessing
+import shutil
 import statistics
 import sys
 import tempfile
@@ -29,18 +32,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
+import h5py
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from replearn import hdf5
 from replearn.artefacts import say
 from replearn.errors import DataError, UsageError
-from replearn.images import ImageSet, identity_of, open_files
+from replearn.images import ImageSet, open_files
 from replearn.phantoms import render
 from replearn.preparing import prepare
-from replearn.reading import Form, image_digests
+from replearn.supply import Form
 
 if TYPE_CHECKING:
     from replearn.encoders import Encoder
@@ -50,8 +53,10 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
+STAGES = ("prepare", "extract")
 WIDTH, HEIGHT, QUALITY = 600, 500, 90
 _DRAWN = 100  # different pictures; the others are copies under another name
+_CORES, _FEATURES = 16, 1024  # of a machine, and numbers of an image, in the plans
 
 
 # What is worked on ----------------------------------------------------------------------------
@@ -71,15 +76,14 @@ def draw_files(folder: Path, count: int) -> Path:
     return folder
 
 
-def draw_set(path: Path, count: int, size: int) -> Path:
-    """Write an image set of so many images of noise, in blocks."""
-    ids = [f"image{number:09d}" for number in range(count)]
-    block = np.random.default_rng(0).integers(0, 256, (1000, 1, size, size)).astype(np.uint8)
-    digests = np.tile(image_digests(block), (-(-count // 1000), 1))[:count]
-    blocks = (block[: count - start] for start in range(0, count, 1000))
-    identity = identity_of(ids, digests, block.shape[1:], "stretch")
-    facts = {"fit": "stretch", "identity": identity}
-    hdf5.write_rows(path, "pixels", blocks, ids, [], facts, {"digests": digests})
+def draw_table(path: Path, count: int, size: int) -> Path:
+    """Write an HDF5 file of so many images of noise, in blocks; they are still to be prepared."""
+    block = np.random.default_rng(0).integers(0, 256, (1000, size, size)).astype(np.uint8)
+    with h5py.File(path, "w") as file:
+        file["id"] = [f"image{number:09d}" for number in range(count)]
+        images = file.create_dataset("images", (count, size, size), np.uint8)
+        for start in range(0, count, len(block)):
+            images[start : start + len(block)] = block[: count - start]
     return path
 
 
@@ -223,41 +227,98 @@ def measure(
     slower = [min(pair) for pair in zip(decoding, encoding, strict=True)]
     shared = [1 / (1 / d + 1 / e) for d, e in zip(decoding, encoding, strict=True)]
     plain = rates["plain in one process"]
+    medians = {name: round(statistics.median(r), 1) for name, r in rates.items()}
+    sizes = [path.stat().st_size for path in files.iterdir()]
+    each = {name: rate / jobs for name, rate in medians.items()}
+    planned = plans(each["prepare"], each["encoding alone"], statistics.fmean(sizes), size)
     return {
-        "images_per_second": {name: round(statistics.median(r), 1) for name, r in rates.items()},
+        "bytes_per_file": round(statistics.fmean(sizes)),
+        "images_per_second": medians,
         "prepare_over_pillow": ratio(decoding, rates["pillow"]),
         "extract_over_slower": ratio(rates["extract"], slower),
         "extract_over_shared_cores": ratio(rates["extract"], shared),
         "sharded_over_plain": ratio(rates["extract in one process"], plain),
+        "plans": planned if device == "cpu" else [],
     }
 
 
 def measure_flat(work: Path, most: int, size: int, width: int, device: str) -> list[Facts]:
-    """Return seconds and peak memory of extracting a quarter, a half and all of so many images."""
+    """Return seconds and peak memory of both stages for a quarter, a half and all of the images."""
     from replearn.extraction import extract
 
     rows = []
-    for count in (most // 4, most // 2, most):
-        images = draw_set(work / f"{count}.h5", count, size)
-        encoder = make_encoder(work / f"encoder-{count}", images, width, device)
-        start = time.perf_counter()
-        with peak_memory() as peak, redirect_stderr(StringIO()):
-            extract(encoder, ImageSet.load(images), work / f"features-{count}")
-        seconds = time.perf_counter() - start
-        rows.append(
-            {
-                "images": count,
-                "seconds": round(seconds, 2),
-                "microseconds_each": round(1e6 * seconds / count, 1),
-                "peak_mb": round(peak[0] / 1e6),
-            }
-        )
-        say(f"{rows[-1]}")
-        images.unlink()
-    return rows
+    # A few come first: what is imported and kept by them is not due to the images.
+    for count in (min(1000, most // 4), most // 4, most // 2, most):
+        row: Facts = {"images": count}
+        table, images = draw_table(work / "table.h5", count, size), work / "images"
+        with watched(row, "prepare"):
+            prepare(table, images, size=size)
+        encoder = make_encoder(work / "encoder", images, width, device)
+        with watched(row, "extract"):
+            extract(encoder, ImageSet.load(images), work / "features")
+        table.unlink()
+        for folder in (images, work / "encoder", work / "features"):
+            shutil.rmtree(folder)
+        say(f"{row}")
+        rows.append(row)
+    return rows[1:]
+
+
+@contextmanager
+def watched(row: Facts, stage: str) -> Iterator[None]:
+    """Note how long a stage takes, also for each image, and the most memory that it has."""
+    start = time.perf_counter()
+    with peak_memory() as peak, redirect_stderr(StringIO()):
+        yield
+    seconds = time.perf_counter() - start
+    row |= {
+        f"{stage} s": round(seconds, 2),
+        f"{stage} us each": round(1e6 * seconds / row["images"], 1),
+        f"{stage} peak MB": round(peak[0] / 1e6),
+    }
+
+
+def growth(rows: list[Facts], stage: str) -> int:
+    """Return by how many bytes the peak of memory grows with each image."""
+    more: float = rows[-1][f"{stage} peak MB"] - rows[0][f"{stage} peak MB"]
+    images: int = rows[-1]["images"] - rows[0]["images"]
+    return round(1e6 * more / images)
+
+
+def plans(preparing: float, encoding: float, file_bytes: float, size: int) -> list[Facts]:
+    """Return what many images take on paper.
+
+    Args:
+        preparing: images per second and core.
+        encoding: images per second and core.
+        file_bytes: of an image as it comes.
+        size: side of a prepared image, which is grey.
+    """
+    return [
+        {
+            "images": count,
+            "machines": f"{machines} x {_CORES} cores",
+            "files TB": round(count * file_bytes / 1e12, 3),
+            "prepare s": round(count / (preparing * machines * _CORES)),
+            "prepared GB": round(count * size**2 / 1e9, 1),
+            "extract s": round(count / (encoding * machines * _CORES)),
+            "features GB": round(count * 4 * _FEATURES / 1e9, 1),
+            "core hours": " + ".join(f"{count / r / 3600:,.2f}" for r in (preparing, encoding)),
+        }
+        for count, machines in ((10**6, 1), (10**8, 16), (10**9, 64))
+    ]
 
 
 # Being asked ----------------------------------------------------------------------------------
+
+
+def print_table(rows: list[Facts]) -> None:
+    """Print rows of the same names as Markdown."""
+    if rows:
+        print(f"\n| {' | '.join(rows[0])} |\n|{'---:|' * len(rows[0])}")
+    for row in rows:
+        cells = (f"{value}" if isinstance(value, str) else f"{value:,}" for value in row.values())
+        print(f"| {' | '.join(cells)} |")
 
 
 def main(
@@ -275,15 +336,14 @@ def main(
     with tempfile.TemporaryDirectory(dir=work) as folder:
         if flat:
             facts["flat"] = measure_flat(Path(folder), flat, size, width, device)
-            print("| images | seconds | us each | peak MB |\n|---:|---:|---:|---:|")
-            for row in facts["flat"]:
-                print(f"| {' | '.join(f'{value:,}' for value in row.values())} |")
+            print_table(facts["flat"])
+            facts["bytes_each"] = {stage: growth(facts["flat"], stage) for stage in STAGES}
         else:
             facts |= {"jobs": jobs, "device": device, "width": width}
             facts |= measure(Path(folder), images, size, width, jobs, rounds, device)
-            print("| | images/s |\n|---|---:|")
-            for name, rate in facts["images_per_second"].items():
-                print(f"| {name} | {rate:,.0f} |")
+            speeds = facts["images_per_second"].items()
+            print_table([{"": name, "images/s": round(rate)} for name, rate in speeds])
+            print_table(facts["plans"])
     print(json.dumps(facts))
 
 

@@ -1,7 +1,7 @@
 """extract: an encoder and images -> features."""
 
 import os
-import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +11,8 @@ from replearn import extraction
 from replearn.artefacts import say
 from replearn.concepts import read_ids
 from replearn.encoders import Precision, load_encoder, name_of
-from replearn.features import Features
-from replearn.images import Frames, IdsFrom, ImageSet, is_prepared, open_files, open_prepared
-from replearn.reading import Files, Form
+from replearn.images import Frames, IdsFrom, is_prepared, open_files, open_prepared
+from replearn.supply import Form
 
 
 def extract(
@@ -58,38 +57,32 @@ def extract(
     Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """
     encoder = load_encoder(encoder_folder, device)
-    form = encoder.description
+    description = encoder.description
+    form = Form(description.size, description.channels, description.fit)
     wanted = read_ids(ids) if ids else None
-    to_be = Form(form.size, form.channels, form.fit)
-    hints = {
-        "encoder_path": os.path.relpath(encoder_folder, out.parent),
-        "images_path": os.path.relpath(source, out.parent),
-    }
-
-    def run(images: ImageSet | Files) -> Features:
+    with ExitStack() as opened:
+        images = (
+            open_prepared(source, form, wanted, max_errors)
+            if is_prepared(source)
+            else opened.enter_context(
+                open_files(
+                    source, form, ids=wanted, ids_from=ids_from, frames=frames, scratch=out.parent
+                )
+            )
+        )
         say(f"{encoder_folder} on {name_of(encoder.device)}, {precision}")
-        return extraction.extract(
+        extraction.extract(
             encoder,
             images,
             out,
             place=source,
             max_errors=max_errors,
-            hints=hints,
+            hints={
+                "encoder_path": os.path.relpath(encoder_folder, out.parent),
+                "images_path": os.path.relpath(source, out.parent),
+            },
             manner=extraction.Manner(precision, kind),
             jobs=jobs,
             cluster=cluster,
             overwrite=overwrite,
         )
-
-    start = time.perf_counter()
-    if is_prepared(source):
-        features = run(open_prepared(source, to_be, wanted, max_errors))
-    else:
-        with open_files(
-            source, to_be, ids=wanted, ids_from=ids_from, frames=frames, scratch=out.parent
-        ) as files:
-            features = run(files)
-    seconds = time.perf_counter() - start
-    count, width = features.vectors.shape
-    left_out = f", {len(features.errors)} without" if features.errors else ""
-    say(f"{out}: {count:,} x {width:,} features{left_out}, {count / seconds:,.0f} images/s")

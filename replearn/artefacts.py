@@ -138,6 +138,7 @@ def publish(made: Path, out: Path) -> None:
         _sync(path)
     if out.is_dir():
         old = made.parent / "replaced"
+        shutil.rmtree(old, ignore_errors=True)  # a killed run's
         out.rename(old)
         made.rename(out)
         shutil.rmtree(old)

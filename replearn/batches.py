@@ -4,7 +4,6 @@ A training batch depends on (seed, step) alone, so a resumed run continues the v
 without anything stored.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -39,12 +38,6 @@ def centre_crop(pixels: Pixels, crop: int | None) -> Pixels:
         return pixels
     top, left = (pixels.shape[2] - crop) // 2, (pixels.shape[3] - crop) // 2
     return pixels[:, :, top : top + crop, left : left + crop]
-
-
-def in_order(pixels: Pixels, *, batch_size: int, crop: int | None = None) -> Iterator[Tensor]:
-    """Yield all images in their order, float [<= batch_size, C, H, W], cropped centrally."""
-    for start in range(0, len(pixels), batch_size):
-        yield to_float(centre_crop(pixels[start : start + batch_size], crop))
 
 
 def rows_of(step: int, count: int, *, batch_size: int, seed: int, whole: bool = True) -> Rows:

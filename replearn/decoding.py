@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from replearn.dicom import is_dicom, read_dicom
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
 
 Fit = Literal["stretch", "pad"]
 Pixels = np.ndarray[Any, Any]
@@ -129,7 +129,7 @@ def _read_header(data: bytes) -> Image.Image:
         raise UnreadableImage(f"more than {MAX_PIXELS:,} pixels")
     # A header can go wrong in as many ways as there are parsers for it.
     except Exception as error:
-        raise UnreadableImage(f"damaged header ({_brief(error)})")
+        raise UnreadableImage(f"damaged header ({brief(error)})")
     width, height = header.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(f"{width} x {height}: more than {MAX_PIXELS:,} pixels")
@@ -145,7 +145,7 @@ def _check_end(header: Image.Image, data: bytes) -> None:
         try:
             Image.open(io.BytesIO(data), formats=("PNG",)).verify()  # the checksums
         except Exception as error:
-            raise UnreadableImage(f"truncated or damaged ({_brief(error)})")
+            raise UnreadableImage(f"truncated or damaged ({brief(error)})")
     elif header.format in ("JPEG", "MPO") and not _ends_as_jpeg(data):
         raise UnreadableImage("truncated (no end marker)")
 
@@ -167,7 +167,7 @@ def _decode_with_pillow(header: Image.Image) -> Pixels:
     try:
         pixels = np.asarray(header.convert("RGBA" if has_alpha else "RGB"))
     except Exception as error:
-        raise UnreadableImage(f"truncated or damaged ({_brief(error)})")
+        raise UnreadableImage(f"truncated or damaged ({brief(error)})")
     return cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)
 
 
@@ -175,7 +175,7 @@ def _decode(data: bytes, flag: int) -> Pixels:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error as error:
-        raise UnreadableImage(f"not decodable ({_brief(error)})")
+        raise UnreadableImage(f"not decodable ({brief(error)})")
     if pixels is None:
         raise UnreadableImage("truncated or damaged")
     if pixels.dtype not in (np.uint8, np.uint16):
@@ -254,7 +254,3 @@ def _pad(pixels: Pixels, size: int) -> Pixels:
     top, left = (size - height) // 2, (size - width) // 2
     canvas[top : top + height, left : left + width] = resize(pixels, height, width)
     return canvas
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:100] or type(error).__name__

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
 
 Pixels = np.ndarray[Any, Any]
 
@@ -59,7 +59,7 @@ def read_dicom(data: bytes, frame: int | None, max_pixels: int) -> Pixels:
         stored = pixels.pixel_array(io.BytesIO(data), index=place, raw=False)
     # Each decoder has its own ways to fail.
     except Exception as error:
-        raise ValueError(f"its pixels cannot be decoded ({_brief(error)})")
+        raise ValueError(f"its pixels cannot be decoded ({brief(error)})")
     if stored.ndim == 3:  # colours, which pydicom has brought to red, green, blue
         return cv2.cvtColor(_to_range(stored, *_in_use(stored)), cv2.COLOR_RGB2BGR)
     shown = _windowed(dataset, stored, pixels)
@@ -77,7 +77,7 @@ def _dataset(data: bytes, **options: Any) -> Any:
     try:
         return pydicom.dcmread(io.BytesIO(data), **options)
     except Exception as error:
-        raise ValueError(f"damaged DICOM header ({_brief(error)})")
+        raise ValueError(f"damaged DICOM header ({brief(error)})")
 
 
 def _windowed(dataset: Any, stored: Pixels, pixels: Any) -> Pixels:
@@ -117,7 +117,3 @@ def _to_range(values: Pixels, low: float, high: float) -> Pixels:
     scaled = (values.astype(np.float64) - low) * scale
     shown: Pixels = np.rint(scaled.clip(0, 255)).astype(np.uint8)
     return shown
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:100] or type(error).__name__

@@ -1,4 +1,7 @@
-"""The two ways in which a user's run can fail; each message is one line: file, value, remedy."""
+"""The two ways in which a user's run can fail; each message is one line: file, value, remedy.
+
+What other libraries raise has its place in such a line, but not all of its text.
+"""
 
 
 class DataError(ValueError):
@@ -7,3 +10,9 @@ class DataError(ValueError):
 
 class UsageError(ValueError):
     """The command or the configuration asks for something that does not exist (exit status 2)."""
+
+
+def brief(error: Exception) -> str:
+    """Return the first line of what an error says, not too long; its kind if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return " ".join(lines[0].split())[:200] if lines else type(error).__name__

@@ -6,7 +6,8 @@ the vectors are the same bytes whatever the number of processes, here or on a cl
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,18 +19,23 @@ import numpy as np
 import torch
 
 from replearn import hdf5, workers
-from replearn.artefacts import already_made, identify, say, workspace
+from replearn.artefacts import already_made, identify, workspace
 from replearn.encoders import PRECISIONS, Encoder, Precision, load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import Features, Vectors
 from replearn.images import ImageSet
-from replearn.making import Made, enter, spread
-from replearn.overlapping import ahead
-from replearn.preparing import THREADS, identity_of_shards, plan_of
+from replearn.making import Made, enter, say_done, spread
+from replearn.preparing import THREADS, identity_of_shards
 from replearn.rates import Rates, Seconds
-from replearn.reading import Files
-from replearn.shards import Content, Ledger, publish_shards, size_of_shards, write_shard
-from replearn.supply import Part, Prepared, Supply
+from replearn.shards import (
+    Content,
+    Ledger,
+    made_from,
+    publish_shards,
+    size_of_shards,
+    write_shard,
+)
+from replearn.supply import Files, Part, Prepared, Supply
 from replearn.tally import Tally
 
 Kind = Literal["float32", "float16"]
@@ -125,50 +131,37 @@ def extract(
         DataError: other features lie at `out`, another process is writing there, the encoder
             gives what is not finite, a worker died, or the disk is full.
     """
-    supply = Prepared(images.ids, images.pixels) if isinstance(images, ImageSet) else images
-    plan = _plan_of(encoder, images, manner)
+    start = time.monotonic()
+    supply: Supply
+    if isinstance(images, ImageSet):
+        supply, errors = Prepared(images.ids, images.pixels), images.errors
+    else:
+        supply, errors = images, []
+    plan = features_identity(encoder, images.identity, manner)
     with workspace(out, keep=True) as work:
-        if already_made(out, _plan_at(out), plan, overwrite=overwrite):
+        if already_made(out, made_from(out, NAME), plan, overwrite=overwrite):
             return Features.load(out)
+        tally = Tally(place or out, len(supply), max_errors)
+        tally.check(supply.missing())
         size = size_of_shards(len(supply), supply.image_bytes)
         ledger = Ledger(work, plan, NAME, len(supply), size)
         shares = [
-            _Share(ledger.folder, wanted, supply.share(wanted), isinstance(supply, Files))
+            _Share(ledger.folder, wanted, supply.share(wanted), isinstance(images, Files))
             for wanted in ledger.missing()
         ]
-        tally = Tally(place or out, len(supply), max_errors)
         rates = Rates()
-        made = _encode(encoder, shares, manner, rates, jobs, cluster, work)
-        enter(made, ledger, tally, rates)
-        errors = images.errors if isinstance(images, ImageSet) else []
-        identity = (
-            plan if isinstance(images, ImageSet) else _identity(ledger, encoder, images, manner)
-        )
-        facts = {"identity": identity, "encoder": encoder.description.identity, "source": plan}
+        enter(_encode(encoder, shares, manner, rates, jobs, cluster, work), ledger, tally, rates)
+        identity = plan
+        if isinstance(images, Files):  # what they became is known by now
+            made_of = identity_of_shards(ledger, images.form)
+            identity = features_identity(encoder, made_of, manner)
+        facts = {"identity": identity, "encoder": encoder.description.identity}
         publish_shards(ledger, NAME, out, facts | dict(hints or {}), errors)
-        if rates.images:
-            say(f"{out}: {rates}")
-    return Features.load(out)
-
-
-def _plan_of(encoder: Encoder, images: ImageSet | Files, manner: Manner) -> str:
-    """Return what determines the features, as far as it is known without decoding."""
-    if isinstance(images, ImageSet):
-        return features_identity(encoder, images.identity, manner)
-    return features_identity(encoder, plan_of(images), manner)
-
-
-def _plan_at(out: Path) -> str | None:
-    try:
-        facts = hdf5.read_rows(out, NAME).attributes
-    except DataError:  # nothing there, or nothing of use
-        return None
-    plan = facts.get("source") or facts.get("identity")
-    return None if plan is None else str(plan)
-
-
-def _identity(ledger: Ledger, encoder: Encoder, files: Files, manner: Manner) -> str:
-    return features_identity(encoder, identity_of_shards(ledger, files.form), manner)
+        features = Features.load(out)
+        count, width = features.vectors.shape
+        made = f"{out}: {count:,} x {width:,} features"
+        say_done(made, len(features.errors), rates, time.monotonic() - start)
+    return features
 
 
 def _encode(
@@ -179,7 +172,7 @@ def _encode(
     jobs: int | None,
     cluster: str | None,
     work: Path,
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """Encode the shares, by whatever processes there are to be."""
     on_gpu = encoder.device.type != "cpu"
     if cluster is None and (on_gpu or encoder.folder is None):
@@ -194,7 +187,7 @@ def _encode(
     def here(few: Sequence[_Task]) -> Iterator[Made]:
         return _encode_here(encoder, _decoded([task.share for task in few], 1, work), manner)
 
-    return spread(_encode_task, tasks, rates, jobs=jobs, cluster=cluster, here=here)
+    return spread(_encode_task, tasks, rates, jobs=jobs, cluster=cluster, on_gpu=on_gpu, here=here)
 
 
 def _encode_task(task: _Task) -> Made:
@@ -214,7 +207,7 @@ def _loaded(folder: Path, device: str) -> Encoder:
 
 def _encode_here(
     encoder: Encoder, parts: Iterator[tuple[_Share, Part]], manner: Manner
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """Encode shares in this process, while one thread reads the next and one writes the last."""
     made_by = encoder.description.identity
     with ThreadPoolExecutor(1) as writer, _same_bits(encoder):
@@ -239,14 +232,14 @@ def _decoded(shares: Sequence[_Share], jobs: int, work: Path) -> Iterator[tuple[
     """Yield the images of each share, read ahead by a thread or decoded by processes."""
     if jobs == 1 or not all(isinstance(share.supply, Files) for share in shares):
         threads = max(THREADS, workers.cores())
-        yield from ahead((share, share.supply.read(threads)) for share in shares)
+        yield from workers.ahead((share, share.supply.read(threads)) for share in shares)
         return
     scratch = work / "decoded"
     shutil.rmtree(scratch, ignore_errors=True)  # a killed run's
     scratch.mkdir()
     told = [replace(share, folder=scratch) for share in shares]
     by_start = {share.wanted.start: share for share in shares}
-    for made in ahead(workers.run(_decode, told, jobs=jobs)):
+    for made in workers.ahead(workers.run(_decode, told, jobs=jobs)):
         path = scratch / made.shard.file
         rows = hdf5.read_rows(path, "pixels")
         path.unlink()  # what is mapped stays until it is not needed

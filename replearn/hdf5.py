@@ -18,7 +18,7 @@ import numpy as np
 
 from replearn.artefacts import read_json, write_text, writing
 from replearn.diskrows import Array, DiskRows, Segment, as_array
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
 from replearn.skeleton import Skeleton
 
 Errors = list[tuple[str, str]]
@@ -208,7 +208,7 @@ def _read_file(path: Path, *names: str) -> _File:
             columns = {column: file[column][:] for column in _COLUMNS if column in file}
     except (OSError, RuntimeError, TypeError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path}: not a complete HDF5 file of ids and rows ({_brief(error)}); make it again"
+            f"{path}: not a complete HDF5 file of ids and rows ({brief(error)}); make it again"
         ) from None
     if len(ids) != rows.shape[0]:
         raise DataError(f"{path}: {len(ids)} ids for {rows.shape[0]} rows; make it again")
@@ -231,7 +231,3 @@ def _check_unique(path: Path, ids: list[str]) -> None:
     if len(set(ids)) != len(ids):
         twice, _ = Counter(ids).most_common(1)[0]
         raise DataError(f"{path}: the id {twice!r} stands there twice; ids must be unique")
-
-
-def _brief(error: Exception) -> str:
-    return str(error).splitlines()[0][:120]

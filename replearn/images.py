@@ -18,8 +18,8 @@ from replearn.decoding import Fit, UnreadableImage, decode
 from replearn.diskrows import Array, DiskRows, choose
 from replearn.errors import DataError
 from replearn.planning import MISSING, Frames, IdsFrom, make_plan, refuse_repeated
-from replearn.reading import Files, Form, image_digests
 from replearn.sources import open_source
+from replearn.supply import Files, Form, image_digests
 from replearn.tally import Tally, check_errors, check_some
 
 __all__ = ["Fit", "Frames", "IdsFrom", "ImageSet", "UnreadableImage", "decode", "open_images"]

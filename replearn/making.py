@@ -1,13 +1,15 @@
 """Shards made by one process, by many, or by a cluster, with a count of what goes how fast."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
 from tqdm import tqdm
 
 from replearn import workers
+from replearn.artefacts import say
 from replearn.hdf5 import Errors
 from replearn.rates import Rates, Seconds
 from replearn.shards import Ledger, Shard
@@ -41,8 +43,9 @@ def spread(
     *,
     jobs: int | None,
     cluster: str | None,
+    on_gpu: bool = False,
     here: Callable[[Sequence[Share]], Iterator[Result]] | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield the result of each share.
 
     Args:
@@ -51,6 +54,7 @@ def spread(
         rates: learns how many processes there are.
         jobs: processes; if None, the first share is done here, and others help if it pays off.
         cluster: `ray` or `ray://host:port`, see `replearn.workers`.
+        on_gpu: each task of the cluster needs a GPU.
         here: does several shares in this process, if there is a better way than one by one.
     """
     here = here or (lambda few: map(task, few))
@@ -64,11 +68,13 @@ def spread(
         yield from here(shares)
     else:
         rates.processes = jobs or 1
-        yield from workers.run(task, shares, jobs=jobs or 1, cluster=cluster)
+        yield from workers.run(task, shares, jobs=jobs or 1, cluster=cluster, on_gpu=on_gpu)
 
 
-def enter(results: Iterator[Made], ledger: Ledger, tally: Tally, rates: Rates) -> None:
+def enter(results: Generator[Made, None, None], ledger: Ledger, tally: Tally, rates: Rates) -> None:
     """Enter shards into the manifest as they are made, and show how it goes.
+
+    However it ends, nobody makes shards any more when it has.
 
     Raises:
         TooManyErrors: what was made is thrown away, as the next run must look again at what will
@@ -76,9 +82,12 @@ def enter(results: Iterator[Made], ledger: Ledger, tally: Tally, rates: Rates) -
     """
     done = ledger.finished()
     try:
-        for found in ledger.open():
-            tally.add(found.errors)
-        with tqdm(total=ledger.count, unit="image", delay=1, disable=None) as bar:
+        with (
+            closing(results),
+            tqdm(total=ledger.count, unit="image", delay=1, disable=None) as bar,
+        ):
+            for found in ledger.open():
+                tally.add(found.errors)
             bar.update(sum(shard.stop - shard.start for shard in done))
             for made in results:
                 ledger.add(made.shard)
@@ -90,3 +99,9 @@ def enter(results: Iterator[Made], ledger: Ledger, tally: Tally, rates: Rates) -
     except TooManyErrors:
         ledger.forget()
         raise
+
+
+def say_done(made: str, left_out: int, rates: Rates, seconds: float) -> None:
+    """Say what was made, and how fast that went which this run did itself."""
+    speed = f", {rates.images / seconds:,.0f} images/s ({rates})" if rates.images else ""
+    say(f"{made}, {left_out:,} left out, {seconds:.1f} s{speed}")

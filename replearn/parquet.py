@@ -1,16 +1,17 @@
-"""Ids and concepts from Parquet files, as the public copy of ROCOv2 has them.
+"""Parquet files: some of their columns, row by row, and the concepts of the public copy of ROCOv2.
 
-Only these two columns are read, a batch at a time, so the images in the file take no memory.
-pyarrow, the extra `parquet`, is needed.
+Only the columns that are asked for are read, a batch at a time, so that what else is in a file
+takes no memory.  pyarrow, the extra `parquet`, is needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 
-_BATCH = 4096
+_BATCH = 4096  # rows
 _ID = ("image_id", "id")
 _CONCEPTS = ("cui", "cuis", "concepts")
 
@@ -20,6 +21,43 @@ def is_parquet(path: Path) -> bool:
     return path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
 
 
+def column_types(path: Path) -> dict[str, Any]:
+    """Return the type of each column of a file, as pyarrow has it.
+
+    Raises:
+        DataError: the file is damaged.
+        UsageError: pyarrow is not installed.
+    """
+    with _opened(path) as file:
+        return {column.name: column.type for column in file.schema_arrow}
+
+
+def rows_of(path: Path, columns: Sequence[str], batch: int = _BATCH) -> Iterator[dict[str, Any]]:
+    """Yield each row of a file as the values of these columns; `batch` rows are in memory.
+
+    Raises:
+        DataError: the file is damaged.
+        UsageError: pyarrow is not installed.
+    """
+    with _opened(path) as file:
+        for rows in file.iter_batches(batch, columns=list(columns)):
+            yield from rows.to_pylist()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UsageError(f"{path}: Parquet needs pyarrow; pip install 'replearn[parquet]'")
+    try:
+        with parquet.ParquetFile(path) as file:
+            yield file
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not readable as Parquet ({brief(error)}); fetch it again")
+
+
 def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield the id and the concepts of each image of a file, or of all files of a folder by name.
 
@@ -27,30 +65,18 @@ def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         DataError: a file is damaged, has other columns or an id that is missing.
         UsageError: pyarrow is not installed.
     """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise UsageError(f"{path}: Parquet needs pyarrow; pip install 'replearn[parquet]'")
     for part in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
-        try:
-            with parquet.ParquetFile(part) as file:
-                yield from _rows_of(part, file)
-        except (pyarrow.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{part}: not readable as Parquet ({reason}); fetch it again")
-
-
-def _rows_of(part: Path, file: Any) -> Iterator[tuple[str, list[str]]]:
-    names = list(file.schema_arrow.names)
-    columns = [next((n for n in names if n.lower() in wanted), None) for wanted in (_ID, _CONCEPTS)]
-    if None in columns:
-        raise DataError(
-            f"{part}: has the columns {', '.join(names)}; `image_id` and `cui` are expected"
+        names = list(column_types(part))
+        id_name, concepts_name = (
+            next((name for name in names if name.lower() in wanted), None)
+            for wanted in (_ID, _CONCEPTS)
         )
-    for batch in file.iter_batches(_BATCH, columns=columns):
-        ids, concepts = (batch.column(name).to_pylist() for name in columns)
-        for id_, named in zip(ids, concepts, strict=True):
+        if id_name is None or concepts_name is None:
+            raise DataError(
+                f"{part}: has the columns {', '.join(names)}; `image_id` and `cui` are expected"
+            )
+        for row in rows_of(part, [id_name, concepts_name]):
+            id_, named = row[id_name], row[concepts_name]
             if not id_:
                 raise DataError(f"{part}: an image without id; is it the right file?")
             listed = named.split(";") if isinstance(named, str) else named or []

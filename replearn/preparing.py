@@ -5,21 +5,30 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from replearn import artefacts, hdf5, workers
+from replearn import artefacts, workers
 from replearn.decoding import Fit
 from replearn.errors import DataError
 from replearn.images import ImageSet, identity_of, is_prepared, open_files
-from replearn.making import Made, enter, spread
+from replearn.making import Made, enter, say_done, spread
 from replearn.planning import Frames, IdsFrom
 from replearn.rates import Rates
-from replearn.reading import Files, Form
-from replearn.shards import Content, Ledger, publish_shards, size_of_shards, write_shard
+from replearn.shards import (
+    Content,
+    Ledger,
+    made_from,
+    publish_shards,
+    size_of_shards,
+    write_shard,
+)
 from replearn.sources import refuse_missing
+from replearn.supply import Files, Form
 from replearn.tally import Tally, check_errors
 
+NAME = "pixels"  # of the dataset
 THREADS = 2  # in a process of many: one reads while the other decodes
 
 
@@ -79,20 +88,22 @@ def prepare(
         open_files(source, form, ids=ids, ids_from=ids_from, frames=frames, scratch=work) as files,
     ):
         tally = Tally(source, len(files), max_errors)
-        plan = plan_of(files)
-        if not artefacts.already_made(out, made_from(out, "pixels"), plan, overwrite=overwrite):
+        plan = files.identity
+        if not artefacts.already_made(out, made_from(out, NAME), plan, overwrite=overwrite):
             tally.check(files.missing())
             size_of_shard = size_of_shards(len(files), files.image_bytes)
-            ledger = Ledger(work, plan, "pixels", len(files), size_of_shard)
+            ledger = Ledger(work, plan, NAME, len(files), size_of_shard)
             rates = _make_shards(ledger, files, tally, jobs, cluster)
-            facts = {"size": size, "channels": channels, "fit": fit, "source": plan}
+            facts: dict[str, Any] = {"size": size, "channels": channels, "fit": fit}
             facts["folder"] = os.path.relpath(source, out.parent)  # a hint
             facts["identity"] = identity_of_shards(ledger, form)
-            publish_shards(ledger, "pixels", out, facts)
-            _say_done(out, form, tally, time.monotonic() - start, rates)
-    made = ImageSet.load(out)
-    check_errors(out, made.errors, len(files), max_errors)
-    return made
+            publish_shards(ledger, NAME, out, facts)
+            left_out = len(tally.errors)
+            made = f"{out}: {len(files) - left_out:,} images ({form})"
+            say_done(made, left_out, rates, time.monotonic() - start)
+    images = ImageSet.load(out)
+    check_errors(out, images.errors, len(files), max_errors)
+    return images
 
 
 def _make_shards(
@@ -115,7 +126,7 @@ def _make_shard(share: _Share) -> Made:
     content = Content(part.pixels, part.ids, part.errors, part.columns)
     with rates.timing("writing"):
         made_by = str(share.files.form)
-        shard = write_shard(share.folder, "pixels", share.wanted, content, made_by)
+        shard = write_shard(share.folder, NAME, share.wanted, content, made_by)
     return Made(shard, part.errors, rates.seconds)
 
 
@@ -125,26 +136,3 @@ def identity_of_shards(ledger: Ledger, form: Form) -> str:
     ids = [id_ for ids, _ in found for id_ in ids]
     digests = np.concatenate([digests for _, digests in found])
     return identity_of(ids, digests, (form.channels, form.size, form.size), form.fit)
-
-
-def _say_done(out: Path, form: Form, tally: Tally, seconds: float, rates: Rates) -> None:
-    parts = f" ({rates})" if rates.images else ""
-    artefacts.say(
-        f"{out}: {tally.wanted - len(tally.errors):,} images ({form}), {len(tally.errors):,} left "
-        f"out, {seconds:.1f} s, {tally.wanted / seconds:,.0f} images/s{parts}"
-    )
-
-
-def made_from(out: Path, name: str) -> str | None:
-    """Return the plan that the artefact at this place was made by; None if there is none."""
-    try:
-        plan = hdf5.read_rows(out, name).attributes.get("source")
-    except DataError:
-        return None
-    return None if plan is None else str(plan)
-
-
-def plan_of(files: Files) -> str:
-    """Return the identity of what these files become, as far as it is known without reading."""
-    listing = artefacts.digest(*(f"{id_}\t{file and file.size}" for id_, file in files.plan))
-    return artefacts.identify("prepared", listing=listing, form=str(files.form))

@@ -17,6 +17,7 @@ from typing import Any
 from replearn import hdf5
 from replearn.artefacts import digest, publish, say, write_text, writing
 from replearn.diskrows import Array
+from replearn.errors import DataError
 
 ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows
 _MANY = 4096  # shards; rather larger ones than more of them
@@ -98,6 +99,7 @@ class Ledger:
     """The shards of one plan that are finished, in a work folder.
 
     Attributes:
+        plan: identity of what is made.
         folder: where the files of the shards lie.
         count: number of wanted images.
     """
@@ -116,7 +118,7 @@ class Ledger:
         place = f"shards-{digest(plan, name, str(count), str(size))}"
         self.folder = work / place
         self._lines = work / f"{place}.jsonl"
-        self.count, self._name, self._size = count, name, size
+        self.plan, self.count, self._name, self._size = plan, count, name, size
         for other in work.glob("shards-*"):
             if other not in (self.folder, self._lines):
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
@@ -183,6 +185,8 @@ def publish_shards(
 ) -> None:
     """Make the finished shards one artefact: one file if `out` ends in `.h5`, else a folder.
 
+    It says what it was `made_from`.
+
     Args:
         ledger: names the shards.
         name: of their dataset.
@@ -193,6 +197,7 @@ def publish_shards(
     Raises:
         DataError: the disk is full, or cannot be written for another reason.
     """
+    attributes = {**attributes, "source": ledger.plan}
     if is_one_file(out):
         made = ledger.folder.with_suffix(".h5")
         _join(ledger, name, made, attributes, errors or [])
@@ -223,3 +228,16 @@ def _join(
 def is_one_file(out: Path) -> bool:
     """Tell by its name whether an artefact is one file or a folder of shards."""
     return out.suffix.lower() in (".h5", ".hdf5")
+
+
+def made_from(out: Path, name: str) -> str | None:
+    """Return the plan that the artefact at this place was made by; None if there is none.
+
+    What was made in another way is known by its identity.
+    """
+    try:
+        facts = hdf5.read_rows(out, name).attributes
+    except DataError:  # nothing there, or nothing of use
+        return None
+    plan = facts.get("source") or facts.get("identity")
+    return None if plan is None else str(plan)

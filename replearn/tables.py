@@ -1,8 +1,7 @@
 """Tables of images: parquet with the bytes of image files, HDF5 with such bytes or with pixels."""
 
-import importlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -10,8 +9,9 @@ import cv2
 import h5py
 import numpy as np
 
+from replearn import parquet
 from replearn.artefacts import writing
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
 from replearn.stores import ImageFile
 
 _IMAGES = ("image", "images", "bytes", "image_bytes", "pixels", "data", "jpg", "jpeg", "png")
@@ -31,7 +31,8 @@ def unpack_parquet(paths: Sequence[Path], scratch: Path) -> list[ImageFile]:
         The files with keys as `stores.Ranges` wants them.
 
     Raises:
-        DataError: pyarrow is not installed, or a file is damaged or has no images.
+        DataError: a file is damaged or has no images, or the disk is full.
+        UsageError: pyarrow is not installed.
     """
     flat = scratch / "images"
     found: list[ImageFile] = []
@@ -42,38 +43,27 @@ def unpack_parquet(paths: Sequence[Path], scratch: Path) -> list[ImageFile]:
 
 
 def _unpack(path: Path, out: IO[bytes], number: int) -> Iterator[ImageFile]:
-    try:
-        arrow, parquet = map(importlib.import_module, ("pyarrow", "pyarrow.parquet"))
-    except ImportError:
-        raise DataError(f"{path}: reading it needs pyarrow: pip install 'replearn[parquet]'")
-    try:
-        table = parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a complete parquet file ({error}); fetch it again") from None
-    types = {field.name: field.type for field in table.schema_arrow}
-    images = _first(types, _IMAGES, lambda kind: _holds_bytes(arrow, kind))
-    ids = _first(types, _IDS, lambda kind: not _holds_bytes(arrow, kind))
+    types = parquet.column_types(path)
+    images = _first(types, _IMAGES, _holds_bytes)
+    ids = _first(types, _IDS, lambda kind: not _holds_bytes(kind))
     if images is None:
         raise DataError(f"{path}: no column with the bytes of images; it has {', '.join(types)}")
-    columns = [name for name in (images, ids) if name]
-    for batch in table.iter_batches(_BATCH, columns=columns):
-        for row in batch.to_pylist():
-            cell = row[images] if isinstance(row[images], dict) else {"bytes": row[images]}
-            data, id_ = cell["bytes"], row[ids] if ids else cell.get("path") or f"{number:09d}"
-            key = None if data is None else (str(out.name), out.tell(), len(data))
-            out.write(data or b"")
-            yield ImageFile(_as_path(id_), key and key[2], key)
-            number += 1
+    for row in parquet.rows_of(path, [name for name in (images, ids) if name], _BATCH):
+        cell = row[images] if isinstance(row[images], dict) else {"bytes": row[images]}
+        data, id_ = cell["bytes"], row[ids] if ids else cell.get("path") or f"{number:09d}"
+        key = None if data is None else (str(out.name), out.tell(), len(data))
+        out.write(data or b"")
+        yield ImageFile(_as_path(id_), key and key[2], key)
+        number += 1
 
 
-def _holds_bytes(arrow: Any, kind: Any) -> bool:
-    types = arrow.types
-    if types.is_struct(kind):
-        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+def _holds_bytes(kind: Any) -> bool:
+    if str(kind).startswith("struct<"):
+        return bool(kind.get_field_index("bytes") >= 0)
+    return str(kind) in ("binary", "large_binary")
 
 
-def _first(types: dict[str, Any], names: Sequence[str], fits: Any) -> str | None:
+def _first(types: dict[str, Any], names: Sequence[str], fits: Callable[[Any], bool]) -> str | None:
     """Return the first of the names whose column fits."""
     return next((name for name in names if name in types and fits(types[name])), None)
 
@@ -101,7 +91,9 @@ def hdf5_rows(path: Path) -> tuple[list[ImageFile], "Hdf5"]:
             count = len(file[name])
             texts = [f"{row:09d}" for row in range(count)] if ids is None else file[ids][:].ravel()
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{path}: not a complete HDF5 file ({error}); make it again") from None
+        raise DataError(
+            f"{path}: not a complete HDF5 file ({brief(error)}); make it again"
+        ) from None
     if len(texts) != count:
         raise DataError(f"{path}: {len(texts)} ids for {count} images; make it again")
     return [ImageFile(_as_path(id_), None, row) for row, id_ in enumerate(texts)], Hdf5(path, name)

@@ -1,28 +1,38 @@
 """The same task for many shares of work: here, in processes of this machine, or on Ray.
 
 A task is a function of a module, a share is whatever says what to do: paths and ranges, not
-images.  Results come as they are done, in any order.
+images.  Results come as they are done, in any order.  What is to come in order, while the caller
+works on what came before, one thread makes `ahead`.
 """
 
 import importlib
 import multiprocessing
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import cv2
 import joblib
 
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 
 Share = TypeVar("Share")
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 _WAITING = 2  # shares that wait for each process, so that none waits for a share
+_END = object()
 
 
 def cores() -> int:
@@ -36,6 +46,7 @@ def run(
     *,
     jobs: int = 1,
     cluster: str | None = None,
+    on_gpu: bool = False,
 ) -> Iterator[Result]:
     """Yield the result of each share.
 
@@ -45,6 +56,7 @@ def run(
         jobs: processes; with one, the work is done here.
         cluster: `ray`, or the address of a Ray cluster (`ray://host:port`); then `jobs` is the
             number of tasks at a time, and all that the cluster can do if it is 1.
+        on_gpu: each task needs a GPU of the cluster.
 
     Raises:
         DataError: a process died, or Ray is not there.
@@ -53,7 +65,7 @@ def run(
     if jobs < 1:
         raise UsageError(f"jobs {jobs}: at least 1")
     if cluster is not None:
-        yield from _on_ray(task, shares, jobs, cluster)
+        yield from _on_ray(task, shares, jobs, cluster, on_gpu)
     elif jobs == 1:
         yield from map(task, shares)
     else:
@@ -109,12 +121,20 @@ def _end_with(parent: Any) -> None:
 
 
 def _on_ray(
-    task: Callable[[Share], Result], shares: Iterable[Share], jobs: int, address: str
+    task: Callable[[Share], Result],
+    shares: Iterable[Share],
+    jobs: int,
+    address: str,
+    on_gpu: bool,
 ) -> Iterator[Result]:
     # Not through joblib: its backend for Ray gives no result before it has all of them.
     ray = _connected(address)
-    remote = ray.remote(num_cpus=1, max_retries=0)(task)
-    most = jobs if jobs > 1 else _WAITING * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    places = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 0))
+    if on_gpu and not places:
+        raise DataError(f"--cluster {address}: it has no GPU; give --device cpu")
+    # Else machines without a GPU get tasks too, and one GPU as many as there are cores.
+    remote = ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_retries=0)(task)
+    most = jobs if jobs > 1 else _WAITING * max(1, places)
     waiting: list[Any] = []
     try:
         with _failing_in_one_line(ray, address):
@@ -167,8 +187,7 @@ def _failing_in_one_line(ray: Any, address: str) -> Iterator[None]:
         raise error.cause from None
     except ray.exceptions.RayError as error:
         raise DataError(
-            f"--cluster {address}: {_first_line(error)}; what is finished is kept, run the same "
-            "again"
+            f"--cluster {address}: {brief(error)}; what is finished is kept, run the same again"
         ) from None
 
 
@@ -183,9 +202,27 @@ def _connected(address: str) -> Any:
         try:
             ray.init(None if address == "ray" else address, log_to_driver=False)
         except Exception as error:  # whatever Ray has to say about a cluster that is not there
-            raise DataError(f"--cluster {address}: not to be reached ({_first_line(error)})")
+            raise DataError(f"--cluster {address}: not to be reached ({brief(error)})")
     return ray
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+def ahead(items: Iterable[Item], waiting: int = 2) -> Iterator[Item]:
+    """Yield the items, made by another thread while the caller works on those before.
+
+    Args:
+        items: taken from in that thread, one after the other.
+        waiting: how many of them may wait for the caller.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        source = iter(items)
+        coming: deque[Future[object]] = deque()
+        try:
+            while True:
+                while len(coming) < waiting:
+                    coming.append(pool.submit(next, source, _END))
+                item = coming.popleft().result()
+                if item is _END:
+                    return
+                yield cast(Item, item)
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -218,6 +218,15 @@ def test_publish_replaces_a_file_by_a_folder_and_a_folder_by_a_file(out: Path) -
         assert holds(out) == ["new"]
 
 
+def test_publish_replaces_a_folder_where_a_killed_run_left_what_it_replaced(out: Path) -> None:
+    put_folder(out, "old")
+    with workspace(out) as work:
+        put_folder(work / "replaced", "older")
+        put_folder(work / "made", "new")
+        publish(work / "made", out)
+    assert holds(out) == ["new"]
+
+
 def test_the_same_result_is_fine_and_another_is_refused_unless_overwriting(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from replearn.batches import Pixels, Views, centre_crop, in_order, rows_of, to_float
+from replearn.batches import Pixels, Views, centre_crop, rows_of, to_float
 
 SIDE = 7
 
@@ -122,11 +122,3 @@ def test_pixels_that_must_not_be_written_are_left_as_they_are() -> None:
     pixels.flags.writeable = False
     to_float(pixels)
     assert pixels.ravel().tolist() == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 10, 64])
-def test_in_order_yields_every_image_once_in_its_order(batch_size: int) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (10, 1, 6, 6)).astype(np.uint8)
-    batches = list(in_order(pixels, batch_size=batch_size, crop=4))
-    assert all(len(batch) == batch_size for batch in batches[:-1])
-    assert torch.equal(torch.cat(batches), to_float(pixels[:, :, 1:5, 1:5]))

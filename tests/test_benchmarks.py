@@ -97,7 +97,12 @@ def test_extraction_ends_with_ratios_and_with_growth() -> None:
     last = last_line("extraction", *tiny.split())
     for name in ("prepare_over_pillow", "extract_over_slower", "sharded_over_plain"):
         assert 0 < last[name]["least"] <= last[name]["ratio"] <= last[name]["most"]
+    assert [row["images"] for row in last["plans"]] == [10**6, 10**8, 10**9]
     growth = "--flat 40 --size 16 --width 4"
-    rows = last_line("extraction", *growth.split())["flat"]
+    last = last_line("extraction", *growth.split())
+    assert set(last["bytes_each"]) == {"prepare", "extract"}
+    rows = last["flat"]
     assert [row["images"] for row in rows] == [10, 20, 40]
-    assert all(row["seconds"] > 0 and row["peak_mb"] > 0 for row in rows)
+    for row in rows:
+        assert all(row[f"{stage} s"] > 0 for stage in ("prepare", "extract"))
+        assert all(row[f"{stage} peak MB"] > 0 for stage in ("prepare", "extract"))

@@ -54,7 +54,6 @@ TORCHLESS = {
     "probing",
     "ranking",
     "rates",
-    "reading",
     "rules",
     "scorers",
     "settings",

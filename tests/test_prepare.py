@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pipelines.__main__ import main
-from replearn import artefacts, reading, shards
+from replearn import artefacts, shards, supply
 from replearn.decoding import decode
 from replearn.errors import DataError
 from replearn.images import ImageSet, open_images
@@ -26,13 +26,13 @@ SMALL_SHARDS = 4  # images
 SLOW_PREPARE = """
 import sys, time
 from pathlib import Path
-from replearn import preparing, reading, shards
+from replearn import preparing, shards, supply
 shards.ROWS = {rows}
-decode = reading.decode
+decode = supply.decode
 def slowly(*data, **form):
     time.sleep(0.3)
     return decode(*data, **form)
-reading.decode = slowly
+supply.decode = slowly
 preparing.prepare(Path(sys.argv[1]), Path(sys.argv[2]), size=8)
 """
 
@@ -85,7 +85,7 @@ def test_running_again_says_so_and_decodes_nothing(
     folder: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(folder, out, size=8)
-    monkeypatch.setattr(reading, "decode", None)
+    monkeypatch.setattr(supply, "decode", None)
     prepare(folder, out, size=8)
     assert "already made" in capsys.readouterr().err
 
@@ -172,7 +172,7 @@ def test_a_killed_run_is_gone_on_with_and_ends_the_same(
         decoded.append(data)
         return decode(data, **form)
 
-    monkeypatch.setattr(reading, "decode", counting)
+    monkeypatch.setattr(supply, "decode", counting)
     prepare(folder, out, size=8)
     assert len(decoded) == COUNT - 4 * kept
     undisturbed = out.with_name("undisturbed.h5")

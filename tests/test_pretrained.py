@@ -64,6 +64,24 @@ def test_tokens_are_those_of_the_library_on_its_own_preprocessing(folder: Path) 
             torch.testing.assert_close(found, vectors, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("how", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+def test_images_are_resized_as_the_preprocessing_says(
+    folder: Path, tmp_path: Path, how: Image.Resampling
+) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    stated = json.dumps(settings | {"resample": int(how)})
+    (tmp_path / "preprocessor_config.json").write_text(stated)
+    large = np.random.default_rng(0).random((3, 50, 50), np.float32)
+    planes = [Image.fromarray(plane).resize((32, 32), how) for plane in large]
+    small = np.stack([np.asarray(plane) for plane in planes]).clip(0, 1)
+    both = (torch.from_numpy(pixels[None] * 2 - 1) for pixels in (large, small))
+    with torch.inference_mode():
+        found, expected = (model(tmp_path).embed(images) for images in both)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_it_goes_the_way_of_every_encoder_and_is_saved_whole(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     for number in range(6):

@@ -1,5 +1,6 @@
 """The same shards on a Ray cluster of this machine as in one process, byte by byte."""
 
+import os
 import statistics
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ def cluster() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="a cluster needs replearn[ray]")
     # The workers have to find this copy of replearn, as those of a real cluster find theirs.
     environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=environment)
+    more = {"include_dashboard": False, "log_to_driver": False, "runtime_env": environment}
+    ray.init(num_cpus=2, num_gpus=1, **more)
     yield ray
     ray.shutdown()
 
@@ -83,6 +85,16 @@ def test_an_error_of_a_task_is_raised_as_itself(cluster: Any) -> None:
     with pytest.raises(statistics.StatisticsError):
         list(run(statistics.fmean, [[]], cluster="ray"))
     assert sorted(run(statistics.fmean, [[1.0], [1.0, 2.0]], cluster="ray")) == [1, 1.5]
+
+
+def test_tasks_on_gpus_see_one_and_a_cluster_without_any_is_refused(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["CUDA_VISIBLE_DEVICES"]  # Ray counts the GPUs that it was told of, there or not
+    assert list(run(os.getenv, asked, cluster="ray", on_gpu=True)) == ["0"]
+    monkeypatch.setattr(cluster, "cluster_resources", lambda: {"CPU": 2})
+    with pytest.raises(DataError, match="--cluster ray: it has no GPU"):
+        list(run(os.getenv, asked, cluster="ray", on_gpu=True))
 
 
 def test_a_cluster_of_another_kind_or_without_ray_is_refused_in_one_line(

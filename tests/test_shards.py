@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,16 @@ import pytest
 from PIL import Image
 
 from pipelines.__main__ import main
-from replearn import shards
+from replearn import extraction, shards
 from replearn.artefacts import digest
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.images import ImageSet
+from replearn.making import Made, enter
 from replearn.preparing import prepare
-from replearn.shards import Content, Ledger, publish_shards, size_of_shards, write_shard
+from replearn.rates import Rates
+from replearn.shards import Content, Ledger, Shard, publish_shards, size_of_shards, write_shard
+from replearn.tally import Tally, TooManyErrors
 
 ROOT = Path(__file__).parent.parent
 COUNT, ROWS = 60, 4
@@ -36,13 +39,15 @@ from replearn import shards
 shards.ROWS = {rows}
 if {limit}:
     resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-write = shards.write_shard
-def slowly(*what):
-    time.sleep({delay})
-    return write(*what)
+def slow(work):
+    def slowly(*what):
+        time.sleep({delay})
+        return work(*what)
+    return slowly
 if {delay}:
     from replearn import extraction, preparing
-    extraction.write_shard = preparing.write_shard = slowly
+    extraction.write_shard = preparing.write_shard = slow(shards.write_shard)
+    shards.Ledger.add = slow(shards.Ledger.add)
 from pipelines.__main__ import main
 print("begins", flush=True)
 if __name__ == "__main__":
@@ -239,6 +244,31 @@ def test_features_of_files_are_those_of_the_prepared_images(work: Path, tmp_path
     np.testing.assert_allclose(files.vectors, prepared.vectors, rtol=1e-6)
 
 
+def test_too_many_missing_images_are_told_before_anything_is_encoded(
+    work: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "ids.txt").write_text("00\n" + "".join(f"none{number}\n" for number in range(9)))
+    monkeypatch.setattr(extraction, "_vectors", None)
+    words = f"extract {work}/encoder {work}/images {tmp_path}/features --ids {tmp_path}/ids.txt"
+    assert main(words.split()) == 1
+    assert "9 of 10 images cannot be used" in capsys.readouterr().err
+
+
+def test_a_run_that_had_nothing_to_do_tells_no_speed(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"extract {work}/encoder {work}/few.h5 {tmp_path}/features".split()
+    assert main(words) == 0
+    assert "59 x 64 features, 1 left out" in capsys.readouterr().err
+    assert main(words) == 0
+    told = capsys.readouterr().err
+    assert "nothing to do" in told
+    assert "images/s" not in told
+
+
 # Ends that nobody wished for
 
 
@@ -297,7 +327,7 @@ def wait_until(true: Any, seconds: float = 60) -> None:
 
 def test_workers_end_with_the_process_that_is_killed(work: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
-    with stage(f"prepare {work}/images {out} --size 8 --jobs 2", delay=0.1) as child:
+    with stage(f"prepare {work}/images {out} --size 8 --jobs 2", delay=1) as child:
         wait_until(lambda: len(manifest_of(out)) >= 1)
         workers = children_of(child.pid)
         child.send_signal(signal.SIGKILL)
@@ -310,22 +340,27 @@ def test_workers_end_with_the_process_that_is_killed(work: Path, tmp_path: Path)
 
 
 def test_a_killed_worker_ends_the_run_in_one_line_and_keeps_what_is_finished(
-    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    work: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "set"
-
-    def kill_one() -> None:
-        wait_until(lambda: len(manifest_of(out)) >= 1)
-        for child in multiprocessing.active_children()[:1]:
-            os.kill(child.pid or 0, signal.SIGKILL)
-
-    threading.Thread(target=kill_one).start()
     words = ["prepare", str(work / "images"), str(out), "--size", "8", "--jobs", "2"]
-    status = main(words)
+    before = children_of(os.getpid())
+    add = Ledger.add
+
+    def add_and_kill(ledger: Ledger, shard: Shard) -> None:
+        add(ledger, shard)
+        workers = {child.pid or 0 for child in multiprocessing.active_children()}.difference(before)
+        for worker in list(workers)[:1]:
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: not any(map(running, workers)))  # the other is ended, as the pool broke
+
+    with monkeypatch.context() as killing:
+        killing.setattr(Ledger, "add", add_and_kill)
+        assert main(words) == 1
     told = capsys.readouterr().err
-    if status == 0:
-        pytest.skip("it was done before a worker could be killed")
-    assert status == 1
     assert "a worker process died" in told.splitlines()[-1]
     assert "run the same again" in told.splitlines()[-1]
     kept = len(manifest_of(out))
@@ -334,6 +369,23 @@ def test_a_killed_worker_ends_the_run_in_one_line_and_keeps_what_is_finished(
     assert f"going on after {kept} of 15 shards" in capsys.readouterr().err
     prepare(work / "images", tmp_path / "calm", size=8)
     assert content(out) == content(tmp_path / "calm")
+
+
+def test_nobody_makes_shards_any_more_when_they_are_thrown_away(tmp_path: Path) -> None:
+    ledger = write_some(tmp_path, upto=1)
+    (shard,) = ledger.finished()
+    there: list[bool] = []
+
+    def results() -> Generator[Made, None, None]:
+        try:
+            yield Made(shard, [("x", "empty file")], {})
+        finally:
+            there.append(ledger.folder.exists())
+
+    with pytest.raises(TooManyErrors):
+        enter(results(), ledger, Tally(tmp_path, 10, 0.0), Rates())
+    assert there == [True]
+    assert not ledger.folder.exists()
 
 
 @pytest.mark.parametrize(("name", "limit"), [("set.h5", 12_000), ("set", 2_000)])

@@ -156,6 +156,19 @@ def test_a_table_without_images_is_refused_with_what_it_has(tmp_path: Path) -> N
         opened(tmp_path / "x.h5")
 
 
+def test_a_parquet_file_that_is_damaged_anywhere_is_named(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "x")
+    whole = path.read_bytes()
+    middle = bytearray(whole)
+    middle[4:200] = bytes(196)
+    for damaged in (whole[:-100], bytes(middle)):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            DataError, match=r"x\.parquet: not readable as Parquet .*fetch it again"
+        ):
+            opened(path)
+
+
 def test_rows_without_ids_are_numbered(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["data"] = np.zeros((2, 5, 6), np.uint16)

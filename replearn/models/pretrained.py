@@ -13,10 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 from replearn.objective import FittedEncoder
 
 Pooling = Literal["class", "mean", "both"]
+
+_BILINEAR = 2  # in Pillow's numbering, in which preprocessing states how it resizes
 
 
 class Pretrained(FittedEncoder):
@@ -47,7 +49,7 @@ class Pretrained(FittedEncoder):
         except (OSError, ValueError) as error:
             raise DataError(
                 f"arguments.name: {self.name!r} is neither the folder of a model nor to be "
-                f"fetched from the hub ({str(error).splitlines()[0]})"
+                f"fetched from the hub ({brief(error)})"
             ) from None
         recipe = {"network": backbone.config.to_dict(), "images": self._preprocessing()}
         text = json.dumps(recipe, default=str).encode()
@@ -80,7 +82,7 @@ class Pretrained(FittedEncoder):
             pixels = pixels.expand(-1, 3, -1, -1)
         if pixels.shape[-1] != self._resized:
             side = (self._resized, self._resized)
-            pixels = F.interpolate(pixels, side, mode="bicubic", antialias=True).clamp(0, 1)
+            pixels = F.interpolate(pixels, side, mode=self._mode, antialias=True).clamp(0, 1)
         margin = (self._resized - self._side) // 2
         pixels = pixels[..., margin : margin + self._side, margin : margin + self._side]
         mean, deviation = (pixels.new_tensor(v).view(1, 3, 1, 1) for v in self._colours)
@@ -95,6 +97,7 @@ class Pretrained(FittedEncoder):
         self._resized = _side(size)
         cropped = images.get("do_center_crop") and images.get("crop_size")
         self._side = _side(cropped) if cropped else self._resized
+        self._mode = "bilinear" if images.get("resample") == _BILINEAR else "bicubic"
         half = [0.5, 0.5, 0.5]
         self._colours = images.get("image_mean") or half, images.get("image_std") or half
         self._patches = (self._side // int(network.get("patch_size") or self._side)) ** 2
