@@ -83,8 +83,8 @@ def _frames_in(source: Source, file: ImageFile) -> int:
 
 
 def _identifier(path: str, ids_from: IdsFrom) -> str:
-    name = path if ids_from == "path" else PurePosixPath(path).name
-    stem = name.removesuffix(PurePosixPath(name).suffix)
+    file = PurePosixPath(path)
+    stem = (path if ids_from == "path" else file.name).removesuffix(file.suffix)
     # Names of older disks need not be UTF-8, but ids are.
     return os.fsencode(stem).decode("utf-8", "backslashreplace")
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import h5py
 
@@ -143,9 +143,9 @@ def _folder(root: Path, scratch: Path) -> Source:
     others: Counter[str] = Counter()
     # Links to folders are not followed: they can lead in a circle, or to an image twice.
     for base, folders, names in os.walk(root, onerror=refuse):
-        inner = Path(base).relative_to(root)
+        inner = Path(base).relative_to(root).as_posix()
         others["linked folders"] += sum(Path(base, name).is_symlink() for name in folders)
-        for path in ((inner / name).as_posix() for name in names):
+        for path in names if inner == "." else [f"{inner}/{name}" for name in names]:
             kind = _kind(path)
             if kind in SUFFIXES:
                 found.append(path)
@@ -163,9 +163,10 @@ def _folder(root: Path, scratch: Path) -> Source:
 
 def _kind(path: str) -> str:
     """Return the extension in lower case, or what else explains why it is no image."""
-    if any(part.startswith(".") or part == "__MACOSX" for part in path.split("/")):
+    if "/." in f"/{path}" or "__MACOSX" in path.split("/"):
         return "hidden"
-    return PurePosixPath(path).suffix.lower() or "without extension"
+    _, dot, extension = path.rpartition("/")[2].rpartition(".")
+    return f".{extension.lower()}" if dot else "without extension"
 
 
 def _files(root: Path, paths: list[str]) -> Source:
