@@ -25,7 +25,7 @@ from replearn.errors import DataError, UsageError
 from replearn.features import Features, Vectors
 from replearn.images import ImageSet
 from replearn.making import Made, enter, say_done, spread
-from replearn.preparing import THREADS, identity_of_shards
+from replearn.preparing import identity_of_shards
 from replearn.rates import Rates, Seconds
 from replearn.shards import (
     Content,
@@ -194,7 +194,7 @@ def _encode_task(task: _Task) -> Made:
     """Do all of one shard, in a process of many."""
     share = task.share
     encoder = _loaded(task.encoder, task.device)
-    part = share.supply.read(THREADS)
+    part = share.supply.read()
     with _same_bits(encoder):
         vectors, seconds = _vectors(encoder, part, task.manner)
     return _write(share, part, vectors, seconds, encoder.description.identity)
@@ -231,7 +231,7 @@ def _encode_here(
 def _decoded(shares: Sequence[_Share], jobs: int, work: Path) -> Iterator[tuple[_Share, Part]]:
     """Yield the images of each share, read ahead by a thread or decoded by processes."""
     if jobs == 1 or not all(isinstance(share.supply, Files) for share in shares):
-        threads = max(THREADS, workers.cores())
+        threads = workers.cores()
         yield from workers.ahead((share, share.supply.read(threads)) for share in shares)
         return
     scratch = work / "decoded"
@@ -250,7 +250,7 @@ def _decoded(shares: Sequence[_Share], jobs: int, work: Path) -> Iterator[tuple[
 
 def _decode(share: _Share) -> Made:
     """Decode one share, in a process of many, into a file that the encoding process maps."""
-    part = share.supply.read(THREADS)
+    part = share.supply.read()
     content = Content(part.pixels, part.ids, part.errors, part.columns)
     shard = write_shard(share.folder, "pixels", share.wanted, content, "")
     return Made(shard, part.errors, part.seconds)

@@ -29,7 +29,6 @@ from replearn.supply import Files, Form
 from replearn.tally import Tally, check_errors
 
 NAME = "pixels"  # of the dataset
-THREADS = 2  # in a process of many: one reads while the other decodes
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,8 @@ def prepare(
 def _make_shards(
     ledger: Ledger, files: Files, tally: Tally, jobs: int | None, cluster: str | None
 ) -> Rates:
-    threads = max(THREADS, workers.cores()) if jobs == 1 and cluster is None else THREADS
+    # In a process of many a second thread would only wait for the interpreter and the core.
+    threads = workers.cores() if jobs == 1 and cluster is None else 1
     shares = [
         _Share(ledger.folder, wanted, files.share(wanted), threads) for wanted in ledger.missing()
     ]
