@@ -1,6 +1,6 @@
 """How fast preparing and extracting go beside plain ways to do so, and what memory they take.
 
-    python -m benchmarks.extraction                         some minutes, on two cores
+    python -m benchmarks.extraction                         ten minutes, on two cores
     python -m benchmarks.extraction --device cuda           where a GPU encodes
     python -m benchmarks.extraction --flat 224000 --width 8
                                                             memory and time as images become more
@@ -55,6 +55,7 @@ Facts = dict[str, Any]
 
 STAGES = ("prepare", "extract")
 WIDTH, HEIGHT, QUALITY = 600, 500, 90
+_ENCODED = 5  # one in so many images, which takes far longer than decoding
 _DRAWN = 100  # different pictures; the others are copies under another name
 _CORES, _FEATURES = 16, 1024  # of a machine, and numbers of an image, in the plans
 
@@ -200,13 +201,14 @@ def measure(
     from replearn.extraction import extract
 
     files = draw_files(work / "files", count)
-    prepare(files, work / "set.h5", size=size)
+    few = [f"{number:06d}" for number in range(count // _ENCODED)]
+    prepare(files, work / "set.h5", size=size, ids=few)
     images = ImageSet.load(work / "set.h5")
     encoder = make_encoder(work / "encoder", work / "set.h5", width, device)
     form = Form(size, 1, "stretch")
 
     def from_files(folder: Path) -> int:
-        with open_files(files, form, ids=None, ids_from="name", frames="middle") as supply:
+        with open_files(files, form, ids=few, ids_from="name", frames="middle") as supply:
             return len(extract(encoder, supply, folder / "features", jobs=jobs))
 
     rates = race(
@@ -322,7 +324,7 @@ def print_table(rows: list[Facts]) -> None:
 
 
 def main(
-    images: Annotated[int, typer.Option(help="Files that are prepared and extracted.")] = 20000,
+    images: Annotated[int, typer.Option(help="Files; one in five is extracted.")] = 50000,
     size: Annotated[int, typer.Option(help="They are brought to.")] = 64,
     width: Annotated[int, typer.Option(help="Of the network that encodes.")] = 64,
     jobs: Annotated[int, typer.Option(help="Processes of every contender.")] = 2,
