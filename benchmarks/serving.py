@@ -55,11 +55,11 @@ def make(work: Path, rows: int, width: int) -> None:
         work / "data/train-concepts.tsv",
         work / "few-vectors.h5",
     )
-    wide = f"arguments.latent_dim={width}"
+    settings = ["--set", f"arguments.latent_dim={width}", "--set", "arguments.layer=code"]
     for words in (
         ["phantoms", work / "data", "--count", _PHANTOMS],
         ["prepare", work / "data/images", few, "--ids", truth],
-        ["train", _ROOT / "configs/random.yaml", few, work / "encoder", "--set", wide],
+        ["train", _ROOT / "configs/random.yaml", few, work / "encoder", *settings],
         ["extract", work / "encoder", few, features],
         ["classify", features, truth, features, truth, work / "linear"],
     ):
