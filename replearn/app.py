@@ -41,7 +41,8 @@ _START = "Drop an image, or choose an example."
 
 
 async def _fetch_nothing(url: str, **_: Any) -> str:
-    raise gr.Error("An address is not fetched; upload the image itself.")
+    message = "An address is not fetched; upload the image itself."
+    raise gr.Error(message, print_exception=False)
 
 
 # What takes the address of an image for an upload, and would make the machine ask for it.
