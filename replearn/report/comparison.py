@@ -112,11 +112,12 @@ def _chart(results: Sequence[Result], part: str) -> Panel:
         axes.set_ylim(len(encoders) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(f"mean F1 on {part}")
-        axes.figure.legend(loc="outside upper left", ncols=min(len(detectors), 3))
+        axes.figure.legend(loc="outside upper left", ncols=min(len(detectors), 4))
 
     reached = {group[0].name: np.mean([r.f1 for r in group]) for group in groups}
     alt = "Mean F1: " + ", ".join(f"{name} {f1:.3f}" for name, f1 in reached.items())
-    drawing = draw(paint, alt=alt, width=460, height=90 + 46 * len(encoders))
+    row = 14 + 11 * len(detectors)
+    drawing = draw(paint, alt=alt, width=460, height=90 + row * len(encoders))
     text = "Mean F1 of every encoder with every detector; bars are 95 % bootstrap intervals."
     if floor:
         where = "the dashed line" if near else "far below the others"
@@ -185,7 +186,7 @@ def _curves(encoder: str, found: Mapping[str, Curve], highest: float) -> Figure:
                 markersize=9,
             )
         axes.set(xlim=(0, 1), ylim=(0, 1.1 * highest), xlabel="threshold", title=encoder)
-        axes.legend(loc="lower right" if len(found) > 3 else "best")
+        axes.legend(loc="lower center")  # curves fall at both ends
 
     tops = ", ".join(
         f"{name} {curve.f1.max():.3f} near {curve.chosen:.2f}" for name, curve in found.items()
