@@ -120,7 +120,7 @@ def _draw(sheet: Path, search: Search, queries: list[Query], results: list[dict[
 
     ids = {hit["id"] for result in results for hit in result["hits"]}
     ids |= {query.id for query in queries if query.pixels is None}
-    pixels = search.pictures(sorted(ids))
+    pixels = search.album.pictures(sorted(ids))
     if len(pixels) < len(ids):
         warn(f"{sheet}: {len(ids) - len(pixels)} of {len(ids)} images are not there")
     white = np.full((1, 8, 8), 255, np.uint8)  # for an image that is not there any more

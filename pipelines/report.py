@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from replearn import imageclef
+from replearn.album import Album
 from replearn.artefacts import read_json, warn, write_result
 from replearn.comparison import Result, by_name, chosen
 from replearn.concepts import ConceptTable, multi_hot, read_concepts, read_names
@@ -18,11 +19,11 @@ from replearn.detectors import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.report import comparison as of_comparison
-from replearn.report.comparison import Curve, Predictions
+from replearn.report.comparison import Curve
 from replearn.report.concept_scores import along_thresholds, score_concepts
-from replearn.report.embeddings import Shown
+from replearn.report.embeddings import Find, Shown
 from replearn.report.page import Page, to_html
-from replearn.report.thumbnails import finder
+from replearn.report.predictions import Predictions
 
 _JUDGED = 2000  # validation images that threshold curves are drawn from
 
@@ -61,6 +62,11 @@ def report(
         page = _of_encoder(run, features, images, concepts, names)
     write_result(out, to_html(page), overwrite=overwrite)
     print(out)
+
+
+def _finder(source: Path | None, ids: Sequence[str]) -> Find:
+    """Return what finds pictures of these ids; none where there is no source."""
+    return Album(source, ids).pictures if source and source.exists() else lambda _: {}
 
 
 # An encoder ---------------------------------------------------------------------------------------
@@ -104,7 +110,7 @@ def _shown(path: Path, images: Path | None, known: Mapping[str, tuple[str, ...]]
     source = images or (path.parent / hint if hint else None)
     if source is not None and not source.exists():
         warn(f"{source}: the images are not there; give their place with --images")
-    return Shown(found, path.name, known, finder(source))
+    return Shown(found, path.name, known, _finder(source, found.ids))
 
 
 def _known(run: Path, concepts: Path | None, names: Path | None) -> dict[str, tuple[str, ...]]:
@@ -161,15 +167,15 @@ def _of_comparison(
     results = [_result(run, row, part, truth, rules) for row in read_json(run / "table.json")]
     best = by_name(results)[chosen(results)][0]
     named = imageclef.read_run(_run_file(run, best, part), rules)
-    predictions = Predictions(
+    predicted = Predictions(
         truth,
         named,
         score_concepts(read_concepts(lists["train"]), truth, named),
         facts["names"] if names is None else names,
-        finder(images or _images_of(run, facts, best)),
+        _finder(images or _images_of(run, facts, best), truth.ids),
     )
     curves = _curves(run, results, read_concepts(lists["valid"]), rules)
-    return of_comparison.page(results, part=part, curves=curves, predictions=predictions)
+    return of_comparison.page(results, part=part, curves=curves, predicted=predicted)
 
 
 def _place(run: Path, place: str, data: Path | None) -> Path:

@@ -46,8 +46,8 @@ def serve(
 
     Example: replearn serve runs/index --detector runs/linear
     """
-    if (user is None) != (password is None):
-        raise UsageError("--user and a password belong together; give both or none")
+    if (user is None) != (password is None) or "" in (user, password):
+        raise UsageError("--user and a password belong together; give both, not empty, or none")
     search = Search.open(
         index_folder,
         encoder_folder=encoder,

@@ -1,7 +1,6 @@
 """The search page: what `desk` answers, as a page for a browser (gradio, the extra `app`)."""
 
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -9,15 +8,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-# Before gradio is imported: it asks its makers for news otherwise.
+# Before gradio is imported: otherwise it asks its makers for news, keeps questions and answers in
+# each user's browser, and sums up all earlier questions after every one.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["GRADIO_RUN_HISTORY"] = "False"
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
 import gradio as gr
+import numpy as np
 
-from replearn.desk import Asked, Desk, Named, spread
+from replearn.answers import Answers, portrait, sentence
+from replearn.desk import Asked, Desk, spread
 from replearn.errors import DataError, UsageError
 from replearn.images import UnreadableImage
-from replearn.inline import image_url
-from replearn.search import Pixels
 
 FONTS = ["system-ui", "sans-serif"]
 # Whatever a library may try, the browser fetches nothing from elsewhere.
@@ -27,9 +29,8 @@ HEAD = (
 )
 _STYLE = Path(__file__).with_name("app.css")
 _EXAMPLES = 8
+_SESSIONS = 200  # that are remembered; each is some hundred kB, and ended ones count too
 _KEPT = (60, 300)  # seconds: every minute, what was uploaded five minutes ago is removed
-STEPS = 9  # from one image to another
-
 
 # What was chosen goes to the handler by its id, whether by mouse, finger or key.
 _CHOOSE = """element.addEventListener('click', event => {
@@ -39,12 +40,21 @@ _CHOOSE = """element.addEventListener('click', event => {
 _START = "Drop an image, or choose an example."
 
 
+async def _fetch_nothing(url: str, **_: Any) -> str:
+    message = "An address is not fetched; upload the image itself."
+    raise gr.Error(message, print_exception=False)
+
+
+# What takes the address of an image for an upload, and would make the machine ask for it.
+gr.processing_utils.async_ssrf_protected_download = _fetch_nothing
+
+
 class Page:
     """The page's handlers; what a user asked about lies in that user's session."""
 
     def __init__(self, desk: Desk) -> None:
         """Show what this desk answers."""
-        self.desk = desk
+        self.desk, self.answers = desk, Answers(desk)
 
     def file(self, path: str | None, k: int, metric: str) -> tuple[Any, ...]:
         """Ask about an uploaded file.
@@ -83,118 +93,14 @@ class Page:
             Markup(
                 '<p role="status">The {} images nearest to <b>{}</b>, nearest first.</p>'
             ).format(len(hits), asked.said),
-            _seen(asked),
-            self._detected(asked),
-            self.cards(ids, notes),
+            portrait(asked),
+            self.answers.detected(asked),
+            self.answers.cards(ids, notes),
             gr.Dropdown(choices=ids, value=ids[0] if ids else None),
         )
 
     def _nothing(self, message: str) -> tuple[Any, ...]:
-        return None, _said(message), "", "", "", gr.Dropdown(choices=[], value=None)
-
-    def cards(self, ids: Sequence[str], notes: Sequence[str] = ()) -> Markup:
-        """Return indexed images as buttons, each with its concepts and a note."""
-        try:
-            found = self.desk.search.pictures(ids)
-        except (DataError, UsageError):
-            found = {}  # ids and concepts say enough
-        filled = [*notes, *[""] * (len(ids) - len(notes))]
-        made = (self._card(i, found.get(i), n) for i, n in zip(ids, filled, strict=True))
-        return Markup('<ul class="cards">{}</ul>').format(Markup().join(made))
-
-    def _card(self, id_: str, pixels: Pixels | None, note: str) -> Markup:
-        search = self.desk.search
-        names = search.called(search.concepts_at(search.index.rows[id_]))
-        return Markup(
-            '<li><button type="button" data-id="{}">{}<b>{}</b> <span>{}</span> <em>{}</em>'
-            "</button></li>"
-        ).format(id_, _picture(pixels, ""), id_, note, ", ".join(names))
-
-    def _detected(self, asked: Asked) -> Markup:
-        """Return the table of detected concepts, or why there is none."""
-        detector = self.desk.detector
-        if detector is None:
-            return Markup()
-        if not asked.exact:
-            return Markup("<p>{}</p>").format(
-                "This index keeps directions alone; start with --features to detect concepts of "
-                "indexed images."
-            )
-        rows = Markup().join(self._bar(n, detector.threshold) for n in self.desk.detect(asked))
-        caption = (
-            f"Concepts, the likeliest first; the line is the threshold {detector.threshold:.2f}"
-        )
-        return Markup(
-            '<table class="concepts"><caption>{}</caption><tbody>{}</tbody></table>'
-        ).format(caption, rows)
-
-    def _bar(self, found: Named, threshold: float) -> Markup:
-        name = self.desk.search.called([found.concept])[0]
-        share, mark = (100 * min(value, 1.0) for value in (found.score, threshold))
-        return Markup(
-            '<tr class="{0}"><th scope="row">{1}</th><td class="bar"><i style="width:{2:.1f}%"></i>'
-            '<s style="left:{3:.1f}%"></s></td><td>{4:.2f}</td><td>{0}</td></tr>'
-        ).format("named" if found.named else "", name, share, mark, found.score)
-
-    def concept(self, concept: str | None) -> Markup:
-        """Return images of a concept, and the detector's most confident errors about it."""
-        if concept is None:
-            return Markup()
-        parts = [("Images that show it", self.desk.showing(concept))]
-        if self.desk.detector is None or self.desk.features is None:
-            said = "Start with --detector and --features to see the detector's errors."
-        else:
-            wrong, missed = self.desk.errors(concept)
-            parts += [("Named with most confidence, but not there", wrong)]
-            parts += [("There, but missed with most confidence", missed)]
-            said = "" if wrong or missed else "The detector makes no error about it here."
-        shown = (
-            Markup("<h2>{}</h2>{}").format(title, self.cards(ids)) for title, ids in parts if ids
-        )
-        return Markup().join(shown) + Markup("<p>{}</p>").format(said)
-
-    def way(self, asked: Asked | None, other: str | None, step: int) -> Markup:
-        """Return two images, what they are decoded to, and a place on the way between them."""
-        if asked is None or other is None:
-            return _said("Search for an image first; this shows the way from it to another.")
-        second = self.desk.about_id(other).pixels
-        if asked.pixels is None or second is None:
-            return _said("The images are not where they were; start with --images.")
-        made, way = self.desk.between(asked.pixels, second)
-        if not way:
-            return _said("This encoder cannot decode.")
-        place = int(step)
-        shown = [
-            (way[0], f"{asked.said}"),
-            (made[0], f"{asked.said}, decoded"),
-            (way[place], f"on the way, {place} of {STEPS}"),
-            (made[1], f"{other}, decoded"),
-            (way[-1], other),
-        ]
-        figures = Markup().join(
-            Markup("<li>{}<span>{}</span></li>").format(_image(picture, ""), text)
-            for picture, text in shown
-        )
-        return Markup('<ul class="cards">{}</ul>').format(figures)
-
-
-def _said(text: str) -> Markup:
-    return Markup('<p role="status">{}</p>').format(text)
-
-
-def _seen(asked: Asked) -> Markup:
-    if asked.pixels is None:
-        return Markup("<p>{}</p>").format("The image is not where it was.")
-    return _picture(asked.pixels, f"{asked.said} as the encoder sees it")
-
-
-def _picture(pixels: Pixels | None, alt: str) -> Markup:
-    return Markup() if pixels is None else _image(pixels.transpose(1, 2, 0), alt)
-
-
-def _image(picture: Pixels, alt: str) -> Markup:
-    """Return a picture uint8 [H, W, 1 or 3]; where its text stands beside it, `alt` is empty."""
-    return Markup('<img src="{}" alt="{}">').format(image_url(picture), alt)
+        return None, sentence(message), "", "", "", gr.Dropdown(choices=[], value=None)
 
 
 def build(desk: Desk) -> gr.Blocks:
@@ -213,8 +119,8 @@ def build(desk: Desk) -> gr.Blocks:
                 controls, outputs = _search_tab(page, asked, other)
             with gr.Tab("Concepts"):
                 shown = _concept_tab(page)
-            with gr.Tab("Between images"):
-                _way_tab(page, asked, other)
+            with gr.Tab("Between images") as between:
+                _way_tab(page, asked, other, between)
         shown.click(page.chosen, controls, outputs).then(
             lambda: gr.Tabs(selected="search"), None, tabs
         )
@@ -234,11 +140,11 @@ def _search_tab(
             metric = gr.Radio(
                 desk.metrics, value=desk.metrics[0], label="Distance", visible=len(desk.metrics) > 1
             )
-            examples = page.cards(spread(desk.search.index.ids, _EXAMPLES))
+            examples = page.answers.cards(spread(desk.search.index.ids, _EXAMPLES))
             gr.HTML("<h2>Examples</h2>", apply_default_css=False)
             shelf = _choice(examples, "examples")
         with gr.Column(scale=3, min_width=300):
-            said = gr.HTML(_said(_START), elem_id="said", apply_default_css=False)
+            said = gr.HTML(sentence(_START), elem_id="said", apply_default_css=False)
             concepts = gr.HTML(elem_id="detected", apply_default_css=False)
             hits = _choice("", "hits")
     outputs = [asked, said, seen, concepts, hits, other]
@@ -264,21 +170,21 @@ def _concept_tab(page: Page) -> gr.HTML:
     ]
     if not counted:
         return _choice(
-            _said("The index knows no concepts; build it with --concepts."), "of-concept"
+            sentence("The index knows no concepts; build it with --concepts."), "of-concept"
         )
     chosen = gr.Dropdown(counted, value=None, label="Concept", elem_id="concept")
     shown = _choice("", "of-concept")
-    chosen.input(page.concept, chosen, shown)
+    chosen.input(page.answers.concept, chosen, shown)
     return shown
 
 
-def _way_tab(page: Page, asked: gr.State, other: gr.Dropdown) -> None:
+def _way_tab(page: Page, asked: gr.State, other: gr.Dropdown, tab: gr.Tab) -> None:
     other.render()
-    step = gr.Slider(0, STEPS, STEPS // 2, step=1, label="Way from the image to the second")
-    start = page.way(None, None, 0)
-    shown = gr.HTML(start, elem_id="way", apply_default_css=False)
-    for event in (other.change, step.change):
-        event(page.way, [asked, other, step], shown)
+    percent = gr.Slider(0, 100, 50, step=5, label="Way from the image to the second, in %")
+    shown = gr.HTML(elem_id="way", apply_default_css=False)
+    # Not at a change of `other`: every search is one.
+    for event in (tab.select, other.input, percent.change):
+        event(page.answers.way, [asked, other, percent], shown)
 
 
 def run(desk: Desk, host: str, port: int, auth: tuple[str, str] | None, max_megabytes: int) -> None:
@@ -288,8 +194,11 @@ def run(desk: Desk, host: str, port: int, auth: tuple[str, str] | None, max_mega
         UsageError: the port is taken.
     """
     try:
-        page = build(desk).queue(default_concurrency_limit=4)
+        page = build(desk)
         page.launch(
+            # One answer at a time: each uses all cores, and a desk is made for one user at a time.
+            max_threads=1,
+            state_session_capacity=_SESSIONS,
             prevent_thread_lock=True,
             server_name=host,
             server_port=port,
@@ -306,11 +215,15 @@ def run(desk: Desk, host: str, port: int, auth: tuple[str, str] | None, max_mega
         )
     except OSError as error:
         raise UsageError(f"--port {port}: {error}; take another") from None
-    # Only now that the page is up: who asks first then waits less for the encoder.
+    # Only now that the page is up: who asks first then waits less.
     Thread(target=_warm, args=[desk], daemon=True).start()
     page.block_thread()
 
 
 def _warm(desk: Desk) -> None:
+    """Load the encoder and read the index once."""
     with suppress(DataError, UsageError):  # told to who asks; indexed images need no encoder
-        _ = desk.search.encoder
+        search = desk.search
+        form = search.encoder.description
+        dark = np.zeros((form.channels, form.size, form.size), np.uint8)
+        search.nearest(search.embed([dark]), 1)

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.album import Pixels
 from replearn.artefacts import check_same
 from replearn.decisions import Scores
 from replearn.detectors import Detector
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.neighbors import Metric, build_index
-from replearn.search import Pixels, Search, Vectors
+from replearn.search import Search, Vectors
 
 _JUDGED = 5000  # images among which errors are looked for
 
@@ -92,6 +93,11 @@ class Desk:
         built = build_index(ids, self.features.select(ids), metric=other, encoder=index.encoder)
         return replace(self.search, index=replace(built, table=lambda: index.concepts))
 
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        """The row of each id in the features; none without them."""
+        return {id_: row for row, id_ in enumerate(self.features.ids)} if self.features else {}
+
     def about_file(self, name: str, content: bytes) -> Asked:
         """Ask about an image file.
 
@@ -107,13 +113,13 @@ class Desk:
         Raises:
             DataError: it is not indexed.
         """
-        if self.features is not None and id_ in self.search.index.rows:
-            vector, exact = self.features.select([id_])[0], True
+        if self.features is not None and id_ in self._rows:
+            vector, exact = self.features.vectors[self._rows[id_]], True
         else:
             vector = self.search.index.vectors([id_])[0]
             exact = self.search.index.metric == "l2"
         try:
-            pixels = self.search.as_seen([id_]).get(id_)
+            pixels = self.search.as_seen(id_)
         except (DataError, UsageError):
             pixels = None  # shown without
         return Asked(id_, np.asarray(vector, np.float32), exact, pixels, True)
@@ -177,10 +183,11 @@ class Desk:
         missed = [r for r in np.argsort(scores, kind="stable") if shown[r] and not high[r]]
         return [ids[r] for r in wrong[:most]], [ids[r] for r in missed[:most]]
 
-    def between(self, first: Pixels, second: Pixels) -> tuple[list[Pixels], list[Pixels]]:
-        """Return what two images are decoded to, and the way from one to the other.
+    def between(self, first: Pixels, second: Pixels) -> list[Pixels]:
+        """Return the way from one image to another, uint8 [H, W, 3].
 
-        Both lists are empty where the encoder cannot decode; pixels are uint8 [H, W, 3].
+        Between the two lies what is decoded from places on the way from code to code, both ends
+        included.  There is no way where the encoder cannot decode.
         """
         from replearn import plots
         from replearn.batches import centre_crop, to_float
@@ -190,9 +197,8 @@ class Desk:
         images = to_float(centre_crop(np.stack([first, second]), encoder.description.crop))
         grids = pictures_of(encoder.model, images.to(encoder.device))
         if "reconstructions" not in grids or "interpolations" not in grids:
-            return [], []
-        made = plots.to_pixels(grids["reconstructions"][1].cpu())
-        return list(made), list(plots.to_pixels(grids["interpolations"][0].cpu()))
+            return []  # a generator's ways are between images of its own
+        return list(plots.to_pixels(grids["interpolations"][0].cpu()))
 
 
 def spread(ids: Sequence[str], most: int) -> list[str]:

@@ -97,6 +97,10 @@ class Index:
             ids: of the same images [M].
             groups: the group (patient, study) of each id; an id without one is on its own.
         """
+        if groups is None:  # then without a look at all of the N ids
+            own = np.array([self.rows.get(id_, -1) for id_ in ids])
+            hits = self.search(vectors, k + 1)
+            return hits.without(hits.rows == own[:, None], k)
         group = _Groups(self.ids, groups)
         hits = self.search(vectors, k + group.most(ids))
         return hits.without(group.indexed[hits.rows] == group.of(ids)[:, None], k)
@@ -295,8 +299,8 @@ def survey(
 class _Groups:
     """The groups of indexed images, as numbers [N]."""
 
-    def __init__(self, ids: Sequence[str], groups: Mapping[str, str] | None) -> None:
-        self.groups = groups or {}
+    def __init__(self, ids: Sequence[str], groups: Mapping[str, str]) -> None:
+        self.groups = groups
         self.number: dict[str, int] = {}
         keys = [self._key(id_) for id_ in ids]
         self.indexed = np.array([self.number.setdefault(k, len(self.number)) for k in keys])

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.album import Album, Pixels
 from replearn.artefacts import check_same
 from replearn.engines import Hits
 from replearn.errors import UsageError
-from replearn.images import ImageSet, decode, is_prepared, open_images
+from replearn.images import decode
 from replearn.index_files import load_index
 from replearn.neighbors import Index
+from replearn.supply import Form
 
 if TYPE_CHECKING:
     from replearn.encoders import Encoder
 
-Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
-THUMBNAIL = 128  # pixels; prepared images are shown as they are
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Search:
         Raises:
             UnreadableImage: the bytes are no image that can be read.
         """
-        form = self.encoder.description
+        form = self._form
         return decode(content, size=form.size, channels=form.channels, fit=form.fit)
 
     def embed(self, pixels: Sequence[Pixels]) -> Vectors:
@@ -139,33 +139,25 @@ class Search:
         """Return what concepts are called; where that is not known, themselves."""
         return [self.names.get(concept, concept) for concept in concepts]
 
-    def pictures(self, ids: Sequence[str]) -> dict[str, Pixels]:
-        """Return those of the indexed images that are there, uint8 [C, H, W].
-
-        Raises:
-            UsageError: they are not where they were.
-        """
-        source = self.images or self.place_of("images")
-        if is_prepared(source):
-            opened, rows = self._prepared
-            return {id_: np.asarray(opened.pixels[rows[id_]]) for id_ in ids if id_ in rows}
-        found = open_images(source, size=THUMBNAIL, channels=3, fit="pad", ids=ids, max_errors=1.0)
-        return dict(zip(found.ids, found.pixels, strict=True))
-
-    def as_seen(self, ids: Sequence[str]) -> dict[str, Pixels]:
-        """Return those of the indexed images that are there as the encoder sees them.
-
-        Raises:
-            DataError: they are prepared in another form.
-            UsageError: they are not where they were.
-        """
-        form, source = self.encoder.description, self.images or self.place_of("images")
-        found = open_images(
-            source, size=form.size, channels=form.channels, fit=form.fit, ids=ids, max_errors=1.0
-        )
-        return dict(zip(found.ids, found.pixels, strict=True))
-
     @cached_property
-    def _prepared(self) -> tuple[ImageSet, dict[str, int]]:
-        opened = ImageSet.load(self.images or self.place_of("images"))
-        return opened, {id_: row for row, id_ in enumerate(opened.ids)}
+    def album(self) -> Album:
+        """The indexed images.
+
+        Raises:
+            UsageError: they are not where they were.
+        """
+        return Album(self.images or self.place_of("images"), self.index.ids)
+
+    def as_seen(self, id_: str) -> Pixels | None:
+        """Return an indexed image as the encoder sees it; None if it is not there.
+
+        Raises:
+            DataError: it is prepared in another form.
+            UsageError: the images are not where they were.
+        """
+        return self.album.pictures([id_], self._form).get(id_)
+
+    @property
+    def _form(self) -> Form:
+        asked = self.encoder.description
+        return Form(asked.size, asked.channels, asked.fit)

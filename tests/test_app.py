@@ -2,85 +2,62 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipelines.__main__ import main
 
 pytest.importorskip("gradio", reason="gradio is missing: make setup EXTRAS=cpu,app")
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is missing: pip install playwright"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt install chromium"),
-]
+httpx = pytest.importorskip("httpx")  # which comes with gradio
+pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an index of phantoms, its encoder, features and a detector."""
-    folder = tmp_path_factory.mktemp("app")
-    data = folder / "data"
-    (folder / "aae.yaml").write_text(
-        "model: aae\narguments: {width: 4, latent_dim: 8, critic_width: 16}\n"
-        "training: {steps: 3, batch_size: 8}\nimages: {size: 32}\n"
-    )
-    truth = f"{data}/train-concepts.tsv"
-    features = f"{folder}/train.h5"
-    for words in (
-        ["phantoms", f"{data}", "--count", "60"],
-        ["prepare", f"{data}/images", f"{folder}/images.h5", "--size", "32"],
-        ["train", f"{folder}/aae.yaml", f"{folder}/images.h5", f"{folder}/aae"],
-        ["extract", f"{folder}/aae", f"{folder}/images.h5", features, "--ids", truth],
-        ["classify", features, truth, features, truth, f"{folder}/linear"],
-        ["index", features, f"{folder}/index", "--concepts", truth],
-    ):
-        assert main(words) == 0, words
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(work: Path) -> Iterator[str]:
-    """A page that is served, and leaves nothing behind when it is stopped."""
+@contextmanager
+def served(indexed: Path, temporary: Path, *words: str) -> Iterator[str]:
+    """Serve a page that leaves nothing behind when it is stopped; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["serve", f"{work}/index", "--detector", f"{work}/linear", "--port", f"{port}"]
-    words += ["--features", f"{work}/train.h5", "--names", f"{work}/data/concept-names.tsv"]
-    words += ["--max-megabytes", "1"]
-    temporary = work / "temporary"
-    temporary.mkdir()
-    environment = os.environ | {"TMPDIR": f"{temporary}"}
-    server = subprocess.Popen([sys.executable, "-m", "pipelines", *words], env=environment)
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(20)
+    command = [sys.executable, "-m", "pipelines", "serve", f"{indexed}/index", "--port", f"{port}"]
+    environment = os.environ | {"TMPDIR": f"{temporary}", "REPLEARN_PASSWORD": ""}
+    server = subprocess.Popen([*command, *words], env=environment)
+    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    try:
+        while not is_up(address):
+            assert server.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(60)
     assert not list(temporary.glob("replearn-*"))
 
 
+def is_up(address: str) -> bool:
+    try:
+        return bool(httpx.get(address).is_success)
+    except httpx.HTTPError:
+        return False
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+def address(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    words = ["--detector", f"{indexed}/linear", "--features", f"{indexed}/train.h5"]
+    words += ["--names", f"{indexed}/data/concept-names.tsv", "--max-megabytes", "1"]
+    with served(indexed, tmp_path_factory.mktemp("temporary"), *words) as found:
+        yield found
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
@@ -112,10 +89,10 @@ def ids_on(page: Any, place: str = "#hits") -> list[str]:
 
 
 def test_an_upload_finds_what_the_command_finds_and_hits_lead_on(
-    page: Any, work: Path, capsys: pytest.CaptureFixture[str]
+    page: Any, indexed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = work / "data/images/phantom_000055.png"
-    assert main(["query", f"{work}/index", f"{path}", "-k", "12", "--json"]) == 0
+    path = indexed / "data/images/phantom_000055.png"
+    assert main(["query", f"{indexed}/index", f"{path}", "-k", "12", "--json"]) == 0
     expected = [hit["id"] for hit in json.loads(capsys.readouterr().out)[0]["hits"]]
     ask(page, path)
     assert ids_on(page) == expected
@@ -148,6 +125,8 @@ def test_the_way_between_images_follows_a_search(page: Any) -> None:
 def test_a_bad_file_and_a_large_one_are_refused_in_words(page: Any, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image at all")
     assert "bad.png cannot be read" in ask(page, tmp_path / "bad.png", "cannot be read")
+    Image.new("1", (20_000, 6_000)).save(tmp_path / "wide.png")  # a few kB of file
+    assert "more than 100,000,000 pixels" in ask(page, tmp_path / "wide.png", "wide.png")
     noise = np.random.default_rng(0).integers(0, 255, (900, 900, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "large.png"), noise)
     page.reload()
@@ -157,16 +136,16 @@ def test_a_bad_file_and_a_large_one_are_refused_in_words(page: Any, tmp_path: Pa
     assert "nearest" not in page.locator("#said").inner_text()
 
 
-def test_users_do_not_see_what_others_asked(browser: Any, address: str, work: Path) -> None:
+def test_users_do_not_see_what_others_asked(browser: Any, address: str, indexed: Path) -> None:
     first, second = (browser.new_page() for _ in range(2))
     for opened, number in ((first, 55), (second, 56)):
         opened.goto(address)
         opened.wait_for_selector("#upload input[type=file]", state="attached")
-        ask(opened, work / f"data/images/phantom_{number:06d}.png")
+        ask(opened, indexed / f"data/images/phantom_{number:06d}.png")
     # The same bytes from both: one must not take the file away from the other.
     for opened in (first, second):
-        ask(opened, work / "data/images/phantom_000057.png", "phantom_000057")
-    ask(first, work / "data/images/phantom_000055.png", "phantom_000055")
+        ask(opened, indexed / "data/images/phantom_000057.png", "phantom_000057")
+    ask(first, indexed / "data/images/phantom_000055.png", "phantom_000055")
     assert "phantom_000057" in second.locator("#said").inner_text()
     assert "phantom_000055" in first.locator("#said").inner_text()
     first.get_by_role("tab", name="Between images").click()
@@ -175,13 +154,38 @@ def test_users_do_not_see_what_others_asked(browser: Any, address: str, work: Pa
         opened.close()
 
 
-def test_nothing_is_against_the_rules_of_accessibility(page: Any, work: Path) -> None:
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
-    )
-    ask(page, work / "data/images/phantom_000055.png")
+def test_without_the_password_nothing_is_told(indexed: Path, tmp_path: Path) -> None:
+    words = ["--user", "ann", "--password", "secret"]
+    with (
+        served(indexed, tmp_path, *words) as address,
+        httpx.Client(base_url=address, follow_redirects=True, timeout=60) as visitor,
+    ):
+        assert visitor.get("/config").status_code == 401
+        wrong = visitor.post("/login", data={"username": "ann", "password": "wrong"})
+        assert wrong.status_code == 400
+        assert visitor.get("/config").status_code == 401
+        visitor.post("/login", data={"username": "ann", "password": "secret"})
+        assert visitor.get("/config").is_success
+
+
+@pytest.mark.parametrize("path", ["http://example.com/image.png", "/etc/passwd"])
+def test_what_was_not_uploaded_is_neither_fetched_nor_read(path: str, address: str) -> None:
+    with httpx.Client(base_url=address, timeout=60) as visitor:
+        handlers = visitor.get("/config").json()["dependencies"]
+        number = next(one["id"] for one in handlers if one["api_name"] == "file")
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        body = {"fn_index": number, "session_hash": "visitor", "data": [file, 3, "cosine"]}
+        assert visitor.post("/gradio_api/queue/join", json=body).is_success
+        told = visitor.get("/gradio_api/queue/data", params={"session_hash": "visitor"}).text
+    assert '"success":false' in told
+    assert ("is not fetched" in told) == path.startswith("http")
+
+
+def test_nothing_is_against_the_rules_of_accessibility(
+    page: Any, indexed: Path, violations: Callable[[Any], list[tuple[str, str]]]
+) -> None:
+    ask(page, indexed / "data/images/phantom_000055.png")
     for tab in ("Search", "Concepts", "Between images"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(500)
-        found = axe.Axe().run(page).response["violations"]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+        assert violations(page) == []

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from replearn.rules import RULES
 
 ROOT = Path(__file__).parent.parent
@@ -106,3 +108,14 @@ def test_extraction_ends_with_ratios_and_with_growth() -> None:
     for row in rows:
         assert all(row[f"{stage} s"] > 0 for stage in ("prepare", "extract"))
         assert all(row[f"{stage} peak MB"] > 0 for stage in ("prepare", "extract"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("gradio") is None, reason="gradio: make setup EXTRAS=cpu,app")
+def test_serving_ends_with_waits_errors_and_memory() -> None:
+    last = last_line("serving", "--rows", 500, "--width", 8, "--clients", 3, "--seconds", 6)
+    assert last["together"]["users"] == 3
+    for row in (last["alone"], last["together"]):
+        assert row["errors"] == 0
+        assert 0 < row["median"] <= row["p99"] <= row["slowest"]
+    assert 0 < last["memory_after"]["own"] <= last["memory_after"]["all"]

@@ -17,65 +17,34 @@ from replearn.search import Search
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an index of phantoms, its encoder, features and a detector."""
-    folder = tmp_path_factory.mktemp("desk")
-    data = folder / "data"
-    (folder / "aae.yaml").write_text(
-        "model: aae\narguments: {width: 4, latent_dim: 8, critic_width: 16}\n"
-        "training: {steps: 3, batch_size: 8}\nimages: {size: 32}\n"
-    )
-    parts = [
-        [
-            *("extract", f"{folder}/aae", f"{folder}/images.h5", f"{folder}/{part}.h5"),
-            *("--ids", f"{data}/{part}-concepts.tsv"),
-        ]
-        for part in ("train", "valid")
-    ]
-    lists = [f"{folder}/train.h5", f"{data}/train-concepts.tsv"]
-    lists += [f"{folder}/valid.h5", f"{data}/valid-concepts.tsv"]
-    for words in (
-        ["phantoms", f"{data}", "--count", "60"],
-        ["prepare", f"{data}/images", f"{folder}/images.h5", "--size", "32"],
-        ["train", f"{folder}/aae.yaml", f"{folder}/images.h5", f"{folder}/aae"],
-        *parts,
-        ["classify", *lists, f"{folder}/linear"],
-        ["index", f"{folder}/train.h5", f"{folder}/index", "--concepts", lists[1]],
-        ["index", f"{folder}/train.h5", f"{folder}/plain", "--metric", "l2"],
-    ):
-        assert main(words) == 0, words
-    return folder
-
-
-@pytest.fixture(scope="module")
-def desk(work: Path) -> Desk:
-    names = read_names(work / "data/concept-names.tsv")
-    search = Search.open(work / "index", names=names)
-    desk = Desk(search, load_detector(work / "linear"), Features.load(work / "train.h5"))
+def desk(indexed: Path) -> Desk:
+    names = read_names(indexed / "data/concept-names.tsv")
+    search = Search.open(indexed / "index", names=names)
+    desk = Desk(search, load_detector(indexed / "linear"), Features.load(indexed / "train.h5"))
     desk.check()
     return desk
 
 
-def image(work: Path, number: int) -> Path:
-    return work / f"data/images/phantom_{number:06d}.png"
+def image(indexed: Path, number: int) -> Path:
+    return indexed / f"data/images/phantom_{number:06d}.png"
 
 
 @pytest.mark.parametrize("number", [0, 3, 55])
 def test_the_page_finds_what_the_command_finds(
-    number: int, work: Path, desk: Desk, capsys: pytest.CaptureFixture[str]
+    number: int, indexed: Path, desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = image(work, number)
-    assert main(["query", f"{work}/index", f"{path}", "-k", "7", "--json"]) == 0
+    path = image(indexed, number)
+    assert main(["query", f"{indexed}/index", f"{path}", "-k", "7", "--json"]) == 0
     expected = json.loads(capsys.readouterr().out)[0]["hits"]
     assert desk.nearest(desk.about_file(path.name, path.read_bytes()), 7, "cosine") == expected
 
 
 def test_an_indexed_image_is_asked_about_by_its_id_and_does_not_find_itself(
-    desk: Desk, work: Path
+    desk: Desk, indexed: Path
 ) -> None:
     id_ = desk.search.index.ids[4]
     asked = desk.about_id(id_)
-    by_file = desk.about_file("x", (work / f"data/images/{id_}.png").read_bytes())
+    by_file = desk.about_file("x", (indexed / f"data/images/{id_}.png").read_bytes())
     np.testing.assert_allclose(asked.vector, by_file.vector, rtol=1e-4, atol=1e-5)
     hits = [hit["id"] for hit in desk.nearest(asked, 60, "cosine")]
     assert sorted([*hits, id_]) == sorted(desk.search.index.ids)
@@ -92,9 +61,9 @@ def test_bytes_that_are_no_image_are_refused(desk: Desk) -> None:
         desk.about_file("x.png", b"no image")
 
 
-def test_the_other_metric_is_that_of_an_index_built_with_it(desk: Desk, work: Path) -> None:
-    asked = desk.about_file("x", image(work, 1).read_bytes())
-    by_l2 = Search.open(work / "plain").nearest(asked.vector[None], 9)[0]
+def test_the_other_metric_is_that_of_an_index_built_with_it(desk: Desk, indexed: Path) -> None:
+    asked = desk.about_file("x", image(indexed, 1).read_bytes())
+    by_l2 = Search.open(indexed / "plain").nearest(asked.vector[None], 9)[0]
     found = desk.nearest(asked, 9, "l2")
     assert [hit["id"] for hit in found] == [hit["id"] for hit in by_l2]
     assert any(hit["concepts"] for hit in found)  # those of the index stay known
@@ -122,8 +91,8 @@ def test_detected_concepts_are_those_of_the_detector(desk: Desk) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_images_and_errors_of_a_concept_agree_with_the_truth(desk: Desk, work: Path) -> None:
-    table = read_concepts(work / "data/train-concepts.tsv")
+def test_images_and_errors_of_a_concept_agree_with_the_truth(desk: Desk, indexed: Path) -> None:
+    table = read_concepts(indexed / "data/train-concepts.tsv")
     truth = dict(zip(table.ids, table.concepts, strict=True))
     for concept in desk.counts:
         assert all(concept in truth[id_] for id_ in desk.showing(concept))
@@ -137,24 +106,32 @@ def test_the_way_between_two_images_starts_and_ends_with_them(desk: Desk) -> Non
     first, second = (desk.about_id(id_).pixels for id_ in desk.search.index.ids[:2])
     assert first is not None
     assert second is not None
-    made, way = desk.between(first, second)
-    assert len(made) == 2
-    assert len(way) == 10
+    way = desk.between(first, second)
     for end, pixels in ((way[0], first), (way[-1], second)):
         np.testing.assert_array_equal(end[..., 0], pixels[0])
+    there, back = way[1:-1], desk.between(second, first)[-2:0:-1]
+    np.testing.assert_allclose(np.array(there, float), np.array(back, float), atol=1)
 
 
-def test_a_search_without_its_images_still_answers(work: Path) -> None:
-    search = Search.open(work / "index", images=work / "images.h5")
-    away = Desk(Search(search.index, work / "nowhere", work / "aae"))
+def test_a_search_without_its_images_still_answers(indexed: Path) -> None:
+    search = Search.open(indexed / "index", images=indexed / "images.h5")
+    away = Desk(Search(search.index, indexed / "nowhere", indexed / "aae"))
     asked = away.about_id(search.index.ids[0])
     assert asked.pixels is None
     assert len(away.nearest(asked, 5, "cosine")) == 5
 
 
-def test_parts_of_other_encoders_or_images_are_refused(work: Path, desk: Desk) -> None:
+def test_parts_of_other_encoders_or_images_are_refused(indexed: Path, desk: Desk) -> None:
     with pytest.raises(DataError, match="--features"):
-        Desk(desk.search, None, Features.load(work / "valid.h5")).check()
+        Desk(desk.search, None, Features.load(indexed / "valid.h5")).check()
+
+
+@pytest.mark.parametrize("words", [["--user", "ann"], ["--user", "ann", "--password", ""]])
+def test_a_user_without_a_password_is_refused(
+    words: list[str], indexed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", f"{indexed}/index", *words]) == 2
+    assert "password" in capsys.readouterr().err
 
 
 def test_examples_come_from_all_over() -> None:

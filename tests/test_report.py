@@ -18,11 +18,12 @@ from replearn.decisions import tune_threshold
 from replearn.encoders import Description
 from replearn.features import Features
 from replearn.report import comparison, embeddings, encoder, figures, maps, training
-from replearn.report.comparison import Curve, Predictions
+from replearn.report.comparison import Curve
 from replearn.report.concept_scores import along_thresholds, score_concepts
 from replearn.report.embeddings import Shown
 from replearn.report.encoder import Sheet
 from replearn.report.page import Absent, Card, Concept, Page, Panel, Strip, Table, to_html
+from replearn.report.predictions import Predictions
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -318,7 +319,7 @@ def test_a_comparison_shows_the_best_and_the_worst_with_what_was_missed() -> Non
     )
     curve = Curve(np.linspace(0.1, 1, 5), np.full(5, 0.4), 0.5)
     page = comparison.page(
-        results(), part="test", curves={"pca": {"linear": curve}}, predictions=predictions
+        results(), part="test", curves={"pca": {"linear": curve}}, predicted=predictions
     )
     assert titles(page)[1] == {}
     check_self_contained(to_html(page))
@@ -338,7 +339,7 @@ def test_a_comparison_shows_the_best_and_the_worst_with_what_was_missed() -> Non
 
 
 def test_a_comparison_whose_files_are_gone_still_has_its_table() -> None:
-    page = comparison.page(results(), part="valid", curves={}, predictions=None)
+    page = comparison.page(results(), part="valid", curves={}, predicted=None)
     shown, missing = titles(page)
     assert shown == ["Mean F1", "Table", "How far ahead"]
     assert set(missing) == {"Thresholds", "Concepts", "Best images", "Worst images"}

@@ -17,6 +17,7 @@ from replearn.report.maps import Plane, lay_out, standing_for
 from replearn.report.page import Absent, Card, Concept, Figure, Panel, Strip
 
 Pictures = Mapping[str, NDArray[np.uint8]]
+Find = Callable[[Sequence[str]], Pictures]
 
 _POINTS = 1000  # as many as a figure of some 100 kB holds
 _MAPS = 6
@@ -39,7 +40,7 @@ class Shown:
     features: Features
     name: str
     concepts: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    find_pictures: Callable[[Sequence[str]], Pictures] = lambda ids: {}
+    find_pictures: Find = lambda ids: {}
 
 
 def panels(shown: Shown) -> list[Panel | Absent]:

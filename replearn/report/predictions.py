@@ -1,0 +1,160 @@
+"""Panels of what a detector says about images: each concept, and the best and worst images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from replearn.concepts import ConceptTable
+from replearn.inline import image_url
+from replearn.report.concept_scores import ConceptScore
+from replearn.report.embeddings import Find
+from replearn.report.figures import SERIES, draw, in_plain_powers
+from replearn.report.page import Absent, Card, Concept, Figure, Panel, Strip, Table
+
+_EXTREMES = 6
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the chosen detector says about the images that are scored.
+
+    Attributes:
+        truth: concepts of the images.
+        predicted: what is named for each of the same images.
+        concepts: how well each concept is found.
+        names: of concepts by id.
+        find_pictures: returns pixels uint8 [C, H, W] of those ids that it finds.
+    """
+
+    truth: ConceptTable
+    predicted: ConceptTable
+    concepts: Sequence[ConceptScore]
+    names: Mapping[str, str] = field(default_factory=dict)
+    find_pictures: Find = lambda ids: {}
+
+
+def panels(
+    best: str, part: str, per_image: Mapping[str, float], predictions: Predictions | None
+) -> list[Panel | Absent]:
+    """Return all panels that predictions speak for.
+
+    Args:
+        best: the detector that they are of.
+        part: the images that the scores are of, `test` or `valid`.
+        per_image: F1 of each image by id, NaN where it does not count.
+        predictions: None if they are not there.
+    """
+    titles = ("Concepts", "Best images", "Worst images")
+    if predictions is None:
+        reason = "the run file of the chosen detector or the truth is not where it was."
+        return [Absent(title, reason) for title in titles]
+    best_ones, worst_ones = (
+        _ranked(per_image, predictions.truth, sign)[:_EXTREMES] for sign in (-1, 1)
+    )
+    return [
+        _concepts(best, part, predictions),
+        _images("Best images", best, best_ones, per_image, predictions),
+        _images("Worst images", best, worst_ones, per_image, predictions),
+    ]
+
+
+def _ranked(per_image: Mapping[str, float], truth: ConceptTable, sign: int) -> list[str]:
+    """Return the ids that count, the best (-1) or the worst (1) first, then those of many concepts.
+
+    Among equals an image with many concepts says more.
+    """
+    counts = dict(zip(truth.ids, truth.counts.tolist(), strict=True))
+    counting = [id_ for id_, f1 in per_image.items() if not np.isnan(f1)]
+    return sorted(counting, key=lambda id_: (sign * per_image[id_], -counts.get(id_, 0), id_))
+
+
+def _concepts(best: str, part: str, predictions: Predictions) -> Panel | Absent:
+    scores = [score for score in predictions.concepts if score.shown]
+    if not scores:
+        return Absent("Concepts", "no image that is scored shows any.")
+    known = [score for score in scores if score.learnt]
+    new = len(scores) - len(known)
+
+    def paint(axes: Axes) -> None:
+        in_plain_powers(axes)
+        frequency = [score.learnt for score in known]
+        axes.scatter(frequency, [s.f1 for s in known], s=34, color=SERIES[0], alpha=0.65)
+        axes.plot(*_trend(known), color=SERIES[1], marker="s", label="mean of a range")
+        axes.set(xlabel="training images that show it", ylabel="F1", ylim=(-0.03, 1.03))
+        axes.legend(loc="best")
+
+    text = [
+        f"How well {best} finds each concept on {part}, against how many training images show it."
+    ]
+    if new:
+        text.append(f"{new} concepts that no training image shows cannot be found at all.")
+    never = sum(not score.named for score in known)
+    text.append(f"{never} of {len(known)} concepts are never named.")
+    mean = np.mean([s.f1 for s in known]) if known else 0.0
+    alt = f"F1 of {len(known)} concepts against their frequency; their mean is {mean:.3f}"
+    rows = [
+        [
+            predictions.names.get(s.concept, s.concept),
+            s.concept,
+            f"{s.learnt:,}",
+            f"{s.shown:,}",
+            f"{s.named:,}",
+            f"{s.hits:,}",
+            f"{s.f1:.3f}",
+        ]
+        for s in sorted(scores, key=lambda s: (-s.learnt, s.concept))
+    ]
+    head = ["concept", "id", "training images", f"{part} images", "named", "rightly", "F1"]
+    figure = Figure(draw(paint, alt=alt, width=480, height=320), wide=True)
+    return Panel("Concepts", text, [figure, Table("All concepts", head, rows, folded=True)])
+
+
+def _trend(scores: Sequence[ConceptScore]) -> tuple[list[float], list[float]]:
+    """Return the mean F1 of concepts of about the same frequency, doubling from range to range."""
+    ranges: dict[int, list[ConceptScore]] = {}
+    for score in scores:
+        ranges.setdefault(int(np.log2(score.learnt)), []).append(score)
+    groups = [ranges[key] for key in sorted(ranges)]
+    middle = [float(np.exp(np.mean([np.log(s.learnt) for s in group]))) for group in groups]
+    return middle, [float(np.mean([s.f1 for s in group])) for group in groups]
+
+
+def _images(
+    title: str,
+    best: str,
+    ids: Sequence[str],
+    per_image: Mapping[str, float],
+    predictions: Predictions,
+) -> Panel | Absent:
+    if not ids:
+        return Absent(title, "no image counts.")
+    truth = dict(zip(predictions.truth.ids, predictions.truth.concepts, strict=True))
+    named = dict(zip(predictions.predicted.ids, predictions.predicted.concepts, strict=True))
+    pictures = predictions.find_pictures(ids)
+    cards = [
+        Card(
+            id_,
+            image_url(pictures[id_].transpose(1, 2, 0)) if id_ in pictures else None,
+            _compared(truth.get(id_, ()), named.get(id_, ()), predictions.names),
+            f"F1 {per_image[id_]:.2f}",
+        )
+        for id_ in ids
+    ]
+    text = (
+        f"What {best} says about them: ✓ found, ○ true but missed, ✕ named but not true. Among "
+        "images that score alike those with many concepts come first."
+    )
+    missing = [] if pictures else ["The images are not where they were; give them with --images."]
+    return Panel(title, [text, *missing], [Strip("", cards)])
+
+
+def _compared(
+    truth: Sequence[str], named: Sequence[str], names: Mapping[str, str]
+) -> list[Concept]:
+    states = {concept: "found" if concept in named else "missed" for concept in truth}
+    states |= {concept: "wrong" for concept in named if concept not in truth}
+    order = ["found", "missed", "wrong"]
+    ranked = sorted(states, key=lambda concept: order.index(states[concept]))
+    return [Concept(names.get(concept, concept), states[concept]) for concept in ranked]
