@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from replearn.errors import DataError
 from replearn.images import ImageSet, is_prepared
 from replearn.planning import Plan, make_plan
-from replearn.reading import Files, Form
 from replearn.sources import open_source
 from replearn.stores import ImageFile, Store
+from replearn.supply import Files, Form
 
 Pixels = NDArray[np.uint8]
 
