@@ -25,9 +25,13 @@ REPLACE  := $(if $(OVERWRITE),--overwrite)
 REPLEARN := $(VENV)/bin/replearn
 READY    := $(VENV)/.ready-$(EXTRAS)
 
+# What is optional, and the tests that are skipped without it.
+OPTIONAL := cpu,app,browser,dicom,milvus,parquet,pretrained,ray
+NEEDY    := app dicom engines parquet pretrained ray report_browser
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo compare-small check test test-all train extract classify index predict imageclef query clean
+.PHONY: help setup demo compare-small check test test-extras test-all train extract classify index predict imageclef query clean
 
 help: ## print this page
 	@echo "make demo                          the whole chain on synthetic radiographs, about 3 minutes"
@@ -42,6 +46,7 @@ help: ## print this page
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff and mypy"
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
+	@echo "make test-extras                   those of optional parts, which it installs; Chromium must be there"
 	@echo "make test-all                      the slow ones too"
 	@echo "make clean                         remove runs/demo"
 
@@ -183,6 +188,10 @@ check: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/pytest -n auto --maxprocesses 8 -m "not slow"
+
+test-extras:
+	$(MAKE) setup EXTRAS=$(OPTIONAL)
+	$(VENV)/bin/pytest -n auto --maxprocesses 8 $(addprefix tests/test_,$(NEEDY:=.py))
 
 test-all: $(READY)
 	$(VENV)/bin/pytest --hypothesis-profile "new examples"
