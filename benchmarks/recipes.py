@@ -135,10 +135,8 @@ def training_settings(
     """
     common: dict[str, Any] = {}
     if not own:
-        common = {"steps": scale.steps, "batch_size": scale.batch_size}
-        # Mirroring came later than this benchmark.
-        if colour and scale.flip and "flip" in TrainingSettings.model_fields:
-            common["flip"] = True
+        mirrored = colour and scale.flip
+        common = {"steps": scale.steps, "batch_size": scale.batch_size, "flip": mirrored}
     # Nobody looks at a training of the benchmark; pictures and checkpoints only cost time.
     watching = {"checkpoint_every": 10**9, "sheet_every": 10**9}
     settings = watching | common | recipe.training | overrides
