@@ -87,8 +87,8 @@ def recipes(scale: Scale) -> dict[str, Recipe]:
     return {
         "raw": Recipe("raw"),
         "random": Recipe("random", width),
-        # The floor of what reads a critic: its convolutions have no normalisation.
-        "random-critic": Recipe("gan", width, trained=False),
+        # The floor of what reads a critic, a GAN's or an InfoGAN's: these have no normalisation.
+        "random-critic": Recipe("infogan", width, trained=False),
         "pca": Recipe("pca"),
         "kmeans": Recipe("kmeans"),
         "bovw-orb": Recipe("bovw"),
