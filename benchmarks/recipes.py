@@ -39,10 +39,10 @@ class Scale:
 
 
 # On one core at 32 px in colour, the networks of width 16 train on 700 (BiGAN) to 2,600 images a
-# second (autoencoders), those of width 32 on 320 to 1,200.  By these rates, not by a whole run,
-# `small` takes 25 minutes for one data set on 2 idle cores and `medium` over two hours.
+# second (autoencoders), those of width 32 on 320 to 1,200; at 64 px on a quarter of that.  `small`
+# is for less than half an hour on 2 idle cores at 32 px.
 SCALES = {
-    "small": Scale(16, 3000, 64, 1, 4000, two_level=False, flip=False),
+    "small": Scale(16, 2000, 64, 1, 4000, two_level=False, flip=False),
     "medium": Scale(32, 4000, 64, 3, 8000, two_level=False, flip=False),
     "full": Scale(64, 30_000, 256, 3, 20_000, two_level=True, flip=True),
 }
