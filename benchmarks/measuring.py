@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from benchmarks.datasets import Data, Form, facts_of, open_data
 from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
 from benchmarks.recipes import Recipe
 from replearn.artefacts import identify
-from replearn.batches import Pixels, to_float
+from replearn.batches import Pixels
 from replearn.encoders import Description, Encoder, device_named
 from replearn.errors import DataError
 from replearn.models import MODELS, build, check_arguments
+from replearn.networks.normalisation import measure_statistics
 from replearn.objective import FittedEncoder, Model, Objective
-from replearn.trainer import Trainer, seed_all
+from replearn.trainer import Trainer, sample, seed_all
 from replearn.training import fit, fit_encoder
 from replearn.training_settings import TrainingSettings
 
@@ -122,8 +121,10 @@ def train(job: Job, pixels: Pixels) -> Model:
     seed_all(job.training.seed)
     model = _build(job, job.layers[0])
     if not job.recipe.trained:
-        model.to(device_named(job.training.device))
-        _measure_normalisation(model, pixels, job.training)
+        # Without them the floor would be lower than an untrained network deserves.
+        device = device_named(job.training.device)
+        images = sample(pixels, job.training).to(device)
+        measure_statistics(model.to(device).eval(), images, look=model.embed)
     elif isinstance(model, Objective):
         job.work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=job.work, prefix=".training-") as folder:
@@ -133,23 +134,6 @@ def train(job: Job, pixels: Pixels) -> Model:
         fit_encoder(model, pixels, job.training)
         model.to(device_named(job.training.device))
     return model.eval()
-
-
-@torch.no_grad()
-def _measure_normalisation(model: Model, pixels: Pixels, training: TrainingSettings) -> None:
-    """Give an untrained network the statistics of the images, as `replearn.models.random` does.
-
-    Without them the floor would be lower than an untrained network deserves.
-    """
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.reset_running_stats()
-            layer.momentum = None  # the plain average over the batches that follow
-    rows = np.random.default_rng(training.seed).permutation(len(pixels))[: training.fit_images]
-    model.train()
-    device = device_named(training.device)
-    for part in np.array_split(rows, max(1, len(rows) // 256)):
-        model.embed(to_float(pixels[np.sort(part)]).to(device))
 
 
 def _measure_layer(job: Job, model: Model, layer: str, data: Data) -> dict[str, Any]:

@@ -68,9 +68,12 @@ def of_width(arguments: dict[str, Any], width: int) -> dict[str, Any]:
 
 def new_trainer(name: str, pixels: Pixels, options: Options) -> Trainer:
     """Return a trainer as its settings come, of a training that won't end."""
-    settings = {"batch_size": options.batch, "device": str(options.device), "steps": 1_000_000}
-    if "precision" in TrainingSettings.model_fields:
-        settings["precision"] = options.precision
+    settings = {
+        "batch_size": options.batch,
+        "device": str(options.device),
+        "steps": 1_000_000,
+        "precision": options.precision,
+    }
     return Trainer(new_objective(name, options), pixels, TrainingSettings.model_validate(settings))
 
 

@@ -15,6 +15,7 @@ from replearn.networks import convolutional, dcgan, dense, two_level
 from replearn.networks.convolutional import ARCHITECTURES, Architecture, Encoder, ImageTrunk
 from replearn.networks.critic import Critic, PairTrunk, SpectralNorm, Trunk, minibatch_stddev
 from replearn.networks.mlp import CodeTrunk
+from replearn.networks.normalisation import measure_statistics
 
 WIDTH = 4
 
@@ -725,3 +726,29 @@ def test_an_untrained_critic_s_features_depend_on_the_image_however_deep_it_is(
         features = two_level.PyramidTrunk(64, 1, WIDTH)(*two_level.pyramid(images))
     # torch's default initial weights leave between 0.0002 and 0.007.
     assert features.std(0).mean() > 0.02
+
+
+# Statistics of batch normalisation.
+
+
+@architectures
+def test_measured_statistics_standardise_what_the_images_make_of_each_layer(
+    architecture: Architecture,
+) -> None:
+    encoder = Encoder(architecture, 16, 1, WIDTH, outputs=5).eval()
+    images = 3 + 2 * torch.randn(200, 1, 16, 16)
+    momenta = [m.momentum for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+    measure_statistics(encoder, images)
+    assert not any(module.training for module in encoder.modules())
+    assert momenta == [m.momentum for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+    seen: list[Tensor] = []
+    for layer in encoder.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.register_forward_hook(lambda module, inputs, output: seen.append(output.clone()))
+    with torch.no_grad():
+        encoder(images)
+    assert seen
+    for output in seen:
+        units = output.transpose(0, 1).flatten(1)
+        torch.testing.assert_close(units.mean(1), torch.zeros(len(units)), atol=1e-3, rtol=0)
+        torch.testing.assert_close(units.std(1), torch.ones(len(units)), atol=2e-2, rtol=0)

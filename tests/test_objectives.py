@@ -286,6 +286,15 @@ def test_an_infogan_s_code_is_a_category_and_numbers() -> None:
     assert (numbers.var(0) - 1 / 3).abs().max() < 0.03
 
 
+def test_an_infogan_s_code_layer_is_log_probabilities_and_means() -> None:
+    model: InfoGAN = new("infogan", categories=4, continuous=2, layer="code").eval()
+    images = pictures()
+    guess = model.head(model.critic.features(images))
+    code = model.embed(images)
+    torch.testing.assert_close(code[:, :4].exp(), guess[:, :4].softmax(1))
+    torch.testing.assert_close(code[:, 4:], guess[:, 4:])
+
+
 def test_the_infogan_s_bound_is_cross_entropy_plus_half_the_squared_error() -> None:
     model: InfoGAN = new("infogan", categories=4, continuous=2, information_weight=0.5)
     model.critic.eval()

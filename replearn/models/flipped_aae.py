@@ -30,8 +30,8 @@ class FlippedAAE(Objective):
     encoder:    min_E  E_z |z - E(G(z) + n)|^2
 
     The networks of the two-level game have no `architecture`; only the encoder then follows it.
-    The noise n, of deviation `noise`, keeps the generator from hiding the code in details that no
-    photograph has.
+    The noise n, of deviation `noise`, is as strong as the image: through less of it the encoder
+    reads details that no photograph has, and the generator hides the code in them.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FlippedAAE(Objective):
         latent_dim: int = 128,
         prior: PriorName = "sphere",
         joint_weight: float = 0.25,
-        noise: float = 0.1,
+        noise: float = 1.0,
         adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
         layer: Layer = "code",
     ) -> None:

@@ -39,7 +39,7 @@ class InfoGAN(Objective):
         noise_dim: int = 64,
         categories: int = 10,
         continuous: int = 4,
-        information_weight: float = 1.0,
+        information_weight: float = 0.1,
         adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
         layer: Literal["convolution", "levels", "features", "code"] = "convolution",
     ) -> None:
@@ -94,7 +94,8 @@ class InfoGAN(Objective):
         if self.layer == "features":
             return features
         logits, means = self._halves(self.head(features))
-        return torch.cat([logits.softmax(1), means], dim=1)
+        # Probabilities are near 0 or 1, and a linear detector would see one category of ten.
+        return torch.cat([logits.log_softmax(1), means], dim=1)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         codes = self.draw(images[:1].expand(32, -1, -1, -1))

@@ -4,10 +4,10 @@ Only the batch normalisation's statistics are measured on the images.  Without t
 would be lower than an untrained network deserves.
 """
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from replearn.networks.convolutional import Architecture, Encoder, Layer
+from replearn.networks.normalisation import measure_statistics
 from replearn.objective import FittedEncoder
 
 
@@ -29,16 +29,7 @@ class Random(FittedEncoder):
         self.layer = layer
 
     def fit(self, images: Tensor) -> None:
-        for layer in self.modules():
-            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-                layer.reset_running_stats()
-                layer.momentum = None  # the plain average over the batches that follow
-        self.train()
-        with torch.no_grad():
-            for batch in torch.split(images, 256):
-                if len(batch) > 1:  # a unit of `dense` has no variance in a batch of one
-                    self.encoder(batch)
-        self.eval()
+        measure_statistics(self.encoder, images)
 
     def embed(self, images: Tensor) -> Tensor:
         if self.layer == "code":
