@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 DEVELOPMENT = [
+    "httpx>=0.27",  # for the benchmark of the page
     "hypothesis>=6.100",
     "mypy>=2.0",
     "pyarrow>=18.0",

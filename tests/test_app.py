@@ -13,13 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import httpx
 import pytest
 from PIL import Image
 
 from pipelines.__main__ import main
 
 pytest.importorskip("gradio", reason="gradio is missing: make setup EXTRAS=cpu,app")
-httpx = pytest.importorskip("httpx")  # which comes with gradio
 pytestmark = pytest.mark.slow
 
 
