@@ -29,7 +29,7 @@ HEAD = (
 )
 _STYLE = Path(__file__).with_name("app.css")
 _EXAMPLES = 8
-_SESSIONS = 200  # that are remembered; each is some hundred kB, and ended ones count too
+_SESSIONS = 200  # that are remembered; ended ones count too
 _KEPT = (60, 300)  # seconds: every minute, what was uploaded five minutes ago is removed
 
 # What was chosen goes to the handler by its id, whether by mouse, finger or key.
