@@ -99,7 +99,7 @@ class Index:
         """
         if groups is None:  # then without a look at all of the N ids
             own = np.array([self.rows.get(id_, -1) for id_ in ids])
-            hits = self.search(vectors, k + 1)
+            hits = self.search(vectors, k + int((own >= 0).any()))
             return hits.without(hits.rows == own[:, None], k)
         group = _Groups(self.ids, groups)
         hits = self.search(vectors, k + group.most(ids))

@@ -100,7 +100,7 @@ def test_each_half_is_scored_by_a_detector_of_the_other_half() -> None:
     contradicting[1::2] = np.roll(one_hot[1::2], 1, axis=1)
     scores = probe.measure(as_embedding(contradicting))
     everything = 2 / (1 + CONCEPTS)  # F1 of naming all of them, where one is right
-    assert scores["linear"] == pytest.approx(everything, abs=0.02)
+    assert scores["linear"] == pytest.approx(everything, abs=0.05), "no better than knowing nothing"
     assert scores["knn"] == 0, "its neighbours name the wrong one alone"
 
 
