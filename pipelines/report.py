@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -198,7 +199,7 @@ def _result(
     result = Result(**row | {"interval": tuple(row["interval"])})
     path = _run_file(run, result, part)
     score = imageclef.evaluate_run(path, truth, rules)
-    return Result(**row | {"interval": result.interval, "per_image": score.per_image})
+    return replace(result, per_image=score.per_image)
 
 
 def _run_file(run: Path, result: Result, part: str) -> Path:

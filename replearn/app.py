@@ -17,7 +17,8 @@ import gradio as gr
 import numpy as np
 
 from replearn.answers import Answers, portrait, sentence
-from replearn.desk import Asked, Desk, spread
+from replearn.desk import Asked, Desk
+from replearn.diskrows import all_over
 from replearn.errors import DataError, UsageError
 from replearn.images import UnreadableImage
 
@@ -140,7 +141,8 @@ def _search_tab(
             metric = gr.Radio(
                 desk.metrics, value=desk.metrics[0], label="Distance", visible=len(desk.metrics) > 1
             )
-            examples = page.answers.cards(spread(desk.search.index.ids, _EXAMPLES))
+            ids = desk.search.index.ids
+            examples = page.answers.cards([ids[row] for row in all_over(len(ids), _EXAMPLES)])
             gr.HTML("<h2>Examples</h2>", apply_default_css=False)
             shelf = _choice(examples, "examples")
         with gr.Column(scale=3, min_width=300):
@@ -196,7 +198,7 @@ def run(desk: Desk, host: str, port: int, auth: tuple[str, str] | None, max_mega
     try:
         page = build(desk)
         page.launch(
-            # One answer at a time: each uses all cores, and a desk is made for one user at a time.
+            # One answer at a time: FAISS reads vectors out of lists by a map that all would share.
             max_threads=1,
             state_session_capacity=_SESSIONS,
             prevent_thread_lock=True,

@@ -4,7 +4,6 @@ It knows nothing of web pages.  Nothing in it changes by being asked, so users d
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -199,13 +198,6 @@ class Desk:
         if "reconstructions" not in grids or "interpolations" not in grids:
             return []  # a generator's ways are between images of its own
         return list(plots.to_pixels(grids["interpolations"][0].cpu()))
-
-
-def spread(ids: Sequence[str], most: int) -> list[str]:
-    """Return ids from all over, at most so many, the same at every call."""
-    return [
-        ids[row] for row in np.unique(np.linspace(0, len(ids) - 1, min(len(ids), most)).astype(int))
-    ]
 
 
 def _dense(scores: Scores) -> NDArray[np.float64]:

@@ -21,7 +21,6 @@ from replearn.logistic import MultiLabelLogisticRegression
 from replearn.rules import (
     GROUP,
     RULES,
-    GlobalThreshold,
     Judged,
     Rule,
     RuleName,
@@ -47,8 +46,7 @@ class Detector:
         constant: the concepts to name for an image without features.
         validation: mean F1 and its interval on the validation images, each decided about by the
             rule as fitted without it.
-        comparison: the same for every rule that was tried; empty for detectors from before there
-            were several.
+        comparison: the same for every rule that was tried.
         encoder: identity of the encoder of the features, None if not known.
         identity: what this detector is.
     """
@@ -167,17 +165,14 @@ def load_detector(folder: Path) -> Detector:
     facts = read_json(path)
     try:
         scorer = SCORERS[facts["kind"]].load(folder, facts)
-        threshold = facts["threshold"]
-        # Detectors from before there were several rules have the threshold alone.
-        rule = from_facts(facts["rule"]) if "rule" in facts else GlobalThreshold(threshold)
         return Detector(
             scorer,
             facts["vocabulary"],
-            rule,
-            threshold,
+            from_facts(facts["rule"]),
+            facts["threshold"],
             facts["constant"],
             facts["validation"],
-            facts.get("comparison", []),
+            facts["comparison"],
             facts["encoder"],
             facts["identity"],
         )

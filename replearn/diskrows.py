@@ -49,6 +49,11 @@ def as_array(rows: "DiskRows") -> Array:
     return cast(Array, rows)
 
 
+def all_over(count: int, most: int) -> Array:
+    """Return numbers of rows from all over `count`, at most so many, the same at every call."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))
+
+
 def choose(rows: Array, chosen: Sequence[int] | Array) -> Array:
     """Return rows [M, ...] of a memory map or of `DiskRows` without reading them."""
     places = np.array(chosen, np.int64)

@@ -166,7 +166,7 @@ class FaissEngine:
         Raises:
             DataError: the file is missing, damaged, or not the one that was written.
         """
-        path, factory = folder / FILE, facts.get("factory", "Flat")
+        path, factory = folder / FILE, facts["factory"]
         _check_file(path, facts, verify=verify)
         # There are two ways to map: one for inverted lists, one for all else.
         way = faiss.IO_FLAG_MMAP if "IVF" in factory else faiss.IO_FLAG_MMAP_IFC
@@ -176,7 +176,7 @@ class FaissEngine:
             raise DataError(f"{path}: missing or damaged; index again") from None
         if (index.d, index.metric_type) != (space.width, _MEASURES[space.metric]):
             raise DataError(f"{folder}: ids and vectors do not belong together; index again")
-        labels = facts.get("labels")
+        labels = facts["labels"]
         engine = cls(
             space,
             index,
@@ -184,7 +184,7 @@ class FaissEngine:
             path if mapped else None,
             labels=None if labels is None else np.array(labels, np.int64),
         )
-        engine.set_effort(facts.get("effort", {}))
+        engine.set_effort(facts["effort"])
         return engine
 
     def stored(self) -> NDArray[np.float32]:
@@ -224,10 +224,8 @@ class FaissEngine:
 def _check_file(path: Path, facts: dict[str, Any], *, verify: bool) -> None:
     if not path.exists():
         raise DataError(f"{path}: missing or damaged; index again")
-    # Indexes from before there were imprints have none.
-    told = facts.get("imprint"), facts.get("hash") if verify else None
-    found = imprint(path), file_digest(path) if verify else None
-    if any(a is not None and a != b for a, b in zip(told, found, strict=True)):
+    changed = facts["imprint"] != imprint(path)
+    if changed or (verify and facts["hash"] != file_digest(path)):
         raise DataError(
             f"{path}: missing or damaged, or of other vectors than index.json; index again"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from replearn.artefacts import digest, read_json, write_json
-from replearn.concepts import ConceptTable, read_concepts, write_concepts
+from replearn.concepts import ConceptTable, write_concepts
 from replearn.engines import Engine, Metric, Space
 from replearn.errors import DataError, UsageError
 from replearn.faiss_engine import FaissEngine
@@ -68,18 +68,20 @@ def load_index(
     try:
         space = Space(_METRICS[facts["metric"]], np.array(facts["centre"], np.float32))
         ids, ids_hash = facts["ids"], facts["ids_hash"]
-        engine_facts = facts.get("engine", {"kind": "faiss"})
-        recall = Recall(**facts["recall"]) if facts.get("recall") else None
+        engine_facts = facts["engine"]
+        recall = Recall(**facts["recall"]) if facts["recall"] else None
         known = {key: facts[key] for key in ("encoder", "identity", "hints")}
         load = _LOADERS[engine_facts["kind"]]
         ids_there = digest(*ids)
+        history = tuple(facts["history"])
+        engine = load(folder, engine_facts, space, mapped, verify)
+    except (DataError, UsageError):
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: lacks or does not know {error}; index again") from None
-    engine = load(folder, engine_facts, space, mapped, verify)
     if ids_there != ids_hash or len(ids) != len(engine):
         raise DataError(f"{folder}: ids and vectors do not belong together; index again")
-    table = _concepts_of(folder, ids, facts.get("concepts_hash"))
-    history = tuple(facts.get("history", ()))
+    table = _concepts_of(folder, ids, facts["concepts_hash"])
     return Index(ids, _on(engine, device), **known, recall=recall, history=history, table=table)
 
 
@@ -129,11 +131,8 @@ def _concepts_of(
         DataError: they are not those of this index.
     """
     path = folder / "concepts.tsv"
-    if known_hash is None:  # an index without them, or from before they were hashed
-        table = read_concepts(path) if path.exists() else None
-        if table is not None and table.ids != ids:
-            raise DataError(f"{path}: lists other images than the index; index again")
-        return lambda: table
+    if known_hash is None:
+        return lambda: None
     content = path.read_bytes() if path.exists() else b""
     if digest(content) != known_hash:
         raise DataError(f"{path}: missing, damaged or of another index; index again")

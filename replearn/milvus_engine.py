@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.engines import Engine, Hits, Space, Vectors, even_blocks
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 from replearn.neighbors import Builder
 from replearn.recall import Recall, reach
 
@@ -187,8 +187,9 @@ def _connect(uri: str) -> MilvusClient:
     try:
         return MilvusClient(uri)
     except (MilvusException, ValueError, OSError) as error:
-        brief = " ".join(str(error).split())[:160]
-        raise DataError(f"{uri}: no Milvus there ({brief}); start it, or give another") from None
+        raise DataError(
+            f"{uri}: no Milvus there ({brief(error)}); start it, or give another"
+        ) from None
 
 
 def _copy(path: Path, there: Path) -> None:

@@ -22,7 +22,7 @@ from replearn.errors import DataError
 from replearn.fusion import Evidence, Fusion
 from replearn.index_files import load_index, save_index
 from replearn.neighbors import Index
-from replearn.voting import Kind, Vote
+from replearn.voting import Vote
 
 Vectors = NDArray[np.floating[Any]]
 
@@ -148,16 +148,7 @@ class NeighborScorer:
         if index.concepts is None:
             raise DataError(f"{folder / 'index'}: has no concepts; classify again")
         matrix = multi_hot(index.concepts, facts["vocabulary"])
-        return cls(index, matrix, _vote_of(facts))
-
-
-def _vote_of(facts: dict[str, Any]) -> Vote:
-    vote = facts["vote"]
-    if isinstance(vote, dict):
-        return Vote(**vote)
-    # Detectors from before there were several kinds have its name alone.
-    old: dict[tuple[str, str], Kind] = {("similarity", "l2"): "gaussian"}
-    return Vote(old.get((vote, facts["metric"]), vote), facts["k"])
+        return cls(index, matrix, Vote(**facts["vote"]))
 
 
 @dataclass(frozen=True)

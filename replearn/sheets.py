@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from replearn import batches, plots
+from replearn.diskrows import all_over
 from replearn.objective import Model
 
 
 def fixed_images(pixels: batches.Pixels, crop: int | None, count: int = 32) -> Tensor:
     """Return images from all over a set of pixels uint8 [N, C, H, W], the same at every call."""
-    rows = np.linspace(0, len(pixels) - 1, min(count, len(pixels))).astype(int)
+    rows = all_over(len(pixels), count)
     return batches.to_float(batches.centre_crop(pixels[rows], crop))
 
 

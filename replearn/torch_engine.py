@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from replearn.engines import Hits, Space, Vectors, even_blocks
-from replearn.errors import UsageError
+from replearn.errors import UsageError, brief
 
 _QUERIES, _ROWS = 1024, 65536  # whose similarities are on the device at a time: 256 MiB
 _SHARE = 0.5  # of the free memory of a device that the vectors may take
@@ -47,8 +47,7 @@ class TorchEngine:
             else:
                 torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
-            brief = str(error).splitlines()[0]
-            raise UsageError(f"device {self.device!r}: not usable here ({brief})") from None
+            raise UsageError(f"device {self.device!r}: not usable here ({brief(error)})") from None
 
     def __len__(self) -> int:
         return len(self.placed)

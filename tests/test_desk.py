@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.__main__ import main
 from replearn.concepts import read_concepts, read_names
-from replearn.desk import Desk, spread
+from replearn.desk import Desk
 from replearn.detectors import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
@@ -132,10 +132,3 @@ def test_a_user_without_a_password_is_refused(
 ) -> None:
     assert main(["serve", f"{indexed}/index", *words]) == 2
     assert "password" in capsys.readouterr().err
-
-
-def test_examples_come_from_all_over() -> None:
-    ids = [str(number) for number in range(100)]
-    assert spread(ids, 3) == ["0", "49", "99"]
-    assert spread(ids[:2], 8) == ["0", "1"]
-    assert spread([], 8) == []

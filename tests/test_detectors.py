@@ -25,8 +25,7 @@ from replearn.logistic import MultiLabelLogisticRegression
 from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
 from replearn.neighbors import build_index
 from replearn.rules import RULES, GlobalThreshold, Judged, RuleName, held_out_f1
-from replearn.scorers import SCORERS, LinearScorer, NeighborScorer
-from replearn.voting import Vote
+from replearn.scorers import SCORERS, LinearScorer
 
 WIDTH = 6
 DETECTORS = ["constant", "linear", "knn-union", "knn-vote", "fused"]
@@ -115,20 +114,6 @@ def test_a_rule_that_is_asked_for_is_taken(name: str, rule: RuleName, tmp_path: 
     assert loaded.rule == detector.rule
     assert loaded.rule.name == rule
     assert loaded.name_concepts(QUERIES, limit=3) == detector.name_concepts(QUERIES, limit=3)
-
-
-def test_a_detector_from_before_there_were_rules_names_what_reaches_its_threshold(
-    tmp_path: Path,
-) -> None:
-    saved = fit("linear", tuning(), "threshold")
-    save_detector(tmp_path, saved)
-    change(rule=..., comparison=..., threshold=0.4)(tmp_path)
-    loaded = load_detector(tmp_path)
-    assert loaded.rule == GlobalThreshold(0.4)
-    assert loaded.comparison == []
-    named = loaded.name_concepts(QUERIES, limit=None)
-    scores = np.asarray(loaded.scorer.scores(QUERIES))
-    assert list(map(len, named)) == (scores >= 0.4).sum(axis=1).tolist()
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -260,16 +245,6 @@ def test_the_penalty_on_sizes_leaves_weights_that_are_zero() -> None:
     scorer = fit_linear(tuning(), top=6, model=model, penalties=(0.1,)).scorer
     assert isinstance(scorer, LinearScorer)
     assert 0.1 < (scorer.coefficients == 0).mean() < 1
-
-
-def test_votes_of_detectors_from_before_there_were_several_kinds_count_as_they_did(
-    tmp_path: Path,
-) -> None:
-    save_detector(tmp_path, fit("knn-vote", tuning()))
-    change(vote="similarity", k=7)(tmp_path)
-    scorer = load_detector(tmp_path).scorer
-    assert isinstance(scorer, NeighborScorer)
-    assert scorer.vote == Vote("gaussian", 7)
 
 
 @pytest.mark.parametrize("name", LEARNING)

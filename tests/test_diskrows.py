@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from replearn.diskrows import DiskRows, Segment
+from replearn.diskrows import DiskRows, Segment, all_over
 
 FILES, ROWS = 200, 50  # more files than are kept open
 
@@ -22,3 +22,9 @@ def test_threads_that_open_and_close_the_same_files_find_their_rows(tmp_path: Pa
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, range(8)))
+
+
+def test_rows_from_all_over_are_the_first_the_last_and_those_between() -> None:
+    assert all_over(100, 3).tolist() == [0, 49, 99]
+    assert all_over(2, 8).tolist() == [0, 1]
+    assert all_over(0, 8).tolist() == []

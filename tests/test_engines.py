@@ -1,7 +1,6 @@
 """One interface for every engine: exact search against NumPy, change, storage, refusal."""
 
 import importlib.util
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -424,18 +423,6 @@ def test_a_mapped_index_is_saved_whole(factory: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         load_index(tmp_path / "two").search(vectors[:20], 5).rows, before.rows
     )
-
-
-def test_an_index_from_before_there_were_other_engines_opens(tmp_path: Path) -> None:
-    table = ConceptTable(names(30), [(f"C{n % 4}", "C9") for n in range(30)])
-    save_index(tmp_path, build_index(names(30), random(30, 4), concepts=table))
-    facts = json.loads((tmp_path / "index.json").read_text())
-    for new in ("engine", "recall", "history", "concepts_hash"):
-        del facts[new]
-    (tmp_path / "index.json").write_text(json.dumps(facts))
-    loaded = load_index(tmp_path)
-    assert loaded.concepts == table
-    assert loaded.search(random(30, 4), 1).rows.ravel().tolist() == list(range(30))
 
 
 def test_every_engine_that_can_be_opened_is_tested_here() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from replearn.diskrows import all_over
 from replearn.features import Features
 from replearn.inline import image_url
 from replearn.neighbors import build_index
@@ -49,7 +50,7 @@ def panels(shown: Shown) -> list[Panel | Absent]:
 
 
 def _map(shown: Shown) -> Panel:
-    rows = _spread(len(shown.features), _POINTS)
+    rows = all_over(len(shown.features), _POINTS)
     ids = [shown.features.ids[row] for row in rows]
     plane = lay_out(np.asarray(shown.features.vectors[rows]))
     figures = []
@@ -126,7 +127,7 @@ def _neighbours(shown: Shown) -> Panel | Absent:
     ids = [features.ids[row] for row in usable]
     vectors = np.asarray(features.vectors[usable])
     index = build_index(ids, vectors)
-    asked = _spread(len(ids), _QUERIES)
+    asked = all_over(len(ids), _QUERIES)
     hits = index.search_others(vectors[asked], _HITS, [ids[row] for row in asked])
     found = [[ids[place] for place in line if place >= 0] for line in hits.rows]
     queries = [ids[row] for row in asked]
@@ -164,7 +165,7 @@ def _url(pictures: Pictures, id_: str) -> str | None:
 
 
 def _dimensions(shown: Shown) -> Panel:
-    rows = _spread(len(shown.features), 10 * _POINTS)
+    rows = all_over(len(shown.features), 10 * _POINTS)
     vectors = np.asarray(shown.features.vectors[rows], np.float64)
     deviations = np.sort(vectors.std(axis=0))[::-1]
     typical = float(np.sqrt(np.mean(deviations**2)))
@@ -207,11 +208,6 @@ def _variance(shares: NDArray[np.float64], most: int) -> Figure:
         axes.set(xlabel="directions", ylim=(0, 1.03), title="share of the variance")
 
     return Figure(draw(paint, alt=f"Share of the variance; {most} directions hold 90 %"))
-
-
-def _spread(count: int, most: int) -> NDArray[np.intp]:
-    """Return numbers of rows from all over, at most so many, the same at every call."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))
 
 
 def _short(name: str, most: int = 32) -> str:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.floating]
 
+_NEIGHBOURS = 15  # of UMAP
+
 
 @dataclass(frozen=True)
 class Plane:
@@ -42,9 +44,6 @@ def lay_out(vectors: Vectors) -> Plane:
     return Plane(
         _scaled(places), f"the first two principal components, {share:.0%} of the variance"
     )
-
-
-_NEIGHBOURS = 15
 
 
 def _scaled(places: NDArray[np.float64]) -> NDArray[np.float64]:
