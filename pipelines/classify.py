@@ -18,7 +18,7 @@ from replearn.artefacts import (
     workspace,
 )
 from replearn.concepts import read_concepts, read_names
-from replearn.detectors import Detector, refit_linear, save_detector, tune
+from replearn.detectors import Detector, save_detector
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.fitting import (
@@ -36,6 +36,7 @@ from replearn.index_files import load_index
 from replearn.logistic import MultiLabelLogisticRegression
 from replearn.neighbors import Index, Metric, build_index
 from replearn.scorers import FusedScorer, LinearScorer, NeighborScorer, Scorer
+from replearn.tuning import refit_linear, tune
 from replearn.voting import Kind
 from replearn.workers import joblib_on
 

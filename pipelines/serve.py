@@ -55,7 +55,7 @@ def serve(
         names=read_names(names) if names else {},
     )
     desk = Desk(
-        search,
+        search.shared(),
         load_detector(detector) if detector else None,
         Features.load(features) if features else None,
     )

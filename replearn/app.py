@@ -13,6 +13,9 @@ from markupsafe import Markup
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_RUN_HISTORY"] = "False"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
+os.environ.setdefault(
+    "MPLBACKEND", "agg"
+)  # else the first answer waits until it has looked for one
 import gradio as gr
 import numpy as np
 
@@ -30,6 +33,10 @@ HEAD = (
 )
 _STYLE = Path(__file__).with_name("app.css")
 _EXAMPLES = 8
+# So many answers are made at the same time, for they are searched for together; who asks waits in
+# one line, whatever is asked.
+_ANSWERS = 10
+_LINE: Any = {"concurrency_id": "answers", "concurrency_limit": _ANSWERS}
 _SESSIONS = 200  # that are remembered; ended ones count too
 _KEPT = (60, 300)  # seconds: every minute, what was uploaded five minutes ago is removed
 
@@ -122,7 +129,7 @@ def build(desk: Desk) -> gr.Blocks:
                 shown = _concept_tab(page)
             with gr.Tab("Between images") as between:
                 _way_tab(page, asked, other, between)
-        shown.click(page.chosen, controls, outputs).then(
+        shown.click(page.chosen, controls, outputs, **_LINE).then(
             lambda: gr.Tabs(selected="search"), None, tabs
         )
     return blocks
@@ -150,11 +157,11 @@ def _search_tab(
             concepts = gr.HTML(elem_id="detected", apply_default_css=False)
             hits = _choice("", "hits")
     outputs = [asked, said, seen, concepts, hits, other]
-    upload.change(page.file, [upload, k, metric], outputs)
+    upload.change(page.file, [upload, k, metric], outputs, **_LINE)
     for cards in (shelf, hits):
-        cards.click(page.chosen, [k, metric], outputs)
-    k.change(page.answer, [asked, k, metric], outputs)
-    metric.input(page.answer, [asked, k, metric], outputs)
+        cards.click(page.chosen, [k, metric], outputs, **_LINE)
+    k.change(page.answer, [asked, k, metric], outputs, **_LINE)
+    metric.input(page.answer, [asked, k, metric], outputs, **_LINE)
     return [k, metric], outputs
 
 
@@ -176,7 +183,7 @@ def _concept_tab(page: Page) -> gr.HTML:
         )
     chosen = gr.Dropdown(counted, value=None, label="Concept", elem_id="concept")
     shown = _choice("", "of-concept")
-    chosen.input(page.answers.concept, chosen, shown)
+    chosen.input(page.answers.concept, chosen, shown, **_LINE)
     return shown
 
 
@@ -186,7 +193,7 @@ def _way_tab(page: Page, asked: gr.State, other: gr.Dropdown, tab: gr.Tab) -> No
     shown = gr.HTML(elem_id="way", apply_default_css=False)
     # Not at a change of `other`: every search is one.
     for event in (tab.select, other.input, percent.change):
-        event(page.answers.way, [asked, other, percent], shown)
+        event(page.answers.way, [asked, other, percent], shown, **_LINE)
 
 
 def run(desk: Desk, host: str, port: int, auth: tuple[str, str] | None, max_megabytes: int) -> None:
@@ -198,8 +205,7 @@ def run(desk: Desk, host: str, port: int, auth: tuple[str, str] | None, max_mega
     try:
         page = build(desk)
         page.launch(
-            # One answer at a time: FAISS reads vectors out of lists by a map that all would share.
-            max_threads=1,
+            max_threads=_ANSWERS,
             state_session_capacity=_SESSIONS,
             prevent_thread_lock=True,
             server_name=host,

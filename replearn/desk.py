@@ -1,6 +1,7 @@
 """What the search page answers: a search with a detector, and with features if they are there.
 
-It knows nothing of web pages.  Nothing in it changes by being asked, so users do not mix.
+It knows nothing of web pages.  Nothing in it changes by being asked, so users do not mix; they may
+ask at the same time.
 """
 
 from collections import Counter
@@ -88,9 +89,10 @@ class Desk:
         """The same search by the other metric, exact."""
         assert self.features is not None
         index = self.search.index
-        ids, (_, other) = index.ids, self.metrics
-        built = build_index(ids, self.features.select(ids), metric=other, encoder=index.encoder)
-        return replace(self.search, index=replace(built, table=lambda: index.concepts))
+        ids, (_, metric) = index.ids, self.metrics
+        built = build_index(ids, self.features.select(ids), metric=metric, encoder=index.encoder)
+        other = replace(self.search, index=replace(built, table=lambda: index.concepts))
+        return other.shared()
 
     @cached_property
     def _rows(self) -> dict[str, int]:

@@ -4,7 +4,7 @@ The command `query` and the search page ask here, so both find the same.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from replearn.images import decode
 from replearn.index_files import load_index
 from replearn.neighbors import Index
 from replearn.supply import Form
+from replearn.together import Together
 
 if TYPE_CHECKING:
     from replearn.encoders import Encoder
@@ -55,6 +56,10 @@ class Search:
             DataError: the index is missing or damaged.
         """
         return cls(load_index(folder, device=device, verify=verify), folder, **places)
+
+    def shared(self) -> "Search":
+        """Return the same search for many threads at once."""
+        return replace(self, index=replace(self.index, engine=Together(self.index.engine)))
 
     @cached_property
     def encoder(self) -> "Encoder":

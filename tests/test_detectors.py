@@ -11,7 +11,7 @@ import pytest
 
 from replearn.concepts import ConceptTable, multi_hot, vocabulary
 from replearn.decisions import best_constant
-from replearn.detectors import Detector, load_detector, refit_linear, save_detector, tune
+from replearn.detectors import Detector, load_detector, save_detector
 from replearn.errors import DataError
 from replearn.fitting import (
     Labelled,
@@ -26,6 +26,7 @@ from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
 from replearn.neighbors import build_index
 from replearn.rules import RULES, GlobalThreshold, Judged, RuleName, held_out_f1
 from replearn.scorers import SCORERS, LinearScorer
+from replearn.tuning import refit_linear, tune
 
 WIDTH = 6
 DETECTORS = ["constant", "linear", "knn-union", "knn-vote", "fused"]

@@ -1,6 +1,8 @@
 """Imports go one way: the design's directions, read from the source."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,11 +62,13 @@ TORCHLESS = {
     "skeleton",
     "sources",
     "text_files",
+    "together",
     "vocabularies",
     "stores",
     "supply",
     "tables",
     "tally",
+    "tuning",
     "voting",
     "workers",
 }
@@ -122,6 +126,11 @@ def test_what_detects_and_scores_needs_no_torch_and_no_training(path: Path) -> N
         names = imports(path)
         assert "torch" not in {name.split(".")[0] for name in names}
         assert not parts(names) & TRAINING
+
+
+def test_who_uses_what_is_fitted_does_not_wait_for_scikit_learn() -> None:
+    uses = "import sys, replearn.desk, replearn.encoders; sys.exit('sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", uses], check=True)
 
 
 @pytest.mark.parametrize("folder", ["models", "networks"])

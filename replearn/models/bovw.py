@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from replearn.errors import DataError
@@ -69,6 +68,9 @@ class BoVW(FittedEncoder):
                 f"words {words}: the keypoints of {len(rows)} images have only {different} "
                 "different descriptors; lower it or give more or larger images"
             )
+        # scikit-learn takes two seconds to import, and what is fitted needs none.
+        from sklearn.cluster import MiniBatchKMeans
+
         solver = MiniBatchKMeans(words, batch_size=4096, n_init=1, random_state=0)
         self.vocabulary.copy_(torch.from_numpy(solver.fit(sample).cluster_centers_))
         self.idf.copy_(inverse_document_frequency(self._count(found)))

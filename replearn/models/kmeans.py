@@ -8,7 +8,6 @@ the dictionary, averaged over the four quadrants.
 
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from replearn.errors import DataError, UsageError
@@ -76,6 +75,9 @@ class KMeans(FittedEncoder):
         mean, whitening = zca(patches)
         self.mean.copy_(mean)
         self.whitening.copy_(whitening)
+        # scikit-learn takes two seconds to import, and what is fitted needs none.
+        from sklearn.cluster import MiniBatchKMeans
+
         solver = MiniBatchKMeans(words, batch_size=4096, n_init=1, random_state=0)
         solver.fit(self.whiten(patches.to(self.mean)).cpu().numpy())
         self.centroids.copy_(torch.from_numpy(solver.cluster_centers_))

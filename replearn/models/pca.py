@@ -1,7 +1,6 @@
 """Principal components of the pixels: the best linear code for reconstruction."""
 
 import torch
-from sklearn.decomposition import PCA as ScikitPCA
 from torch import Tensor
 
 from replearn import pictures
@@ -29,6 +28,9 @@ class PCA(FittedEncoder):
                 f"latent_dim {wanted}: {len(images)} images of {pixels} values have no more than "
                 f"{most} principal components; lower it or give more or larger images"
             )
+        # scikit-learn takes two seconds to import, and what is fitted needs none.
+        from sklearn.decomposition import PCA as ScikitPCA
+
         solver = ScikitPCA(wanted, svd_solver="randomized", random_state=0)
         solver.fit(images.flatten(1).cpu().numpy())
         self.mean.copy_(torch.from_numpy(solver.mean_))
