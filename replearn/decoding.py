@@ -1,8 +1,9 @@
 """Bytes of an image file -> pixels of one size: decode, composite, reduce to 8 bits, resize.
 
-Pillow reads the header, so that nothing is decoded before its size and kind are known; OpenCV
-decodes, because it is fast, keeps 16 bits and refuses truncated data.  A few kinds that OpenCV
-reads wrongly (TIFF with alpha or CMYK, a transparent grey) are decoded by Pillow.
+Nothing is decoded before its size and kind are known: `jpeg` reads the header of most of what
+there is, Pillow any other.  OpenCV decodes, because it is fast, keeps 16 bits and refuses truncated
+data.  A few kinds that OpenCV reads wrongly (TIFF with alpha or CMYK, a transparent grey) are
+decoded by Pillow.
 
 A JPEG is decoded at a half, a quarter or an eighth of its size where that is still at least twice
 what is wanted, and without its colours where they are not wanted: both save most of the work.
@@ -18,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from replearn.dicom import is_dicom, read_dicom
 from replearn.errors import DataError, brief
+from replearn.jpeg import JpegHeader, read_jpeg_header
 
 Fit = Literal["stretch", "pad"]
 Pixels = np.ndarray[Any, Any]
@@ -88,15 +90,27 @@ def _dicom(data: bytes, frame: int | None) -> Pixels:
 
 def _picture(data: bytes, size: int, channels: int, fit: Fit) -> Pixels:
     """Decode upright 8-bit pixels without transparency, [H, W] or [H, W, 3]."""
+    plain = read_jpeg_header(data)
+    if plain is not None:
+        _check_size(plain.width, plain.height)
+        _check_end_of_jpeg(data)
+        return _jpeg(data, plain, size, channels, fit)
     header = _read_header(data)
+    exif = header.info.get("exif", b"")
     if header.format in ("JPEG", "MPO") and header.mode in ("L", "RGB"):
-        flag = (_GREY if channels == 1 else _COLOUR)[_reduction(*header.size, size, fit)]
-        pixels = _decode(data, flag | cv2.IMREAD_IGNORE_ORIENTATION)
-    elif _needs_pillow(header):
+        return _jpeg(data, JpegHeader(*header.size, exif), size, channels, fit)
+    if _needs_pillow(header):
         pixels = _on_white(_decode_with_pillow(header))
     else:
         pixels = _on_white(_to_eight_bits(_decode(data, cv2.IMREAD_UNCHANGED)))
-    return _upright(pixels, _orientation(header))
+    return _upright(pixels, _orientation(exif))
+
+
+def _jpeg(data: bytes, header: JpegHeader, size: int, channels: int, fit: Fit) -> Pixels:
+    """Decode an upright grey or colour JPEG, smaller where that is still enough."""
+    factor = _reduction(header.width, header.height, size, fit)
+    flag = (_GREY if channels == 1 else _COLOUR)[factor] | cv2.IMREAD_IGNORE_ORIENTATION
+    return _upright(_decode(data, flag), _orientation(header.exif))
 
 
 def _reduction(width: int, height: int, size: int, fit: Fit) -> int:
@@ -130,13 +144,16 @@ def _read_header(data: bytes) -> Image.Image:
     # A header can go wrong in as many ways as there are parsers for it.
     except Exception as error:
         raise UnreadableImage(f"damaged header ({brief(error)})")
-    width, height = header.size
-    if width * height > MAX_PIXELS:
-        raise UnreadableImage(f"{width} x {height}: more than {MAX_PIXELS:,} pixels")
+    _check_size(*header.size)
     if header.mode in ("F", "I"):
         raise UnreadableImage("signed, 32-bit or floating-point pixels: their range is not known")
     _check_end(header, data)
     return header
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(f"{width} x {height}: more than {MAX_PIXELS:,} pixels")
 
 
 def _check_end(header: Image.Image, data: bytes) -> None:
@@ -146,13 +163,15 @@ def _check_end(header: Image.Image, data: bytes) -> None:
             Image.open(io.BytesIO(data), formats=("PNG",)).verify()  # the checksums
         except Exception as error:
             raise UnreadableImage(f"truncated or damaged ({brief(error)})")
-    elif header.format in ("JPEG", "MPO") and not _ends_as_jpeg(data):
+    elif header.format in ("JPEG", "MPO"):
+        _check_end_of_jpeg(data)
+
+
+def _check_end_of_jpeg(data: bytes) -> None:
+    """Refuse a JPEG whose last scan no end marker follows (a thumbnail before has its own)."""
+    ended = data.endswith(b"\xff\xd9") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    if not ended:
         raise UnreadableImage("truncated (no end marker)")
-
-
-def _ends_as_jpeg(data: bytes) -> bool:
-    """Tell whether an end marker follows the last scan (a thumbnail before it has its own)."""
-    return data.endswith(b"\xff\xd9") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
 
 
 def _needs_pillow(header: Image.Image) -> bool:
@@ -203,12 +222,14 @@ def _on_white(pixels: Pixels) -> Pixels:
     return np.rint(pixels[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
 
 
-def _orientation(header: Image.Image) -> int:
-    """Return the EXIF orientation 1..8; of a TIFF, which both decoders turn themselves, 1."""
+def _orientation(exif: bytes) -> int:
+    """Return the EXIF orientation 1..8; without one, as of a TIFF, which decoders turn, 1."""
+    if not exif:
+        return 1
     try:
-        exif = Image.Exif()
-        exif.load(header.info.get("exif", b""))
-        return int(exif.get(_ORIENTATION, 1))
+        found = Image.Exif()
+        found.load(exif)
+        return int(found.get(_ORIENTATION, 1))
     except Exception:  # a damaged note about the image says nothing against the image
         return 1
 

@@ -108,8 +108,8 @@ def prepare(
 def _make_shards(
     ledger: Ledger, files: Files, tally: Tally, jobs: int | None, cluster: str | None
 ) -> Rates:
-    # In a process of many a second thread would only wait for the interpreter and the core.
-    threads = workers.cores() if jobs == 1 and cluster is None else 1
+    # In a process of many, one thread decodes while another waits for a file.
+    threads = workers.cores() if jobs == 1 and cluster is None else 2
     shares = [
         _Share(ledger.folder, wanted, files.share(wanted), threads) for wanted in ledger.missing()
     ]

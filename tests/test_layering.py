@@ -40,6 +40,7 @@ TORCHLESS = {
     "hdf5",
     "images",
     "imageclef",
+    "jpeg",
     "label_thresholds",
     "layouts",
     "logistic",

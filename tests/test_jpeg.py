@@ -1,0 +1,69 @@
+"""The header of a JPEG: what Pillow says, or nothing."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from replearn.jpeg import JpegHeader, read_jpeg_header
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (37, 50, 3)).astype(np.uint8)
+EXIF = Image.Exif()
+EXIF[274] = 6
+
+
+def jpeg(mode: str = "RGB", **settings: Any) -> bytes:
+    file = BytesIO()
+    Image.fromarray(PIXELS).convert(mode).save(file, "JPEG", **settings)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"progressive": True},
+        {"optimize": True, "quality": 100, "subsampling": 0},
+        {"dpi": (300, 300), "comment": b"\xff\xc0\x00\x0b of a frame, says the comment"},
+        {"exif": EXIF},
+        {"icc_profile": bytes(70_000)},  # in more than one segment
+    ],
+)
+def test_size_and_exif_are_those_that_pillow_reads(mode: str, settings: dict[str, Any]) -> None:
+    data = jpeg(mode, **settings)
+    seen = Image.open(BytesIO(data))
+    assert read_jpeg_header(data) == JpegHeader(*seen.size, seen.info.get("exif", b""))
+
+
+def test_other_images_have_no_such_header() -> None:
+    file = BytesIO()
+    Image.fromarray(PIXELS).save(file, "PNG")
+    for data in (b"", b"\xff\xd8", b"\xff\xd8\xff\xd9", file.getvalue(), jpeg("CMYK")):
+        assert read_jpeg_header(data) is None
+
+
+@pytest.mark.parametrize("marker", [0xC3, 0xC9])  # lossless, arithmetic
+def test_a_coding_that_is_not_huffmans_has_no_such_header(marker: int) -> None:
+    assert read_jpeg_header(jpeg().replace(b"\xff\xc0", bytes([0xFF, marker]), 1)) is None
+
+
+@given(st.data())
+def test_a_header_that_is_cut_off_is_none(data: st.DataObject) -> None:
+    whole = jpeg()
+    frame = whole.index(b"\xff\xc0")
+    cut = data.draw(st.integers(0, len(whole)))
+    assert (read_jpeg_header(whole[:cut]) is None) == (cut < frame + 10)
+
+
+@given(st.data())
+def test_damage_never_breaks_the_reader(data: st.DataObject) -> None:
+    whole = bytearray(jpeg(exif=EXIF))
+    for place in data.draw(st.lists(st.integers(0, 700), max_size=20)):
+        whole[place] = data.draw(st.integers(0, 255))
+    found = read_jpeg_header(bytes(whole))
+    assert found is None or min(found.width, found.height) > 0
