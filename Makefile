@@ -26,8 +26,8 @@ REPLEARN := $(VENV)/bin/replearn
 READY    := $(VENV)/.ready-$(EXTRAS)
 
 # What is optional, and the tests that are skipped without it.
-OPTIONAL := cpu,app,browser,dicom,milvus,parquet,pretrained,ray
-NEEDY    := app dicom engines parquet pretrained ray report_browser
+OPTIONAL := cpu,app,browser,dicom,milvus,parquet,pretrained,ray,umap
+NEEDY    := app dicom engines parquet pretrained ray report_browser umap
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

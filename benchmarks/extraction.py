@@ -1,6 +1,8 @@
 """How fast preparing and extracting go beside plain ways to do so, and what memory they take.
 
-    python -m benchmarks.extraction                         ten minutes, on two cores
+    python -m benchmarks.extraction                         a quarter of an hour, on two cores
+    python -m benchmarks.extraction --width 16 --images 20000
+                                                            decoding as slow as encoding
     python -m benchmarks.extraction --device cuda           where a GPU encodes
     python -m benchmarks.extraction --flat 224000 --width 8
                                                             memory and time as images become more
@@ -8,9 +10,10 @@
 Images are phantoms of 600 x 500 pixels as colour JPEG of quality 90.  `prepare` is raced against
 Pillow, image by image (open, convert to grey, resize, keep), in the same number of processes, both
 with all their starting and writing.  `extract` of the files is compared with decoding alone and
-with encoding alone, in the same processes.  Where the cores that decode also encode, no more can be
-had than 1 / (1 / decoding + 1 / encoding); that share is given too.  The overhead of shards is that
-of extracting a prepared set over encoding its pixels and writing one array.  What these speeds mean
+with encoding alone: where each has a core of its own, as where a GPU encodes, and in several
+processes.  There the cores that decode also encode, and no more can be had than
+1 / (1 / decoding + 1 / encoding); that share is given too.  The overhead of shards is that of
+extracting a prepared set over encoding its pixels and writing one array.  What these speeds mean
 for very many images is planned on paper.
 
 Contenders take turns.  Prints a table and, in the last line, the same as JSON.
@@ -18,6 +21,7 @@ Contenders take turns.  Prints a table and, in the last line, the same as JSON.
 
 import json
 import multiprocessing
+import os
 import shutil
 import statistics
 import sys
@@ -168,6 +172,17 @@ def ratio(ours: list[float], theirs: list[float]) -> Facts:
 
 
 @contextmanager
+def on_cores(number: int) -> Iterator[None]:
+    """Let this thread, and those that it starts, have so many cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
 def peak_memory() -> Iterator[list[int]]:
     """Watch the memory of this process that is its own, not pages of files; the peak in bytes."""
     peak, stop = [_own_memory()], threading.Event()
@@ -207,9 +222,17 @@ def measure(
     encoder = make_encoder(work / "encoder", work / "set.h5", width, device)
     form = Form(size, 1, "stretch")
 
-    def from_files(folder: Path) -> int:
+    def from_files(folder: Path, jobs: int = jobs) -> int:
         with open_files(files, form, ids=few, ids_from="name", frames="middle") as supply:
             return len(extract(encoder, supply, folder / "features", jobs=jobs))
+
+    def decoding_on_one(folder: Path) -> int:
+        with on_cores(1):
+            return len(prepare(files, folder / "set", size=size, ids=few))
+
+    def from_files_on_two(folder: Path) -> int:
+        with on_cores(2):
+            return from_files(folder, 1)
 
     rates = race(
         {
@@ -217,6 +240,8 @@ def measure(
             "pillow": lambda folder: pillow(files, folder / "set.npy", size, jobs),
             "extract": from_files,
             "encoding alone": lambda folder: len(extract(encoder, images, folder / "f", jobs=jobs)),
+            "decoding on one core": decoding_on_one,
+            "extract from files on two cores": from_files_on_two,
             "extract in one process": lambda folder: len(extract(encoder, images, folder / "f")),
             "plain in one process": lambda folder: encode_plainly(
                 encoder, images, folder / "f.npy"
@@ -228,7 +253,8 @@ def measure(
     decoding, encoding = rates["prepare"], rates["encoding alone"]
     slower = [min(pair) for pair in zip(decoding, encoding, strict=True)]
     shared = [1 / (1 / d + 1 / e) for d, e in zip(decoding, encoding, strict=True)]
-    plain = rates["plain in one process"]
+    one, plain = rates["extract in one process"], rates["plain in one process"]
+    core_each = [min(pair) for pair in zip(rates["decoding on one core"], one, strict=True)]
     medians = {name: round(statistics.median(r), 1) for name, r in rates.items()}
     sizes = [path.stat().st_size for path in files.iterdir()]
     each = {name: rate / jobs for name, rate in medians.items()}
@@ -237,9 +263,10 @@ def measure(
         "bytes_per_file": round(statistics.fmean(sizes)),
         "images_per_second": medians,
         "prepare_over_pillow": ratio(decoding, rates["pillow"]),
+        "extract_over_slower_core_each": ratio(rates["extract from files on two cores"], core_each),
         "extract_over_slower": ratio(rates["extract"], slower),
         "extract_over_shared_cores": ratio(rates["extract"], shared),
-        "sharded_over_plain": ratio(rates["extract in one process"], plain),
+        "sharded_over_plain": ratio(one, plain),
         "plans": planned if device == "cpu" else [],
     }
 

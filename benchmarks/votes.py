@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn import tuning as choosing
 from replearn.concepts import ConceptTable
 from replearn.engines import Hits, Vectors
 from replearn.fitting import NEIGHBOURS, Labelled, Tuning, fit_neighbours
 from replearn.neighbors import Index, build_index
 from replearn.scorers import NeighborScorer
+from replearn.tuning import tune as tune_detector
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def tune(images: int, concepts: int) -> dict[str, Any]:
     start = _clocks()
     fitted = fit_neighbours(tuning, Searched(index.ids, index.engine, found=found))
     between = _clocks()
-    detector = choosing.tune(fitted, tuning, encoder=None, identity="")
+    detector = tune_detector(fitted, tuning, encoder=None, identity="")
     end = _clocks()
     assert isinstance(fitted.scorer, NeighborScorer)
     return {

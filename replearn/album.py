@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ Pixels = NDArray[np.uint8]
 
 THUMBNAIL = Form(128, 3, "pad")
 _THREADS = 8
+_DECODING = Lock()  # that there are no more threads, however many ask
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Album:
         if self._prepared is None:
             files, store, _ = self._files
             plan: Plan = [(id_, files[id_]) for id_ in ids if id_ in files]
-            part = Files(store, plan, form or THUMBNAIL).read(_THREADS)
+            with _DECODING:
+                part = Files(store, plan, form or THUMBNAIL).read(_THREADS)
             return dict(zip(part.ids, part.pixels, strict=True))
         images, rows = self._prepared
         found = Form(images.size, images.channels, images.fit)

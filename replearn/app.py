@@ -13,9 +13,8 @@ from markupsafe import Markup
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_RUN_HISTORY"] = "False"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
-os.environ.setdefault(
-    "MPLBACKEND", "agg"
-)  # else the first answer waits until it has looked for one
+# Else the first answer waits until gradio has looked for a way to draw.
+os.environ.setdefault("MPLBACKEND", "agg")
 import gradio as gr
 import numpy as np
 

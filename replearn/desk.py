@@ -7,6 +7,7 @@ ask at the same time.
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from replearn.features import Features
 from replearn.neighbors import Metric, build_index
 from replearn.search import Search, Vectors
 
+_DECODING = Lock()  # for a large file can take gigabytes
+_MAKING = Lock()  # else users who ask first at the same time would each make what all share
 _JUDGED = 5000  # images among which errors are looked for
 
 
@@ -105,7 +108,8 @@ class Desk:
         Raises:
             UnreadableImage: the bytes are no image that can be read.
         """
-        pixels = self.search.prepare(content)
+        with _DECODING:
+            pixels = self.search.prepare(content)
         return Asked(name, self.search.embed([pixels])[0], True, pixels, False)
 
     def about_id(self, id_: str) -> Asked:
@@ -125,10 +129,15 @@ class Desk:
             pixels = None  # shown without
         return Asked(id_, np.asarray(vector, np.float32), exact, pixels, True)
 
+    @property
+    def _by_other_metric(self) -> Search:
+        with _MAKING:
+            return self._other
+
     def nearest(self, asked: Asked, k: int, metric: str) -> list[dict[str, Any]]:
         """Return the k nearest, as `Search.nearest` does; an indexed image does not find itself."""
         known = metric == self.search.index.metric
-        search = self.search if known else self._other
+        search = self.search if known else self._by_other_metric
         without = [asked.said] if asked.indexed else None
         return search.nearest(asked.vector[None], k, without=without)[0]
 
@@ -136,15 +145,15 @@ class Desk:
         """Return the concepts that score most, the highest first; none without a detector."""
         if self.detector is None or not asked.exact:
             return []
-        vector = asked.vector[None]
-        scores = _dense(self.detector.scorer.scores(vector))[0]
-        named = set(self.detector.name_concepts(vector, limit=None)[0])
-        order = np.argsort(-scores, kind="stable")[:most]
+        scores = self.detector.scorer.scores(asked.vector[None])
+        shown = _dense(scores)[0]
+        named = self.detector.rule.decide(scores, limit=None).indices
+        order = np.argsort(-shown, kind="stable")[:most]
         words = self.detector.vocabulary
         return [
-            Named(words[column], float(scores[column]), words[column] in named)
+            Named(words[column], float(shown[column]), column in named)
             for column in order.tolist()
-            if scores[column] > 0 or words[column] in named
+            if shown[column] > 0 or column in named
         ]
 
     @cached_property
@@ -177,7 +186,8 @@ class Desk:
             return [], []
         ids = self.search.index.ids[:: -(-len(table) // _JUDGED)]
         column = self.detector.vocabulary.index(concept)
-        scores = _dense(self.detector.scorer.scores(self.features.select(ids)))[:, column]
+        scores = self.detector.scorer.scores(self.features.select(ids))
+        scores = _dense(scores[:, [column]])[:, 0]
         shown = np.array([concept in of_image for of_image in table.select(ids).concepts])
         high = scores >= self.detector.threshold
         wrong = [r for r in np.argsort(-scores, kind="stable") if high[r] and not shown[r]]

@@ -72,16 +72,17 @@ def load_index(
         recall = Recall(**facts["recall"]) if facts["recall"] else None
         known = {key: facts[key] for key in ("encoder", "identity", "hints")}
         load = _LOADERS[engine_facts["kind"]]
-        ids_there = digest(*ids)
+        ids_there, concepts_hash = digest(*ids), facts["concepts_hash"]
         history = tuple(facts["history"])
-        engine = load(folder, engine_facts, space, mapped, verify)
-    except (DataError, UsageError):
-        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: lacks or does not know {error}; index again") from None
+    try:
+        engine = load(folder, engine_facts, space, mapped, verify)
+    except KeyError as error:
+        raise DataError(f"{path}: lacks {error}; index again") from None
     if ids_there != ids_hash or len(ids) != len(engine):
         raise DataError(f"{folder}: ids and vectors do not belong together; index again")
-    table = _concepts_of(folder, ids, facts["concepts_hash"])
+    table = _concepts_of(folder, ids, concepts_hash)
     return Index(ids, _on(engine, device), **known, recall=recall, history=history, table=table)
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 _START, _SCAN, _EXIF = b"\xff\xd8", 0xDA, 0xE1
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, all Huffman coded
-_OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+# Frames of another coding, and markers that no length follows, which decoders skip.
+_OTHERS = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, *range(0xD0, _SCAN))
 
 
 class JpegHeader(NamedTuple):
@@ -28,16 +29,20 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
     """Return the header of a grey or colour JPEG of 8 bits; None for all else, damaged or not."""
     if not data.startswith(_START):
         return None
-    place, exif = 2, b""
+    place, frame, exif = 2, b"", b""
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
-        if marker == _SCAN or marker in _OTHER_FRAMES or not 0xC0 <= marker < 0xFF:
+        if marker == _SCAN:
+            return _header(frame, exif)
+        if marker in _OTHERS or not 0xC0 <= marker < 0xFF:
             return None
         stop = place + 2 + int.from_bytes(data[place + 2 : place + 4])
         content = data[place + 4 : stop]
         if marker in _FRAMES:
-            return _frame(content, exif)
-        if marker == _EXIF and content.startswith(b"Exif"):
+            if frame:
+                return None
+            frame = content
+        elif marker == _EXIF and content.startswith(b"Exif\0\0"):
             if exif:
                 return None  # one in several pieces
             exif = content
@@ -45,9 +50,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
     return None
 
 
-def _frame(content: bytes, exif: bytes) -> JpegHeader | None:
+def _header(frame: bytes, exif: bytes) -> JpegHeader | None:
     """Read precision, height, width and the number of components."""
-    if len(content) < 6 or content[0] != 8 or content[5] not in (1, 3):
+    if len(frame) < 6 or frame[0] != 8 or frame[5] not in (1, 3):
         return None
-    height, width = int.from_bytes(content[1:3]), int.from_bytes(content[3:5])
+    height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
     return JpegHeader(width, height, exif) if height and width else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from replearn.encoders import Encoder
 
 Vectors = NDArray[np.float32]
+
+_LOADING = Lock()  # once, for all threads
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,19 @@ class Search:
         """Return the same search for many threads at once."""
         return replace(self, index=replace(self.index, engine=Together(self.index.engine)))
 
-    @cached_property
+    @property
     def encoder(self) -> "Encoder":
-        """The encoder of the index.
+        """The encoder of the index, loaded when it is first asked for.
 
         Raises:
             DataError: it is damaged, or another one than the index was made with.
             UsageError: it is not where it was.
         """
+        with _LOADING:
+            return self._encoder
+
+    @cached_property
+    def _encoder(self) -> "Encoder":
         # torch takes a second or two to import, and ids need none.
         from replearn.encoders import load_encoder
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from replearn.engines import Engine, Hits, Space, Vectors
 from replearn.errors import UsageError
 
-MOST = 16  # questions at a time; FAISS rounds 20 vectors and more otherwise than one
+MOST = 16  # questions at a time, that none waits long for those that came later
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,10 @@ class _Question:
 
 
 class Together:
-    """An engine that threads may ask at the same time; it answers as the engine inside does."""
+    """An engine that threads may ask at the same time.
+
+    It answers as the engine inside does, but for how FAISS rounds for one vector and for several.
+    """
 
     kind: ClassVar[str] = "together"
 
@@ -36,7 +39,9 @@ class Together:
         """Search in this engine."""
         self.engine = engine
         self._waiting: deque[_Question] = deque()
-        self._turn = Lock()
+        self._free = Condition()  # of a search; it guards what waits
+        self._busy = False
+        self._reading = Lock()
 
     @property
     def space(self) -> Space:
@@ -54,30 +59,47 @@ class Together:
     def search(self, vectors: Vectors, k: int) -> Hits:
         """Return the k nearest of each vector [M, D]."""
         question = _Question(vectors, k)
-        self._waiting.append(question)
-        with self._turn:  # who has it answers for those who came while it was another's
-            while not question.answer.done():
-                count = min(len(self._waiting), MOST)
-                self._answer([self._waiting.popleft() for _ in range(count)])
+        with self._free:
+            self._waiting.append(question)
+        while not question.answer.done():
+            with self._free:
+                self._free.wait_for(lambda: question.answer.done() or not self._busy)
+                if question.answer.done():
+                    break
+                self._busy, some = True, self._next()
+            try:
+                self._answer(some)
+            finally:
+                with self._free:
+                    self._busy = False
+                    self._free.notify_all()
         return question.answer.result()
 
+    def _next(self) -> list[_Question]:
+        """Take questions that came first, as far as they want as many neighbours as the first."""
+        some = [self._waiting.popleft()]
+        while self._waiting and len(some) < MOST and self._waiting[0].k == some[0].k:
+            some.append(self._waiting.popleft())
+        return some
+
     def _answer(self, questions: Sequence[_Question]) -> None:
+        """Search for them all; whatever goes wrong is told to each who asked."""
         try:
             vectors = np.concatenate([question.vectors for question in questions])
-            hits = self.engine.search(vectors, max(question.k for question in questions))
-        except Exception as error:  # told to each who asked
+            hits = self.engine.search(vectors, questions[0].k)
+        except BaseException as error:
             for question in questions:
                 question.answer.set_exception(error)
             return
         start = 0
         for question in questions:
-            own = slice(start, start + len(question.vectors)), slice(question.k)
+            own = slice(start, start + len(question.vectors))
             question.answer.set_result(Hits(hits.distances[own], hits.rows[own]))
             start += len(question.vectors)
 
     def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Return indexed vectors [M, D] as far as they are kept."""
-        with self._turn:  # FAISS reads out of lists by a map that all would share
+        with self._reading:  # FAISS reads out of lists by a map that all would share
             return self.engine.vectors(rows)
 
     def add(self, vectors: Vectors) -> None:

@@ -97,7 +97,7 @@ def test_run_files_score_as_plain_sets_do() -> None:
 def test_extraction_ends_with_ratios_and_with_growth() -> None:
     tiny = "--images 24 --size 16 --width 4 --jobs 1 --rounds 1"
     last = last_line("extraction", *tiny.split())
-    for name in ("prepare_over_pillow", "extract_over_slower", "sharded_over_plain"):
+    for name in ("prepare_over_pillow", "extract_over_slower_core_each", "sharded_over_plain"):
         assert 0 < last[name]["least"] <= last[name]["ratio"] <= last[name]["most"]
     assert [row["images"] for row in last["plans"]] == [10**6, 10**8, 10**9]
     growth = "--flat 40 --size 16 --width 4"

@@ -47,6 +47,33 @@ def test_other_images_have_no_such_header() -> None:
         assert read_jpeg_header(data) is None
 
 
+def segment(data: bytes, marker: int) -> tuple[int, int]:
+    """Return where the first segment of this marker starts and stops."""
+    start = data.index(bytes([0xFF, marker]))
+    return start, start + 2 + int.from_bytes(data[start + 2 : start + 4])
+
+
+def test_a_camera_may_speak_after_the_frame() -> None:
+    whole = jpeg(exif=EXIF)
+    start, stop = segment(whole, 0xE1)
+    scan, _ = segment(whole, 0xDA)
+    moved = whole[:start] + whole[stop:scan] + whole[start:stop] + whole[scan:]
+    seen = Image.open(BytesIO(moved))
+    assert seen.getexif()[274] == 6
+    assert read_jpeg_header(moved) == JpegHeader(*seen.size, seen.info["exif"])
+
+
+@pytest.mark.parametrize("length", [b"\x00\x19", b"\xff\xff"])
+def test_a_frame_cannot_hide_behind_a_marker_without_length(length: bytes) -> None:
+    large, small = jpeg(), BytesIO()
+    Image.fromarray(PIXELS[:8, :8]).save(small, "JPEG")
+    start, stop = segment(small.getvalue(), 0xC0)
+    comment = b"\xff\xfe\x00\x40" + small.getvalue()[start:stop].ljust(62, b"\0")
+    frame, end = segment(large, 0xC0)
+    hiding = large[:2] + b"\xff\xd0" + length + large[frame:end] + comment + large[2:]
+    assert read_jpeg_header(hiding) is None
+
+
 @pytest.mark.parametrize("marker", [0xC3, 0xC9])  # lossless, arithmetic
 def test_a_coding_that_is_not_huffmans_has_no_such_header(marker: int) -> None:
     assert read_jpeg_header(jpeg().replace(b"\xff\xc0", bytes([0xFF, marker]), 1)) is None
@@ -55,9 +82,9 @@ def test_a_coding_that_is_not_huffmans_has_no_such_header(marker: int) -> None:
 @given(st.data())
 def test_a_header_that_is_cut_off_is_none(data: st.DataObject) -> None:
     whole = jpeg()
-    frame = whole.index(b"\xff\xc0")
+    scan, _ = segment(whole, 0xDA)
     cut = data.draw(st.integers(0, len(whole)))
-    assert (read_jpeg_header(whole[:cut]) is None) == (cut < frame + 10)
+    assert (read_jpeg_header(whole[:cut]) is None) == (cut < scan + 4)
 
 
 @given(st.data())

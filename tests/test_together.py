@@ -48,15 +48,15 @@ def test_each_thread_gets_the_answer_to_its_own_question(threads: int) -> None:
     def ask(number: int) -> bool:
         vectors, k = ASKED[number : number + 1 + number % 3], 1 + number % 7
         found, expected = shared.search(vectors, k), engine.search(vectors, k)
-        return found.rows.tolist() == expected.rows.tolist() and np.array_equal(
-            found.distances, expected.distances
+        return found.rows.tolist() == expected.rows.tolist() and np.allclose(
+            found.distances, expected.distances, atol=1e-6
         )
 
     with ThreadPoolExecutor(threads) as pool:
         assert all(pool.map(ask, list(range(50)) * 4))
 
 
-def test_what_waits_is_searched_together_but_never_more_than_round_the_same() -> None:
+def test_what_waits_is_searched_together_but_not_too_much_at_a_time() -> None:
     slow = Slow(inside())
     shared = Together(slow)
     with ThreadPoolExecutor(40) as pool:
@@ -68,6 +68,20 @@ def test_what_waits_is_searched_together_but_never_more_than_round_the_same() ->
         slow.go.set()
         assert [len(hits.result(10).rows) for hits in (first, *others)] == [1] * 21
     assert slow.asked == [1, MOST, len(others) - MOST]
+
+
+def test_who_wants_more_neighbours_changes_nothing_for_others() -> None:
+    slow = Slow(inside())
+    shared = Together(slow)
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(shared.search, ASKED[:1], 3)
+        assert slow.begun.wait(10)
+        for number, k in enumerate((3, 3, 50), 1):
+            pool.submit(shared.search, ASKED[:1], k)
+            while len(shared._waiting) < number:
+                pass
+        slow.go.set()
+    assert slow.asked == [1, 2, 1]
 
 
 def test_who_asks_is_told_what_went_wrong_and_others_go_on() -> None:

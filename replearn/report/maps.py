@@ -25,15 +25,23 @@ class Plane:
 
 
 def lay_out(vectors: Vectors) -> Plane:
-    """Return embeddings [N, D] in the plane: by UMAP where it is installed, else by PCA.
-
-    Source of UMAP: McInnes, Healy and Melville 2018, arXiv:1802.03426.
-    """
+    """Return embeddings [N, D] in the plane: by UMAP where it is installed, else by PCA."""
     if importlib.util.find_spec("umap") is not None and len(vectors) > _NEIGHBOURS:
-        from umap import UMAP
+        return by_neighbourhood(vectors)
+    return by_components(vectors)
 
-        found = UMAP(n_neighbors=_NEIGHBOURS, random_state=0).fit_transform(vectors)
-        return Plane(_scaled(np.asarray(found, np.float64)), "UMAP")
+
+def by_neighbourhood(vectors: Vectors) -> Plane:
+    """Return embeddings where neighbours stay together (McInnes et al. 2018, arXiv:1802.03426)."""
+    from umap import UMAP
+
+    # One thread is what a seed costs, and said so in a warning otherwise.
+    found = UMAP(n_neighbors=_NEIGHBOURS, random_state=0, n_jobs=1).fit_transform(vectors)
+    return Plane(_scaled(np.asarray(found, np.float64)), "UMAP")
+
+
+def by_components(vectors: Vectors) -> Plane:
+    """Return embeddings by their first two principal components."""
     centred = np.asarray(vectors, np.float64) - np.mean(vectors, axis=0, dtype=np.float64)
     left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
     places = np.zeros((len(vectors), 2))
