@@ -294,6 +294,8 @@ HARM: dict[str, tuple[Harm, str]] = {
     "not text": (write("index.json", b"\xff\xfe{}"), "not readable as JSON"),
     "a list": (write("index.json", b"[]"), r"index\.json: lacks"),
     "no centre": (change(centre=...), r"index\.json: lacks .*'centre'"),
+    "no hash of its concepts": (change(concepts_hash=...), r"index\.json: lacks .*'concepts_hash'"),
+    "no factory": (change(engine={"kind": "faiss"}), r"index\.json: lacks 'factory'"),
     "no ids": (change(ids=...), r"index\.json: lacks .*'ids'"),
     "an unknown metric": (change(metric="dot"), r"index\.json: lacks or does not know 'dot'"),
     "a centre of words": (change(centre=["a"] * 6), r"index\.json: lacks or does not know"),
