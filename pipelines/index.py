@@ -35,13 +35,19 @@ def index(
     concepts: Annotated[
         Path | None, typer.Option(help="Concepts of the images, shown with every hit.")
     ] = None,
-    metric: Annotated[Literal["cosine", "l2"], typer.Option(help="What near means.")] = "cosine",
+    metric: Annotated[
+        Literal["cosine", "l2"] | None, typer.Option(help="What near means; else cosine.")
+    ] = None,
     factory: Annotated[
-        str, typer.Option(help="FAISS factory string; Flat is exact. See docs/retrieval.md.")
-    ] = "Flat",
+        str | None,
+        typer.Option(help="FAISS factory string; else Flat, exact. See docs/retrieval.md."),
+    ] = None,
     recall: Annotated[
-        float, typer.Option(help="Share of the 10 nearest that an approximate index is to find.")
-    ] = 0.95,
+        float | None,
+        typer.Option(
+            help="Share of the 10 nearest that an approximate index is to find; else 0.95."
+        ),
+    ] = None,
     shards: Annotated[int, typer.Option(min=1, help="Build and search in so many parts.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Parts that are built at a time.")] = 1,
     milvus: Annotated[
@@ -56,8 +62,12 @@ def index(
 
     Example: replearn index train.h5 runs/index --concepts train.tsv
     """
-    if not 0 < recall <= 1:
+    if recall is not None and not 0 < recall <= 1:
         raise UsageError(f"--recall {recall}: above 0, at most 1")
+    if (add or remove) and (metric or factory or recall):
+        raise UsageError(
+            f"--metric, --factory and --recall: {folder} has its own; leave them out, or index anew"
+        )
     if add + remove + (shards > 1) + (milvus is not None) > 1:
         raise UsageError("--add, --remove, --shards and --milvus: one of them at a time")
     if remove:
@@ -68,6 +78,7 @@ def index(
     if add:
         _add(features, table, features_path, folder)
         return
+    metric, factory, recall = metric or "cosine", factory or "Flat", recall or 0.95
     identity = identify(
         "index",
         features=features.identity,

@@ -88,6 +88,17 @@ def test_images_are_added_to_an_index_and_taken_out_again(
     assert "neither an image file nor the id of an indexed image" in err
 
 
+@pytest.mark.parametrize("own", [("--factory", "Flat"), ("--metric", "l2"), ("--recall", 0.9)])
+@pytest.mark.parametrize("change", ["--add", "--remove"])
+def test_how_an_index_compares_is_settled_when_it_is_built(
+    change: str, own: tuple[str, object], chain: Path, run: Run
+) -> None:
+    status, _, err = run("index", chain / "aae-valid.h5", chain / "index", change, *own)
+    assert status == 2
+    assert f"{own[0]}" in err
+    assert "has its own; leave them out" in err
+
+
 def test_shards_find_what_one_index_finds(chain: Path, run: Run, tmp_path: Path) -> None:
     features, concepts = chain / "aae-train.h5", chain / "data/train-concepts.tsv"
     words = ("index", features, tmp_path / "parts", "--concepts", concepts, "--shards", 3)
