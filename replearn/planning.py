@@ -16,7 +16,7 @@ IdsFrom = Literal["name", "path"]
 Frames = Literal["middle", "all"]
 Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in the final order
 
-MISSING = "no image with this id"
+MISSING = "no image with this id; ids have no extension"
 
 
 def make_plan(
