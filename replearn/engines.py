@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.errors import UsageError
+
 Metric = Literal["cosine", "l2"]
 Vectors = NDArray[np.floating[Any]]
 
@@ -119,6 +121,42 @@ class Engine(Protocol):
     def save(self, folder: Path) -> dict[str, Any]:
         """Write what JSON cannot hold into a folder, and return the rest."""
         ...
+
+
+class Unchanging:
+    """What an engine does that is only searched: it refuses all else, with a remedy.
+
+    Attributes:
+        what: the engine, in words.
+        remedy: what to do instead.
+    """
+
+    what: ClassVar[str]
+    remedy: ClassVar[str]
+
+    def add(self, vectors: Vectors) -> None:
+        """Refuse.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{self.what} takes no vectors; {self.remedy}")
+
+    def remove(self, rows: NDArray[np.int64]) -> None:
+        """Refuse.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{self.what} gives no vectors back; {self.remedy}")
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Refuse.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{self.what} is not saved; {self.remedy}")
 
 
 def even_blocks(count: int, most: int) -> Iterator[slice]:

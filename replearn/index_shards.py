@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from replearn import faiss_engine
 from replearn.diskrows import choose
-from replearn.engines import Hits, Metric, Space, Vectors, even_blocks, merge
+from replearn.engines import Hits, Metric, Space, Unchanging, Vectors, even_blocks, merge
 from replearn.errors import UsageError
 from replearn.faiss_engine import FaissEngine
 from replearn.recall import Recall, reach
 
 
 @dataclass
-class ShardedEngine:
+class ShardedEngine(Unchanging):
     """Rows in several folders.
 
     Attributes:
@@ -41,6 +41,8 @@ class ShardedEngine:
     parts: list[dict[str, Any]]
     jobs: int | None = None
     kind: ClassVar[str] = "shards"
+    what: ClassVar[str] = "an index of shards"
+    remedy: ClassVar[str] = "index all images anew"
 
     @property
     def exact(self) -> bool:
@@ -75,22 +77,6 @@ class ShardedEngine:
             engine = _opened(self._part(number), self.parts[number], self.space)
             kept.append(engine.vectors([row - self.starts[number]])[0])
         return np.array(kept, np.float32).reshape(-1, self.space.width)
-
-    def add(self, vectors: Vectors) -> None:
-        """Refuse.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("an index of shards takes no vectors; index all of them again")
-
-    def remove(self, rows: NDArray[np.int64]) -> None:
-        """Refuse.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("an index of shards gives no vectors back; index again without them")
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Copy the parts into a folder, unless they lie there, and return what describes them."""

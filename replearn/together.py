@@ -7,15 +7,13 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Condition, Lock
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.engines import Engine, Hits, Space, Vectors
-from replearn.errors import UsageError
+from replearn.engines import Engine, Hits, Space, Unchanging, Vectors
 
 MOST = 16  # questions at a time, that none waits long for those that came later
 
@@ -27,13 +25,15 @@ class _Question:
     answer: "Future[Hits]" = field(default_factory=Future)
 
 
-class Together:
+class Together(Unchanging):
     """An engine that threads may ask at the same time.
 
     It answers as the engine inside does, but for how FAISS rounds for one vector and for several.
     """
 
     kind: ClassVar[str] = "together"
+    what: ClassVar[str] = "an index that is shared"
+    remedy: ClassVar[str] = "change or save it before"
 
     def __init__(self, engine: Engine) -> None:
         """Search in this engine."""
@@ -101,27 +101,3 @@ class Together:
         """Return indexed vectors [M, D] as far as they are kept."""
         with self._reading:  # FAISS reads out of lists by a map that all would share
             return self.engine.vectors(rows)
-
-    def add(self, vectors: Vectors) -> None:
-        """Refuse: what threads share does not change.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("an index that is shared takes no vectors; change it before")
-
-    def remove(self, rows: NDArray[np.int64]) -> None:
-        """Refuse: what threads share does not change.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("an index that is shared gives no vectors back; change it before")
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Refuse: what it shares is saved, not the sharing.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("an index that is shared is not saved; save it before")

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from replearn.engines import Hits, Space, Vectors, even_blocks
+from replearn.engines import Hits, Space, Unchanging, Vectors, even_blocks
 from replearn.errors import UsageError, brief
 
 _QUERIES, _ROWS = 1024, 65536  # whose similarities are on the device at a time: 256 MiB
@@ -18,7 +17,7 @@ _SHARE = 0.5  # of the free memory of a device that the vectors may take
 
 
 @dataclass
-class TorchEngine:
+class TorchEngine(Unchanging):
     """Vectors that are searched on a device; on it if they fit, else sent block by block.
 
     Attributes:
@@ -36,6 +35,8 @@ class TorchEngine:
     keep: object = None
     exact: bool = True
     kind: ClassVar[str] = "torch"
+    what: ClassVar[str] = "an index on a device"
+    remedy: ClassVar[str] = "load it on the CPU"
     _there: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -92,27 +93,3 @@ class TorchEngine:
     def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Return indexed vectors [M, D]; their direction alone for cosine."""
         return np.asarray(self.placed[list(rows)] + self.space.centre)
-
-    def add(self, vectors: Vectors) -> None:
-        """Refuse: an index is changed on the CPU.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("an index on a device takes no vectors; load it on the CPU")
-
-    def remove(self, rows: NDArray[np.int64]) -> None:
-        """Refuse: an index is changed on the CPU.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("an index on a device gives no vectors back; load it on the CPU")
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Refuse: an index is saved from the CPU.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("an index on a device is not saved; save it from the CPU")
