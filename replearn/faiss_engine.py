@@ -2,7 +2,7 @@
 
 Three traps (FAISS 1.15): a batch is fast only where queries x width reach 128,000, so queries go
 in together; removing rows renumbers them in some structures and not in others; and what it maps
-is read from the disk page by page, ten times slower than the disk, even where all is read.
+is read from the disk page by page, far slower than the disk can, even where all is read.
 """
 
 import ctypes

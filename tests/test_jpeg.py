@@ -63,13 +63,14 @@ def test_a_camera_may_speak_after_the_frame() -> None:
     assert read_jpeg_header(moved) == JpegHeader(*seen.size, seen.info["exif"])
 
 
-@pytest.mark.parametrize("length", [b"\x00\x19", b"\xff\xff"])
-def test_a_frame_cannot_hide_behind_a_marker_without_length(length: bytes) -> None:
+def test_a_frame_cannot_hide_behind_a_marker_without_length() -> None:
     large, small = jpeg(), BytesIO()
     Image.fromarray(PIXELS[:8, :8]).save(small, "JPEG")
     start, stop = segment(small.getvalue(), 0xC0)
     comment = b"\xff\xfe\x00\x40" + small.getvalue()[start:stop].ljust(62, b"\0")
     frame, end = segment(large, 0xC0)
+    # Read as a length, what follows the marker would lead to the small frame in the comment.
+    length = (2 + end - frame + 4).to_bytes(2)
     hiding = large[:2] + b"\xff\xd0" + length + large[frame:end] + comment + large[2:]
     assert read_jpeg_header(hiding) is None
 

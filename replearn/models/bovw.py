@@ -68,7 +68,7 @@ class BoVW(FittedEncoder):
                 f"words {words}: the keypoints of {len(rows)} images have only {different} "
                 "different descriptors; lower it or give more or larger images"
             )
-        # scikit-learn takes two seconds to import, and what is fitted needs none.
+        # Slow to import, and nothing that is fitted needs it.
         from sklearn.cluster import MiniBatchKMeans
 
         solver = MiniBatchKMeans(words, batch_size=4096, n_init=1, random_state=0)

@@ -75,7 +75,7 @@ class KMeans(FittedEncoder):
         mean, whitening = zca(patches)
         self.mean.copy_(mean)
         self.whitening.copy_(whitening)
-        # scikit-learn takes two seconds to import, and what is fitted needs none.
+        # Slow to import, and nothing that is fitted needs it.
         from sklearn.cluster import MiniBatchKMeans
 
         solver = MiniBatchKMeans(words, batch_size=4096, n_init=1, random_state=0)

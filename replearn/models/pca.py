@@ -28,7 +28,7 @@ class PCA(FittedEncoder):
                 f"latent_dim {wanted}: {len(images)} images of {pixels} values have no more than "
                 f"{most} principal components; lower it or give more or larger images"
             )
-        # scikit-learn takes two seconds to import, and what is fitted needs none.
+        # Slow to import, and nothing that is fitted needs it.
         from sklearn.decomposition import PCA as ScikitPCA
 
         solver = ScikitPCA(wanted, svd_solver="randomized", random_state=0)
