@@ -67,11 +67,14 @@ def test_a_frame_cannot_hide_behind_a_marker_without_length() -> None:
     large, small = jpeg(), BytesIO()
     Image.fromarray(PIXELS[:8, :8]).save(small, "JPEG")
     start, stop = segment(small.getvalue(), 0xC0)
-    comment = b"\xff\xfe\x00\x40" + small.getvalue()[start:stop].ljust(62, b"\0")
-    frame, end = segment(large, 0xC0)
-    # Read as a length, what follows the marker would lead to the small frame in the comment.
-    length = (2 + end - frame + 4).to_bytes(2)
-    hiding = large[:2] + b"\xff\xd0" + length + large[frame:end] + comment + large[2:]
+    content = small.getvalue()[start:stop] + b"\xff\xfe\x00\x02"
+    comment = b"\xff\xfe" + (2 + len(content)).to_bytes(2) + content
+    start, stop = segment(large, 0xC0)
+    # Taken for a length, what follows the marker leads past the frame to that in the comment.
+    length = (2 + stop - start + 4).to_bytes(2)
+    hiding = large[:2] + b"\xff\xd0" + length + large[start:stop] + comment
+    hiding += large[2:start] + large[stop:]
+    assert Image.open(BytesIO(hiding)).size == (50, 37)
     assert read_jpeg_header(hiding) is None
 
 
