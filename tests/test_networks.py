@@ -209,7 +209,7 @@ def test_a_dense_pair_takes_images_of_any_size_and_has_no_halvings(
     assert_all_learn(decoder, made)
 
 
-@pytest.mark.parametrize("architecture", ["dcgan", "sndcgan", "resnet"])
+@convolutional_architectures
 def test_the_levels_are_maxima_of_the_last_map_of_each_size(architecture: Architecture) -> None:
     network = Encoder(architecture, 32, 1, WIDTH, 5).eval()
     images = torch.randn(2, 1, 32, 32)

@@ -289,10 +289,19 @@ def test_no_image_is_its_own_neighbour_and_shared_concepts_are_marked() -> None:
                 assert (concept.state == "found") == (concept.name in own)
 
 
+def test_a_sheet_that_only_some_models_draw_is_shown_and_not_missed_elsewhere() -> None:
+    sheet = Sheet(np.full((2 + 66, 2 + 66, 3), 255, np.uint8), 100)
+    shown, _ = titles(encoder.page(described(), LINES, {"denoised": sheet}, None))
+    assert "Denoised" in shown
+    shown, missing = titles(encoder.page(described(), LINES, {}, None))
+    assert "Denoised" not in [*shown, *missing]
+    assert "Samples" in missing
+
+
 def test_a_full_encoder_page_needs_nothing_from_elsewhere() -> None:
     sheets = {
         kind: Sheet(np.full((2 + 66 * 2, 2 + 66 * 3, 3), 255, np.uint8), 100)
-        for kind in ("reconstructions", "denoised", "samples", "interpolations", "arithmetic")
+        for kind in ("reconstructions", "samples", "interpolations", "arithmetic")
     }
     page = encoder.page(described(), LINES, sheets, shown_images())
     assert titles(page)[1] == {}

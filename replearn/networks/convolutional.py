@@ -11,9 +11,9 @@ from replearn.networks import dcgan, dense, resnet, sndcgan
 from replearn.networks.critic import Trunk, initialise
 
 Convolutional = Literal["dcgan", "sndcgan", "resnet"]
-Architecture = Literal["dcgan", "sndcgan", "resnet", "dense"]
-Layer = Literal["code", "convolution", "levels"]
+Architecture = Literal[Convolutional, "dense"]
 Maps = Literal["convolution", "levels"]
+Layer = Literal["code", Maps]
 
 
 class _Pair(Protocol):

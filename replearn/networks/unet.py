@@ -5,7 +5,6 @@ so the small ones are free for what is not detail.
 """
 
 import itertools
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -58,17 +57,16 @@ class UNet(nn.Module):
         return pool(self.stages, images, maps)
 
 
-def _stages(convolutions: nn.Sequential, image: Tensor) -> Iterator[nn.Sequential]:
+@torch.no_grad()
+def _stages(convolutions: nn.Sequential, image: Tensor) -> list[nn.Sequential]:
     """Cut a chain of layers into chains after which the maps have another size."""
-    chain: list[nn.Module] = []
-    with torch.no_grad():
-        for layer in convolutions.eval():
-            before, image = image, layer(image)
-            if chain and image.shape[-1] != before.shape[-1]:
-                yield nn.Sequential(*chain)
-                chain = []
-            chain.append(layer)
-    yield nn.Sequential(*chain)
+    stages: list[nn.Sequential] = []
+    for layer in convolutions.eval():
+        side, image = image.shape[-1], layer(image)
+        if not stages or image.shape[-1] != side:
+            stages.append(nn.Sequential())
+        stages[-1].append(layer)
+    return stages
 
 
 def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:

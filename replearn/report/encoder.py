@@ -19,11 +19,6 @@ _SHEETS = {
         "Reconstructions",
         "Rows in pairs: images, and below each what is decoded from its code.",
     ),
-    "denoised": (
-        "Denoised",
-        "Each row is an image, then mixtures of it with more and more noise, each before what the "
-        "network takes for the image behind it.",
-    ),
     "samples": ("Samples", "Images made from codes drawn from the prior, or from noise."),
     "interpolations": (
         "Interpolations",
@@ -34,6 +29,16 @@ _SHEETS = {
         "Arithmetic on codes",
         "Each row shows a, b, c, and what a - b + c of their codes decodes to.",
     ),
+}
+# What only some models can draw is not missed where it was not drawn.
+_OWN_SHEETS = {
+    "denoised": (
+        "Denoised",
+        "Each row is an image, then mixtures of it with more and more noise, each before what the "
+        "network takes for the image behind it.",
+    ),
+    "categories": ("Categories", "Each row is a code with one category after the other."),
+    "numbers": ("Numbers", "Each row is a code with its first number going from -2 to 2."),
 }
 _EMBEDDED = ("Map of embeddings", "Nearest neighbours", "Dead dimensions")
 
@@ -67,7 +72,11 @@ def page(
     """
     model = description.model
     panels = training.panels(lines, model)
-    panels += [_sheet(kind, sheets.get(kind), description) for kind in _SHEETS]
+    for kind, (title, text) in (_SHEETS | _OWN_SHEETS).items():
+        if kind in sheets:
+            panels.append(_sheet(title, text, sheets[kind], description))
+        elif kind in _SHEETS:
+            panels.append(Absent(title, f"the training of {model} drew none."))
     if shown is None:
         reason = "no features of this encoder lie beside it; give them with --features."
         panels += [Absent(title, reason) for title in _EMBEDDED]
@@ -98,10 +107,7 @@ def _facts(
     return facts
 
 
-def _sheet(kind: str, sheet: Sheet | None, description: Description) -> Panel | Absent:
-    title, text = _SHEETS[kind]
-    if sheet is None:
-        return Absent(title, f"the training of {description.model} drew none.")
+def _sheet(title: str, text: str, sheet: Sheet, description: Description) -> Panel:
     pixels = without_gaps(sheet.pixels, description.crop or description.size)
     when = f"After {sheet.step:,} steps." if sheet.step else ""
     return Panel(title, [text], [Image(image_url(pixels), f"{title}: {text}", when)])
