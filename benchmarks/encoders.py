@@ -180,7 +180,8 @@ def _results(jobs: list[Job], processes: int) -> Iterator[tuple[Job, list[Row] |
     # Read by all that computes when the processes begin, but not by OpenCV.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (threads,)) as pool:
-        futures = {pool.submit(_attempt, job): job for job in jobs}
+        # The last take longest; begun last, one process would be left alone with them.
+        futures = {pool.submit(_attempt, job): job for job in reversed(jobs)}
         for future in as_completed(futures):
             yield futures[future], future.result()
 

@@ -250,24 +250,30 @@ def measure(
         rounds,
         work,
     )
+    facts = compared(rates)
+    each = {name: rate / jobs for name, rate in facts["images_per_second"].items()}
+    weight = statistics.fmean(path.stat().st_size for path in files.iterdir())
+    planned = plans(each["prepare"], each["encoding alone"], weight, size)
+    return facts | {
+        "bytes_per_file": round(weight),
+        "plans": planned if device == "cpu" else [],
+    }
+
+
+def compared(rates: dict[str, list[float]]) -> Facts:
+    """Return the medians of the contestants' images a second, and what they say of each other."""
     decoding, encoding = rates["prepare"], rates["encoding alone"]
     slower = [min(pair) for pair in zip(decoding, encoding, strict=True)]
     shared = [1 / (1 / d + 1 / e) for d, e in zip(decoding, encoding, strict=True)]
     one, plain = rates["extract in one process"], rates["plain in one process"]
     core_each = [min(pair) for pair in zip(rates["decoding on one core"], one, strict=True)]
-    medians = {name: round(statistics.median(r), 1) for name, r in rates.items()}
-    sizes = [path.stat().st_size for path in files.iterdir()]
-    each = {name: rate / jobs for name, rate in medians.items()}
-    planned = plans(each["prepare"], each["encoding alone"], statistics.fmean(sizes), size)
     return {
-        "bytes_per_file": round(statistics.fmean(sizes)),
-        "images_per_second": medians,
+        "images_per_second": {name: round(statistics.median(r), 1) for name, r in rates.items()},
         "prepare_over_pillow": ratio(decoding, rates["pillow"]),
         "extract_over_slower_core_each": ratio(rates["extract from files on two cores"], core_each),
         "extract_over_slower": ratio(rates["extract"], slower),
         "extract_over_shared_cores": ratio(rates["extract"], shared),
         "sharded_over_plain": ratio(one, plain),
-        "plans": planned if device == "cpu" else [],
     }
 
 

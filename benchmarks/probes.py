@@ -37,15 +37,15 @@ def probe(features: Parts, labels: Mapping[str, Labels], device: str) -> dict[st
 
     Args:
         features: float [N, D] of each part.
-        labels: of each part; without a part `valid` only what needs no choice is measured.
+        labels: of each part; without a part `valid` only what needs no choice is measured, the
+            nearest neighbour in Euclidean distance.
         device: where the softmax probe computes.
     """
-    euclidean = {"knn 1 l2": nearest(features, labels, "l2", (1,))[1]}
     if "valid" not in features:
-        return euclidean
+        return {"knn 1 l2": nearest(features, labels, "l2", (1,))[1]}
     cosine = nearest(features, labels, "cosine", NEIGHBOURS)
     linear = linear_probe(features, labels, device)
-    return linear | {f"knn {k}": score for k, score in cosine.items()} | euclidean
+    return linear | {f"knn {k}": score for k, score in cosine.items()}
 
 
 def standardise(features: Parts) -> dict[str, Features]:
