@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 WARM = 2  # steps before the clock is first looked at
@@ -38,12 +39,13 @@ class Result:
     rival: list[float]
 
     def facts(self) -> dict[str, float]:
-        """Return the medians, and the ratios of the rounds in three numbers."""
+        """Return the medians, and between what the middle half of the rounds' ratios lies."""
         ratios = [ours / theirs for ours, theirs in zip(self.replearn, self.rival, strict=True)]
+        low, ratio, high = map(float, np.quantile(ratios, [0.25, 0.5, 0.75]))
         numbers = {
-            "ratio": statistics.median(ratios),
-            "least": min(ratios),
-            "most": max(ratios),
+            "ratio": ratio,
+            "low": low,
+            "high": high,
             "replearn": statistics.median(self.replearn),
             "rival": statistics.median(self.rival),
         }
@@ -65,11 +67,14 @@ def clocked(train: Callable[[], int], device: torch.device) -> float:
 
 
 def race(ours: Contender, rival: Contender, options: Options) -> Result:
-    """Let both warm up, then take turns: what slows the machine for a while slows both."""
+    """Let both warm up, then take turns; who went first in a round goes second in the next."""
     turns = []
     for contender in (ours, rival):
         contender(WARM)
         rate = contender(LEAST)
         turns.append((contender, max(LEAST, math.ceil(options.seconds * rate / options.batch))))
-    rounds = [[contender(steps) for contender, steps in turns] for _ in range(options.rounds)]
-    return Result([ours for ours, _ in rounds], [rival for _, rival in rounds])
+    rounds = []
+    for _ in range(options.rounds):
+        rounds.append({contender: contender(steps) for contender, steps in turns})
+        turns.reverse()
+    return Result([round_[ours] for round_ in rounds], [round_[rival] for round_ in rounds])

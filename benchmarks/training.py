@@ -19,9 +19,9 @@ files   The bare loop of the AAE behind a DataLoader, one worker for each core, 
 
 The trainer is as its settings come, but for `--precision`.  The two of a pair take turns, round by
 round, after a warm-up; a ratio is that of one round (trainer / rival, above 1: the trainer is
-faster), and what is reported is the median of the rounds' with the smallest and the largest.  On a
-processor that others use too, leave them cores with `--threads`: threads that wait for each other
-make the spread so wide that the ratios say nothing.
+faster), and what is reported is the median of the rounds and between what their middle half lies.
+On a processor that others use too, leave them cores with `--threads`: threads that wait for each
+other make the spread so wide that the ratios say nothing.
 
 pythae is no dependency.  `pip install --no-deps pythae==0.1.2` is enough: what it imports beyond
 torch and numpy (cloudpickle, pydantic, scikit-learn, scipy, tqdm, typing_extensions) comes with
@@ -117,7 +117,7 @@ def show_head(facts: dict[str, Any], style: Style, options: Options) -> None:
         f"median of {options.rounds} rounds\n"
     )
     print(
-        f"{'rival':<8}{'objective':<14}{'replearn':>10}{'rival':>10}{'ratio':>9}   spread\n"
+        f"{'rival':<8}{'objective':<14}{'replearn':>10}{'rival':>10}{'ratio':>9}   middle half\n"
         f"{'':<22}{'images/s':>10}{'images/s':>10}",
         flush=True,
     )
@@ -130,7 +130,7 @@ def show(rival: str, name: str, facts: dict[str, float] | None, least: float | N
         row += NOT_INSTALLED
     else:
         row += f"{facts['replearn']:>10.0f}{facts['rival']:>10.0f}{facts['ratio']:>9.3f}"
-        row += f"   {facts['least']:.3f} to {facts['most']:.3f}"
+        row += f"   {facts['low']:.3f} to {facts['high']:.3f}"
         row += f"   (aim: {least})" if least else ""
     print(row, flush=True)
 
@@ -205,8 +205,8 @@ def parser() -> argparse.ArgumentParser:
     add("--size", type=int, default=64, help="side of the images (64)")
     add("--batch", type=int, default=64, help="images in a batch (64)")
     add("--width", type=int, default=32, help="of the networks (32)")
-    add("--rounds", type=int, help="turns of each contender (7; quick: 5)")
-    add("--seconds", type=float, default=1.0, help="that a turn is to take (1)")
+    add("--rounds", type=int, help="turns of each contender (15; quick: 9)")
+    add("--seconds", type=float, default=0.5, help="that a turn is to take (0.5)")
     add("--threads", type=int, help="of torch (as torch comes)")
     add("--workers", type=int, default=cores(), help="of the DataLoader (as many as cores)")
     add("--device", default="auto", help="auto, cpu, cuda, ...")
@@ -228,7 +228,7 @@ def asked(arguments: list[str]) -> Options:
         size=args.size,
         batch=args.batch,
         width=args.width,
-        rounds=args.rounds or (5 if args.quick else 7),
+        rounds=args.rounds or (9 if args.quick else 15),
         seconds=args.seconds,
         workers=args.workers,
         device=device_named(args.device),

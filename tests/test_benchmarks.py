@@ -36,7 +36,7 @@ def test_training_ends_with_the_ratios_to_each_rival() -> None:
     assert (last["pythae"] is None) == (find_spec("pythae") is None)
     measured = [*last["bare"].values(), last["files"], last["pythae"]]
     for facts in filter(None, measured):
-        assert 0 < facts["least"] <= facts["ratio"] <= facts["most"]
+        assert 0 < facts["low"] <= facts["ratio"] <= facts["high"]
         assert facts["replearn"] > 0
         assert facts["rival"] > 0
 
