@@ -1,7 +1,7 @@
 """How fast the trainer trains, against those who train the same networks at the same moment.
 
-    python -m benchmarks.training                        about 7 minutes on 2 cores
-    python -m benchmarks.training --quick                about 2
+    python -m benchmarks.training                        about 10 minutes on 2 cores
+    python -m benchmarks.training --quick                about 3
     python -m benchmarks.training --models aae,vae --device cuda --precision bfloat16
 
 There are three kinds of rival; each trains on the same images, in batches of the same size:
