@@ -1,7 +1,6 @@
 """Two contenders take turns, so that what slows the machine for a while slows both."""
 
 import math
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,8 +45,8 @@ class Result:
             "ratio": ratio,
             "low": low,
             "high": high,
-            "replearn": statistics.median(self.replearn),
-            "rival": statistics.median(self.rival),
+            "replearn": float(np.median(self.replearn)),
+            "rival": float(np.median(self.rival)),
         }
         return {name: round(number, 3) for name, number in numbers.items()}
 

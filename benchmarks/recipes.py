@@ -38,7 +38,7 @@ class Scale:
     flip: bool
 
 
-# On one core at 32 px in colour, the networks of width 16 train on 600 (diffusion) to 2,600 images
+# On one core at 32 px in colour, the networks of width 16 train on 500 (diffusion) to 2,500 images
 # a second (autoencoders), those of width 32 on 200 to 1,200; at 64 px on a quarter of that.
 # `small` is for about half an hour on 2 idle cores at 32 px.
 SCALES = {

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.racing import race
+from benchmarks.training import asked
 from replearn.rules import RULES
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +41,25 @@ def test_training_ends_with_the_ratios_to_each_rival() -> None:
         assert 0 < facts["low"] <= facts["ratio"] <= facts["high"]
         assert facts["replearn"] > 0
         assert facts["rival"] > 0
+
+
+def test_the_two_of_a_race_change_places_and_a_chance_round_moves_no_quartile() -> None:
+    options = asked(["--rounds", "5", "--seconds", "0.001", "--device", "cpu"])
+    played: list[str] = []
+    speeds = iter([1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 90.0])
+
+    def ours(steps: int) -> float:
+        played.append("ours")
+        return next(speeds)
+
+    def rival(steps: int) -> float:
+        played.append("rival")
+        return 1.0
+
+    facts = race(ours, rival, options).facts()
+    rounds = played[4:]
+    assert rounds[:4] == ["ours", "rival", "rival", "ours"]
+    assert (facts["low"], facts["ratio"], facts["high"]) == (2.0, 2.0, 2.0)
 
 
 def test_decisions_are_timed_and_the_two_ways_to_a_threshold_agree() -> None:
