@@ -42,7 +42,7 @@ from benchmarks.recipes import (
     training_settings,
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
-from replearn.artefacts import say
+from replearn.artefacts import say, warnings_as_lines
 from replearn.configuration import Configuration
 from replearn.errors import DataError, UsageError
 
@@ -186,6 +186,7 @@ def _results(jobs: list[Job], processes: int) -> Iterator[tuple[Job, list[Row] |
             yield futures[future], future.result()
 
 
+@warnings_as_lines()
 def _attempt(job: Job) -> list[Row] | DataError:
     try:
         return measuring.measure(job)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from replearn.artefacts import warnings_as_lines
 from replearn.errors import DataError, UsageError
 
 STAGES = {
@@ -43,7 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"replearn: no stage {stage!r}; known: {', '.join(STAGES)}", file=sys.stderr)
         return 2
     try:
-        result = command(stage)(arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False)
+        with warnings_as_lines():
+            result = command(stage)(
+                arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False
+            )
         return int(result or 0)
     except DataError as error:
         return _fail(stage, str(error), 1)

@@ -25,7 +25,7 @@ from pipelines.prepare import prepare
 from pipelines.split import split
 from pipelines.train import train
 from replearn import comparison, imageclef, plots
-from replearn.artefacts import read_json, say, write_json, write_text
+from replearn.artefacts import read_json, say, warnings_as_lines, write_json, write_text
 from replearn.comparison import Result
 from replearn.comparison_settings import Comparison, read_comparison
 from replearn.concepts import read_concepts, read_ids
@@ -140,6 +140,7 @@ class _Task:
         return self.out / f"seed-{self.seed}" / self.encoder
 
 
+@warnings_as_lines()  # in a process of its own there is no command around it
 def _run(task: _Task) -> list[Result]:
     """Train, extract and detect; what is there already from the same inputs stays."""
     seconds = _train_and_extract(task)

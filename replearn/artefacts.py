@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,18 @@ def check_same(expected: str | None, found: str | None, message: str) -> None:
 def warn(message: str) -> None:
     """Print one line to stderr that the user should know but that stops nothing."""
     print(f"warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print what libraries warn of as `warn` does, without the place in their code."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        warn(" ".join(str(message).split()))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def say(message: str) -> None:

@@ -132,10 +132,11 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             joblib.delayed(solver.solve)(source, mean, scale, labels[:, group], weights[:, group])
             for group in groups
         )
-        self.n_iter_ = 0
+        passes = np.zeros(len(rate), np.intp)
         for group, (found, rounds) in zip(groups, solutions, strict=True):
-            weights[:, group] = found
-            self.n_iter_ = max(self.n_iter_, int(rounds.max()))
+            weights[:, group], passes[group] = found, rounds
+        self.n_iter_ = min(int(passes.max(initial=0)), self.max_iter)
+        self._say_if_unfinished(int((passes > self.max_iter).sum()), len(rate))
         self._keep(weights, mean, scale)
         self.label_dtype_ = Y.dtype if hasattr(Y, "dtype") else np.asarray(Y).dtype
         self.classes_ = np.array([0, 1], self.label_dtype_)  # of every label
@@ -224,15 +225,16 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             weights[-1, known] = self.intercept_[known] + coef @ (mean - self.mean_)
         return weights
 
-    def _keep(self, weights: Matrix, mean: Matrix, scale: Matrix) -> None:
-        if self.n_iter_ > self.max_iter:
-            self.n_iter_ = self.max_iter
+    def _say_if_unfinished(self, count: int, labels: int) -> None:
+        if count:
             warnings.warn(
-                f"some labels are not at their optimum after {self.max_iter} passes; "
-                "raise max_iter or lower C",
+                f"C {self.C:g}: {count} of {labels} labels are not at their optimum after "
+                f"{self.max_iter} passes; raise max_iter or lower C",
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _keep(self, weights: Matrix, mean: Matrix, scale: Matrix) -> None:
         intercepts = weights[-1]
         if not self.standardize:  # the features were centred only for the solver
             intercepts = intercepts - mean @ weights[:-1]

@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +197,14 @@ def test_overwriting_never_touches_a_folder_with_other_files(
         assert status == 1
         assert "choose another place" in err
         assert sorted(own.rglob("*")) == before
+
+
+def test_what_a_library_warns_of_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def app(arguments: list[str], **_: Any) -> None:
+        warnings.warn("of two\nlines", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr("pipelines.__main__.command", lambda stage: app)
+    assert run("evaluate") == (0, "", "warning: of two lines\n")
 
 
 def test_what_nobody_foresaw_is_one_line_too(
