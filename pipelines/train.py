@@ -12,11 +12,11 @@ import numpy as np
 import typer
 
 from replearn import processes
-from replearn.artefacts import identify, identity_in, publish, say, warn, workspace
-from replearn.checkpoints import read_checkpoint
+from replearn.artefacts import identify, identity_in, publish, read_json, say, warn, workspace
+from replearn.checkpoints import differences, read_checkpoint
 from replearn.concepts import read_concepts, read_ids
 from replearn.configuration import Configuration, ImageSettings
-from replearn.encoders import Description, Encoder, load_encoder, save_encoder
+from replearn.encoders import Description, Encoder, device_named, load_encoder, save_encoder
 from replearn.errors import DataError, UsageError
 from replearn.images import ImageSet, is_prepared, open_images
 from replearn.models import MODELS, check_arguments
@@ -31,7 +31,7 @@ from replearn.training_settings import TrainingSettings
 # What a training writes; a folder with anything else in it is not touched.
 _OURS = re.compile(
     r"encoder\.(json|safetensors)|(last|failed-batch)\.safetensors|checkpoint\.pt|metrics\.jsonl"
-    r"|sheets|events\..*|\..*\.tmp"
+    r"|sheets/[\w-]+\.png|events\..*|(sheets/)?\.[^/]*\.tmp"
 )
 
 _PROBED = 2000  # labelled images at most: a probe is taken many times
@@ -89,7 +89,7 @@ def train(
     chosen = check_settings(Configuration, read_yaml(config, settings or ()), "")
     arguments = check_arguments(chosen.model, chosen.arguments or {})
     training = check_settings(TrainingSettings, chosen.training, "training")
-    with processes.joined():
+    with processes.joined(device_named(training.device)):
         images = _open(source, chosen.images, read_ids(ids) if ids else None, max_errors)
         if training.crop and training.crop > images.size:
             raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
@@ -141,6 +141,8 @@ class _Plan:
             facts |= {"probe": self.probe.identity, "probe_every": self.training.probe_every}
         if self.start:
             facts["init"] = self.start.description.identity
+        if processes.count() > 1 and issubclass(MODELS[self.model], Objective):
+            facts["processes"] = processes.count()  # each draws noise of its own
         return facts
 
     @cached_property
@@ -163,7 +165,7 @@ def _lead(plan: _Plan, *, overwrite: bool) -> None:
     with ExitStack() as stack:
         try:
             work = stack.enter_context(workspace(folder))
-            finished = _finished(folder, plan.description, resume=plan.resume, overwrite=overwrite)
+            finished = _finished(plan, overwrite=overwrite)
         except Exception:
             processes.told(True)  # the other processes would wait for an answer
             raise
@@ -203,35 +205,46 @@ def _open(
     )
 
 
-def _finished(folder: Path, description: Description, *, resume: bool, overwrite: bool) -> bool:
+def _finished(plan: _Plan, *, overwrite: bool) -> bool:
     """Tell whether there is nothing to do; make room for a new start where that is allowed."""
-    others = [path.name for path in _entries(folder) if not _OURS.fullmatch(path.name)]
+    folder = plan.folder
+    files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
+    names = [path.relative_to(folder).as_posix() for path in files]
+    others = [name for name in names if not _OURS.fullmatch(name)]
     if others:
         raise DataError(f"{folder}: holds other files ({others[0]}); choose another place")
     there = identity_in(folder / "encoder.json")
-    if there == description.identity:
+    if there == plan.description.identity:
         return True
     if there is not None:
         if not overwrite:
             raise DataError(
-                f"{folder}: holds {there}, trained from other images or settings, not "
-                f"{description.identity}; choose another place or give --overwrite"
+                f"{folder}: holds another encoder ({_unlike(folder, plan)}); "
+                "choose another place or give --overwrite"
             )
         _remove(_set_aside(folder))
         folder.rename(_set_aside(folder))
-    elif (folder / "checkpoint.pt").exists():
-        if not resume and not overwrite:
-            raise DataError(f"{folder}: a training was begun there; give --resume or --overwrite")
-        begun = read_checkpoint(folder / "checkpoint.pt")["identity"] if resume else None
-        if overwrite and begun != description.identity:
-            _remove(folder)
-    elif not resume:
-        _remove(folder)  # a training that ended before its first checkpoint
+    elif names and not plan.resume and not overwrite:
+        raise DataError(f"{folder}: a training was begun there; give --resume or --overwrite")
+    elif overwrite and not (plan.resume and _begun(folder) == plan.description.identity):
+        _remove(folder)
     return False
 
 
-def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.exists() else []
+def _unlike(folder: Path, plan: _Plan) -> str:
+    """Say what is unlike the encoder that lies in the folder."""
+    there = read_json(folder / "encoder.json")
+    told = ("model", "arguments", "training")
+    unlike = differences({key: there.get(key) for key in told}, {k: plan.facts[k] for k in told})
+    return unlike or "of other images, --valid-concepts or --init"
+
+
+def _begun(folder: Path) -> str | None:
+    """Return the identity of what the checkpoint goes on with; None if it is no good."""
+    try:
+        return str(read_checkpoint(folder / "checkpoint.pt")["identity"])
+    except DataError:
+        return None
 
 
 def _set_aside(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,9 @@ Run = Callable[..., tuple[int, list[str]]]
 SDAE = """
 model: sdae
 arguments: {width: 2, latent_dim: 4}
-training: {steps: 4, batch_size: 8, warmup: 0, checkpoint_every: 1, sheet_every: 4, probe_every: 2}
+training:
+  {steps: 4, batch_size: 8, warmup: 0, device: cpu,
+   checkpoint_every: 1, sheet_every: 4, probe_every: 2}
 """
 
 
@@ -97,6 +100,65 @@ def test_an_encoder_tells_which_probe_chose_its_weights(
     status, said = train("--valid-concepts", concepts, "--set", "training.probe_every=3")
     assert status == 1
     assert "--overwrite" in said[0]
+
+
+# What lies where the encoder goes
+
+
+def test_another_encoder_is_refused_by_what_is_unlike(
+    work: Path, train: Run, tmp_path: Path
+) -> None:
+    for model in ("sdae", "pca"):
+        shutil.copytree(work / model, tmp_path / model)
+    longer = ("--set", "training.steps=8", "--resume")
+    assert "(training.steps: 4 there, 8 now)" in train(*longer, into="sdae")[1][0]
+    assert (
+        "(arguments.latent_dim: 4 there, 2 now)"
+        in train("--set", "arguments.latent_dim=2", config="pca", into="pca")[1][0]
+    )
+    fewer = ("--ids", work / "data/valid-concepts.tsv")
+    assert "(of other images" in train(*fewer, into="sdae")[1][0]
+    for model in ("sdae", "pca"):
+        assert facts(tmp_path / model) == facts(work / model)
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "sheets/thesis.txt", "notes/encoder.json"])
+@pytest.mark.parametrize("allowed", [[], ["--resume"], ["--overwrite"]], ids=str)
+def test_a_folder_with_other_files_is_never_touched(
+    name: str, allowed: list[str], train: Run, tmp_path: Path
+) -> None:
+    mine = tmp_path / "new" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("years of work")
+    status, said = train(*allowed)
+    assert (status, len(said)) == (1, 1)
+    assert f"holds other files ({name})" in said[0]
+    assert mine.read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["encoder.safetensors", "metrics.jsonl", "sheets/samples.png"])
+def test_what_a_training_left_is_replaced_where_that_is_allowed_only(
+    name: str, train: Run, tmp_path: Path
+) -> None:
+    left = tmp_path / "new" / name
+    left.parent.mkdir(parents=True)
+    left.write_text("")
+    status, said = train()
+    assert status == 1
+    assert "a training was begun there; give --resume or --overwrite" in said[0]
+    assert left.read_text() == ""
+    assert train("--overwrite")[0] == 0
+
+
+def test_a_damaged_checkpoint_is_overwritten_where_that_is_allowed(
+    work: Path, train: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/checkpoint.pt").write_text("damaged")
+    assert "damaged" in train("--resume")[1][0]
+    status, said = train("--resume", "--overwrite")
+    assert status == 0, said
+    assert facts(tmp_path / "new") == facts(work / "sdae")
 
 
 @pytest.mark.parametrize("count", [0, 1, 19])
@@ -186,10 +248,9 @@ def test_a_batch_that_failed_is_kept_until_the_training_begins_anew(
     batch = safetensors.torch.load_file(tmp_path / "new/failed-batch.safetensors")
     pixels = np.asarray(ImageSet.load(work / "images.h5").pixels)[batch["rows"].numpy()]
     np.testing.assert_allclose(batch["images"].numpy(), pixels / 127.5 - 1, atol=1e-6)
-    if every == 1:
-        status, said = train()
-        assert status == 1
-        assert "--overwrite" in said[0]
+    status, said = train()
+    assert status == 1
+    assert "--overwrite" in said[0]
     assert train("--overwrite")[0] == 0
     assert not (tmp_path / "new/failed-batch.safetensors").exists()
     found, expected = (p / "encoder.safetensors" for p in (tmp_path / "new", work / "sdae"))
@@ -246,8 +307,8 @@ def test_two_processes_leave_one_complete_encoder(work: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_from_a_checkpoint_to_the_same_weights(
-    work: Path, tmp_path: Path
+def test_two_processes_go_on_from_a_checkpoint_of_two(
+    work: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     words = (work / "sdae.yaml", work / "images.h5")
@@ -261,6 +322,10 @@ def test_two_processes_go_on_from_a_checkpoint_to_the_same_weights(
     assert "going on after step 4 of 4" in said
     found, expected = (folder / "encoder.safetensors" for folder in (stopped, whole))
     assert found.read_bytes() == expected.read_bytes()
+    # One process draws other noise, so it would go on to other weights.
+    (stopped / "encoder.json").unlink()
+    assert main([str(word) for word in ("train", *words, stopped, "--resume")]) == 1
+    assert "processes: 2 there, unset now" in capfd.readouterr().err
 
 
 @pytest.mark.slow
