@@ -22,7 +22,7 @@ from torch import Tensor
 
 from replearn.networks.critic import Critic, Trunk
 from replearn.networks.precision import full
-from replearn.processes import joint_mean
+from replearn.processes import gathered, joint_mean
 
 Inputs = Tensor | tuple[Tensor, ...]
 Cost = Callable[[Tensor], Tensor]
@@ -144,7 +144,8 @@ class Adversary(BaseModel):
         real_logits, fake_logits = full(critic(*seen_real)), full(critic(*seen_fake))
         terms = self._call(real_logits, fake_logits)
         # Watched only; unlike the share of right answers it means the same for every loss.
-        terms["order"] = (real_logits.detach() > fake_logits.detach().T).float().mean()
+        every_real, every_fake = gathered(real_logits.detach()), gathered(fake_logits.detach())
+        terms["order"] = (every_real > every_fake.T).float().mean()
         if self.gradient_penalty:
             penalty = gradient_penalty(critic, seen_real, seen_fake)
             terms["gradient_penalty"] = self.gradient_penalty * penalty

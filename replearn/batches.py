@@ -32,6 +32,11 @@ def scaled(pixels: Tensor) -> Tensor:
     return pixels.float().div_(127.5).sub_(1.0)
 
 
+def sent(numbers: np.ndarray[Any, Any], device: torch.device) -> Tensor:
+    """Copy a few numbers to the device without waiting for what it has to do before."""
+    return torch.from_numpy(numbers).to(device, non_blocking=True)
+
+
 def centre_crop(pixels: Pixels, crop: int | None) -> Pixels:
     """Return the central crop x crop of each image [N, C, H, W]; None leaves them whole."""
     if crop is None:
@@ -110,14 +115,14 @@ class Views:
             pixels = _cut(pixels, self.top, self.crop, axis=2)
             pixels = _cut(pixels, self.left, self.crop, axis=3)
         if self.mirrored is not None:
-            mirrored = torch.from_numpy(self.mirrored).to(pixels.device)
+            mirrored = sent(self.mirrored, pixels.device)
             pixels = torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
         return pixels
 
 
 def _cut(pixels: Tensor, first: Rows, length: int, *, axis: int) -> Tensor:
     """Return `length` rows (axis 2) or columns (axis 3) of each image, from a first of its own."""
-    places = torch.from_numpy(first[:, None] + np.arange(length)).to(pixels.device)
+    places = sent(first[:, None] + np.arange(length), pixels.device)
     shape, wanted = [len(pixels), 1, 1, 1], list(pixels.shape)
     shape[axis] = wanted[axis] = length
     return pixels.gather(axis, places.reshape(shape).expand(wanted))

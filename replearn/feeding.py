@@ -17,6 +17,7 @@ from replearn.training_settings import TrainingSettings
 
 _AHEAD = 4  # batches that wait for the device
 _SHARE = 0.5  # of the device's free memory that images may take
+_PART = 4096  # images that are copied there at a time
 
 
 class Feed:
@@ -46,7 +47,7 @@ class Feed:
         self._share = slice(part * size, (part + 1) * size)
         self._settings = settings
         self._pixels = pixels
-        self._resident = torch.from_numpy(np.array(pixels)).to(device) if self._fits() else None
+        self._resident = _moved(pixels, device) if self._fits() else None
         on_disk = isinstance(pixels, (np.memmap, DiskRows))
         ahead = self._resident is None and (device.type != "cpu" or on_disk)
         self._reader = ThreadPoolExecutor(1) if ahead else None
@@ -60,18 +61,30 @@ class Feed:
 
     def rows(self, step: int) -> batches.Rows:
         """Return which images make this process's share of a step's batch."""
+        return self._joint_rows(step)[self._share]
+
+    def batch(self, step: int) -> Tensor:
+        """Return this process's share of a step's batch, float [n, C, H, W] in [-1, 1]."""
+        return batches.scaled(self._views(step).share(self._share).of(self._pixels_of(step)))
+
+    def joint(self, step: int) -> tuple[batches.Rows, Tensor]:
+        """Return which images make the batch of all processes, and it, in the host's memory."""
+        rows = self._joint_rows(step)
+        pixels = torch.from_numpy(np.asarray(self._pixels[rows]))
+        return rows, batches.scaled(self._views(step).of(pixels))
+
+    def _joint_rows(self, step: int) -> batches.Rows:
         return batches.rows_of(
             step,
             len(self._pixels),
             batch_size=self.batch_size,
             seed=self._settings.seed,
             whole=self._pixels.nbytes <= batches.WHOLE,
-        )[self._share]
+        )
 
-    def batch(self, step: int) -> Tensor:
-        """Return this process's share of a step's batch, float [n, C, H, W] in [-1, 1]."""
+    def _views(self, step: int) -> batches.Views:
         settings = self._settings
-        views = batches.Views.draw(
+        return batches.Views.draw(
             self.batch_size,
             self._pixels.shape[-1],
             crop=settings.crop,
@@ -79,11 +92,10 @@ class Feed:
             seed=settings.seed,
             step=step,
         )
-        return batches.scaled(views.share(self._share).of(self._pixels_of(step)))
 
     def _pixels_of(self, step: int) -> Tensor:
         if self._resident is not None:
-            return self._resident[torch.from_numpy(self.rows(step)).to(self.device)]
+            return self._resident[batches.sent(self.rows(step), self.device)]
         if self._reader is None:
             return self._read(step)
         if self._coming and self._coming[0][0] != step:
@@ -95,3 +107,12 @@ class Feed:
     def _read(self, step: int) -> Tensor:
         pixels = torch.from_numpy(np.asarray(self._pixels[self.rows(step)]))
         return pixels.pin_memory() if self.device.type == "cuda" else pixels
+
+
+def _moved(pixels: batches.Pixels, device: torch.device) -> Tensor:
+    """Copy images to the device in parts: the whole set may not fit into the host's memory."""
+    there = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(pixels), _PART):
+        part = np.array(pixels[start : start + _PART])
+        there[start : start + _PART] = torch.from_numpy(part).to(device)
+    return there

@@ -179,7 +179,8 @@ class Categorical:
         weights = vectors / scale
         weights = weights - weights.amax(1, keepdim=True)  # the same nearest point, no overflow
         ordered = weights.sort(dim=1, descending=True).values
-        excess = ordered.cumsum(1) - 1
+        # Not on a GPU, which adds them up in an order of its own, if it may at all.
+        excess = ordered.cpu().cumsum(1).to(vectors.device) - 1
         counts = torch.arange(1, vectors.shape[1] + 1, device=vectors.device)
         kept = (ordered * counts > excess).sum(1, keepdim=True)
         return (weights - excess.gather(1, kept - 1) / kept).relu() * scale

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from replearn.errors import UsageError
 from replearn.networks.precision import full
 
 Anything = TypeVar("Anything")
@@ -25,17 +26,26 @@ _PATIENCE = timedelta(hours=2)
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """Join the other processes, if `torchrun` started this one with others."""
+def joined(device: torch.device) -> Iterator[None]:
+    """Join the other processes, if `torchrun` started this one with others, each on its GPU.
+
+    Raises:
+        UsageError: there are fewer GPUs than processes.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        # Flags of the processor are passed on without waiting for the GPU.
-        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_PATIENCE)
-    else:
-        dist.init_process_group("gloo", timeout=_PATIENCE)
+    if device.type == "cuda":
+        place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if place >= there:
+            raise UsageError(
+                f"training.device: {there} GPU for {os.environ.get('LOCAL_WORLD_SIZE')} processes; "
+                "start no more of them than GPUs, or set training.device to cpu"
+            )
+        torch.cuda.set_device(place)
+    # What the processors tell each other does not wait for the GPUs.
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield
     finally:
@@ -84,16 +94,27 @@ def share_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if count() == 1:
         return
     players = list(parameters)
-    given = torch.tensor([p.grad is not None for p in players], device=players[0].device).float()
+    given = torch.tensor([p.grad is not None for p in players], dtype=torch.int32)
+    dist.all_reduce(given)  # between the processors: no GPU has to finish for it
     parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in players]
     # One message for all: many small ones would wait for each other.
-    joint = torch.cat([given.to(parts[0].dtype), *[part.flatten() for part in parts]])
+    joint = torch.cat([part.flatten() for part in parts])
     dist.all_reduce(joint)
-    given, *means = torch.split(joint, [len(players), *[p.numel() for p in players]])
-    for parameter, mean, somewhere in zip(players, means, (given > 0).tolist(), strict=True):
+    means = torch.split(joint, [p.numel() for p in players])
+    for parameter, mean, somewhere in zip(players, means, given.tolist(), strict=True):
         # In the parameter's own layout, which optimisers rely on.
         average = torch.empty_like(parameter).copy_((mean / count()).view_as(parameter))
         parameter.grad = average if somewhere else None
+
+
+def joint_means(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the mean over the processes of each named number; NaN where one has NaN."""
+    if count() == 1 or not values:
+        return values
+    joint = torch.stack([value.detach() for value in values.values()])
+    dist.all_reduce(joint)
+    means = (joint / count()).unbind()
+    return {name: mean.to(values[name].dtype) for name, mean in zip(values, means, strict=True)}
 
 
 class _Sum(torch.autograd.Function):

@@ -1,6 +1,7 @@
 """Sheets: what a model makes of the same images with the same noise, as PNG files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -19,9 +20,16 @@ def fixed_images(pixels: batches.Pixels, crop: int | None, count: int = 32) -> T
 
 def pictures_of(model: Model, images: Tensor) -> dict[str, Tensor]:
     """Return the model's named grids of images, made with the same noise at every call."""
-    with torch.random.fork_rng(), torch.inference_mode():
-        torch.manual_seed(0)
+    with noise_of_its_own(images.device), torch.inference_mode():
         return model.pictures(images)
+
+
+@contextmanager
+def noise_of_its_own(device: torch.device) -> Iterator[None]:
+    """Draw the same noise every time, and leave a training's as it was."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
 
 
 def write_sheets(folder: Path, grids: Mapping[str, Tensor], suffix: str = "") -> list[Path]:

@@ -26,7 +26,7 @@ from replearn.encoders import device_named, embeddings
 from replearn.errors import DataError, UsageError
 from replearn.feeding import Feed
 from replearn.objective import Objective
-from replearn.sheets import fixed_images
+from replearn.sheets import fixed_images, noise_of_its_own
 from replearn.training_settings import TrainingSettings
 
 _STATISTICS = 512  # images whose codes are compared with the prior
@@ -85,7 +85,7 @@ class Trainer:
             acceleration.compile_layers(self.objective)
 
     def train_step(self) -> dict[str, Tensor]:
-        """Let every player of one round move and return the value of each term."""
+        """Let every player of one round move; return each term's value, of the joint batch."""
         settings = self.settings
         # The first process draws what one alone would draw, the others each something else.
         seed_all(settings.seed, 2, self.step, *[processes.number()] * (processes.number() > 0))
@@ -95,16 +95,17 @@ class Trainer:
             optimiser = self.optimisers[player]
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * factor
-            # Also clears what other players' losses left in this player's gradients.
+            parameters = [p for group in optimiser.param_groups for p in group["params"]]
             optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(sum_of(terms))
-            norm = self._gradient(optimiser)
+            # What the networks of the others would learn from this is not worked out.
+            torch.autograd.backward(sum_of(terms), inputs=parameters)
+            norm = self._gradient(parameters)
             optimiser.step()
             values |= {f"{player}/{name}": term.detach() for name, term in terms.items()}
             values[f"{player}/gradient"] = norm
         self.step += 1
         self._update_average()
-        return values
+        return processes.joint_means(values)
 
     def _images(self) -> Tensor:
         began = time.perf_counter()
@@ -129,9 +130,8 @@ class Trainer:
             return nullcontext()
         return torch.autocast(self.device.type, self.precision)
 
-    def _gradient(self, optimiser: torch.optim.Optimizer) -> Tensor:
+    def _gradient(self, parameters: list[nn.Parameter]) -> Tensor:
         """Average the gradient over all processes, shorten it if asked; return its length."""
-        parameters = [p for group in optimiser.param_groups for p in group["params"]]
         processes.share_gradients(parameters)
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.settings.gradient_clip:
@@ -172,8 +172,7 @@ class Trainer:
     def statistics(self) -> dict[str, float]:
         """Return what the averaged model's codes are like, if it has a prior for them."""
         shown = fixed_images(self.pixels, self.settings.crop, _STATISTICS).to(self.device)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with noise_of_its_own(self.device):
             return {name: float(value) for name, value in self.average.statistics(shown).items()}
 
     def embed(self, pixels: batches.Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -229,11 +228,10 @@ class Trainer:
         publish(temporary, path)
 
     def save_batch(self, path: Path, step: int) -> None:
-        """Write the images of a step (1 is the first) and their rows in the training set."""
-        rows = self.feed.rows(step - 1)
-        images = self.feed.batch(step - 1).cpu().contiguous()
+        """Write the joint batch of a step (1 is the first) and its rows in the training set."""
+        rows, images = self.feed.joint(step - 1)
         temporary = path.with_name(f".{path.name}.tmp")
-        content = {"images": images, "rows": torch.from_numpy(rows)}
+        content = {"images": images.contiguous(), "rows": torch.from_numpy(rows)}
         temporary.write_bytes(safetensors.torch.save(content))
         publish(temporary, path)
 

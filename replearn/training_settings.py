@@ -15,6 +15,7 @@ _NOT_DECIDING = {
     "log_every",
     "checkpoint_every",
     "sheet_every",
+    "probe_every",  # until there is something to probe with: then it decides what is kept
 }
 
 

@@ -17,6 +17,8 @@ from replearn.artefacts import say, write_text
 from replearn.sheets import write_sheets
 from replearn.trainer import Trainer
 
+_TOGETHER = 16  # rounds whose terms are looked at together
+
 
 class NotFiniteError(Exception):
     """A term, or the length of a player's gradient, is NaN or infinite.
@@ -50,11 +52,11 @@ class Watch:
         self.trainer = trainer
         self._metrics = folder / "metrics.jsonl"
         _forget_after(self._metrics, trainer.step)
-        self._writer = SummaryWriter(str(folder), purge_step=trainer.step)
+        self._writer = SummaryWriter(str(folder), purge_step=trainer.step + 1)
         self._bar = tqdm(
             total=trainer.steps, initial=trainer.step, unit="step", delay=1, disable=None
         )
-        self._last: tuple[int, tuple[str, ...], Tensor] | None = None
+        self._unseen: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._clear()
 
     def __enter__(self) -> "Watch":
@@ -83,38 +85,41 @@ class Watch:
         """Add the terms of the round that was just played.
 
         Raises:
-            NotFiniteError: a term of the round before is not finite.  To look at this round's
-                at once would make the processor wait for a GPU.
+            NotFiniteError: a term of one of the last rounds is not finite.  To look at each round
+                at once would make the processor wait for a GPU every time.
         """
-        self.check_finite()
         self._seconds += time.perf_counter() - self._began
         self._rounds += 1
         self._bar.update()
         if not values:
             return  # nobody plays
         names, row = tuple(values), torch.stack([value.float() for value in values.values()])
-        self._last = self.trainer.step, names, row
         # A sum for each list of terms: one addition on the device, whatever their number.
         self._sums[names] = self._sums[names] + row if names in self._sums else row
+        self._unseen.append((self.trainer.step, names, row))
+        if len(self._unseen) == _TOGETHER:
+            self.check_finite()
 
     def check_finite(self) -> None:
-        """Look at the terms of the last round that was added.
+        """Look at the terms of the rounds that were added since the last look.
 
         Raises:
             NotFiniteError: one of them is NaN or infinite.
         """
-        if self._last is None:
-            return
-        step, names, row = self._last
-        self._last = None
-        if not bool(row.isfinite().all()):
-            raise NotFiniteError(step, dict(zip(names, row.tolist(), strict=True)))
+        began = time.perf_counter()
+        unseen, self._unseen = self._unseen, []
+        if unseen and not bool(torch.cat([row for _, _, row in unseen]).isfinite().all()):
+            for step, names, row in unseen:
+                if not bool(row.isfinite().all()):
+                    raise NotFiniteError(step, dict(zip(names, row.tolist(), strict=True)))
+        # It is the device that was waited for, with its share of these rounds.
+        self._seconds += time.perf_counter() - began
 
     def log(self, found: dict[str, float]) -> None:
         """Write one line: what was found now, and the mean of each term since the last line.
 
         Raises:
-            NotFiniteError: a term of the last round is not finite.
+            NotFiniteError: a term of one of the last rounds is not finite.
         """
         self.check_finite()
         means: dict[str, float] = defaultdict(float)

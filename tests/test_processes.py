@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from replearn import processes
+from replearn.errors import UsageError
 from replearn.models import build
 from replearn.objective import Objective
 from replearn.trainer import Trainer, seed_all
@@ -71,27 +72,57 @@ class JointNoise(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return drawn[self.part * size : (self.part + 1) * size]
 
 
-def trained(case: str) -> dict[str, Any]:
-    """Return the weights and the averaged ones after some steps of this process and the others."""
+def new_trainer(case: str) -> Trainer:
     model, arguments = CASES[case]
     seed_all(0)
     objective = build(model, size=SIZE, channels=1, arguments=arguments).double()
     assert isinstance(objective, Objective)
     settings = settings_of(precision="float32", gradient_clip=1.0, crop=SIZE, flip=True)
-    trainer = Trainer(objective, pictures(), settings)
+    return Trainer(objective, pictures(), settings)
+
+
+def trained(case: str) -> dict[str, Any]:
+    """Return the weights and the averaged ones after some steps of this process and the others.
+
+    And the terms of the last step.
+    """
+    trainer = new_trainer(case)
     trainer.prepare()
     with JointNoise(processes.number(), processes.count()):
         for _ in range(STEPS):
-            trainer.train_step()
+            terms = trainer.train_step()
+    return state_of(trainer) | {"terms": terms}
+
+
+def state_of(trainer: Trainer) -> dict[str, Any]:
     return {"objective": trainer.objective.state_dict(), "average": trainer.average.state_dict()}
 
 
+def whole_and_resumed(case: str, folder: Path) -> list[dict[str, Any]]:
+    """Return the weights of a training, and of one that went on from a checkpoint of its own."""
+    whole, first, second = (new_trainer(case) for _ in range(3))
+    for _ in range(STEPS):
+        whole.train_step()
+    first.train_step()
+    if processes.number() == 0:
+        first.save(folder / f"{case}-checkpoint.pt", "x:1", {})
+    processes.told("written")
+    second.resume(folder / f"{case}-checkpoint.pt", "x:1", {})
+    while second.step < STEPS:
+        second.train_step()
+    return [state_of(whole), state_of(second)]
+
+
 def child(folder: str, fast: bool) -> None:
-    """Train each model with the other processes; the first one writes the weights."""
-    with processes.joined():
+    """Train each model with the other processes and write what came of it."""
+    with processes.joined(torch.device("cpu")):
         for case in CASES:
             if not fast or case in FAST:
-                torch.save(trained(case), Path(folder) / f"{case}-{processes.number()}.pt")
+                place = f"{folder}/{case}"
+                torch.save(trained(case), f"{place}-{processes.number()}.pt")
+                torch.save(
+                    whole_and_resumed(case, Path(folder)), f"{place}-twice-{processes.number()}.pt"
+                )
 
 
 FAST = ("sdae", "bigan, relativistic")
@@ -147,6 +178,26 @@ def test_two_processes_make_the_weights_that_one_makes_of_every_model(
     case: str, by_two: Path
 ) -> None:
     assert_equal_to_one(by_two, case)
+
+
+@pytest.mark.parametrize("case", FAST)
+def test_two_processes_go_on_from_a_checkpoint_to_the_same_weights(
+    case: str, some_by_two: Path
+) -> None:
+    for rank in (0, 1):
+        whole, resumed = torch.load(some_by_two / f"{case}-twice-{rank}.pt")
+        torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with (
+        pytest.raises(UsageError, match="1 GPU for 2 processes"),
+        processes.joined(torch.device("cuda")),
+    ):
+        pytest.fail("they joined")
 
 
 def test_alone_nothing_is_shared() -> None:

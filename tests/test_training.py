@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from replearn.artefacts import identify
 from replearn.checkpoints import read_checkpoint
 from replearn.errors import DataError, UsageError
 from replearn.models import MODELS, build, check_arguments
+from replearn.models.aae import AAE
 from replearn.models.sdae import SDAE
 from replearn.objective import FittedEncoder, Model, Objective
 from replearn.trainer import Trainer, seed_all, sum_of
@@ -177,6 +179,32 @@ def test_the_terms_come_back_under_their_players_names() -> None:
         "autoencoder/prior",
         "autoencoder/gradient",
     }
+
+
+class Notices(AAE):
+    """Notes, between the moves, whose networks have learned from the last one."""
+
+    learned: list[set[str]]
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
+        for move in super().losses(images, progress):
+            self.zero_grad()
+            yield move
+            players = self.players().items()
+            self.learned.append(
+                {
+                    name
+                    for name, networks in players
+                    if any(p.grad is not None for net in networks for p in net.parameters())
+                }
+            )
+
+
+def test_a_move_is_worked_out_for_its_player_alone() -> None:
+    objective = Notices(size=SIZE, width=4, latent_dim=8, critic_width=16)
+    objective.learned = []
+    Trainer(objective, pictures(), settings_of()).train_step()
+    assert objective.learned == [{"critic"}, {"autoencoder"}]
 
 
 def test_a_term_without_a_gradient_is_only_watched() -> None:
@@ -390,6 +418,15 @@ def test_resuming_is_bit_identical_in_every_precision(
     assert_resuming_changes_nothing(name, STEPS // 2, tmp_path, precision=precision, **changes)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("name", SMALL)
+def test_resuming_is_bit_identical_on_a_gpu_where_that_is_asked_for(
+    name: str, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"device": "cuda", "deterministic": True}
+    assert_resuming_changes_nothing(name, STEPS // 2, tmp_path, **changes)
+
+
 def test_a_checkpoint_holds_no_code(tmp_path: Path) -> None:
     trainer = new_trainer()
     trainer.train_step()
@@ -430,6 +467,7 @@ def test_watching_and_device_may_change_between_runs(tmp_path: Path) -> None:
         "log_every": 3,
         "checkpoint_every": 2,
         "sheet_every": 4,
+        "probe_every": 7,
         "device": "auto",
     }
     go(new_trainer(**watching), tmp_path, resume=True)
@@ -504,6 +542,10 @@ def test_no_step_stands_twice_in_the_metrics_after_resuming(tmp_path: Path) -> N
     term = "autoencoder/reconstruction"
     expected = [line[term] for line in metrics(tmp_path / "undisturbed")]
     assert [line[term] for line in metrics(tmp_path)] == expected
+    shown = EventAccumulator(str(tmp_path)).Reload()
+    assert [(event.step, event.value) for event in shown.Scalars(term)] == [
+        (step, pytest.approx(value)) for step, value in enumerate(expected, 1)
+    ]
 
 
 class InfiniteLoss(SDAE):

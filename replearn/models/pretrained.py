@@ -90,7 +90,7 @@ class Pretrained(FittedEncoder):
 
     def _take(self, backbone: nn.Module, recipe: Mapping[str, Any]) -> None:
         """Keep the part of the network that sees, and what its images look like."""
-        self.backbone = getattr(backbone, "vision_model", backbone)
+        self.backbone = getattr(backbone, "vision_model", backbone).requires_grad_(False)
         network, images = recipe["network"], recipe["images"]
         network = network.get("vision_config") or network
         size = images.get("size") or network.get("image_size") or 224
@@ -115,11 +115,12 @@ class Pretrained(FittedEncoder):
         """Build the network that was saved, before its weights are loaded."""
         recipe = state_dict.get(f"{prefix}recipe")
         if recipe is not None and len(recipe):
-            self.recipe = torch.empty_like(recipe)
+            self.recipe = torch.empty_like(recipe, device=self.recipe.device)
             content = json.loads(bytes(recipe.tolist()))
             library, settings = _library(), dict(content["network"])
             config = library.AutoConfig.for_model(settings.pop("model_type"), **settings)
             self._take(library.AutoModel.from_config(config), content)
+            self.to(self.recipe.device).train(self.training)
         super()._load_from_state_dict(state_dict, prefix, *others)
 
 
