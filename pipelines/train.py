@@ -1,7 +1,5 @@
 """train: images without labels -> an encoder."""
 
-import re
-import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,8 +10,7 @@ import numpy as np
 import typer
 
 from replearn import processes
-from replearn.artefacts import identify, identity_in, publish, read_json, say, warn, workspace
-from replearn.checkpoints import differences, read_checkpoint
+from replearn.artefacts import identify, publish, say, warn, workspace
 from replearn.concepts import read_concepts, read_ids
 from replearn.configuration import Configuration, ImageSettings
 from replearn.encoders import Description, Encoder, device_named, load_encoder, save_encoder
@@ -26,13 +23,8 @@ from replearn.settings import check_settings, read_yaml
 from replearn.sheets import fixed_images, pictures_of, write_sheets
 from replearn.trainer import Trainer, seed_all
 from replearn.training import fit, fit_encoder
+from replearn.training_folder import TrainingFolder
 from replearn.training_settings import TrainingSettings
-
-# What a training writes; a folder with anything else in it is not touched.
-_OURS = re.compile(
-    r"encoder\.(json|safetensors)|(last|failed-batch)\.safetensors|checkpoint\.pt|metrics\.jsonl"
-    r"|sheets/[\w-]+\.png|events\..*|(sheets/)?\.[^/]*\.tmp"
-)
 
 _PROBED = 2000  # labelled images at most: a probe is taken many times
 _FEWEST = 20
@@ -77,7 +69,7 @@ def train(
         bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Throw away what lies in ENCODER.")
+        bool, typer.Option("--overwrite", help="Replace what another training left in ENCODER.")
     ] = False,
 ) -> None:
     """Train an encoder on images without labels.
@@ -86,6 +78,8 @@ def train(
 
     On 4 GPUs: torchrun --nproc-per-node 4 --no-python replearn train ...
     """
+    if folder.is_symlink() or not folder.name:
+        folder = folder.resolve()  # what it points to is filled, and may be set aside
     chosen = check_settings(Configuration, read_yaml(config, settings or ()), "")
     arguments = check_arguments(chosen.model, chosen.arguments or {})
     training = check_settings(TrainingSettings, chosen.training, "training")
@@ -107,11 +101,12 @@ def train(
             init=init,
             start=load_encoder(init, "cpu") if init else None,
             resume=resume,
+            overwrite=overwrite,
         )
         if processes.number() > 0:
             _follow(plan)
         else:
-            _lead(plan, overwrite=overwrite)
+            _lead(plan)
 
 
 @dataclass(frozen=True)
@@ -127,6 +122,13 @@ class _Plan:
     init: Path | None
     start: Encoder | None
     resume: bool
+    overwrite: bool
+
+    @cached_property
+    def place(self) -> TrainingFolder:
+        """Where the encoder goes."""
+        identity = self.description.identity
+        return TrainingFolder(self.folder, identity, self.facts, self.resume, self.overwrite)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -160,12 +162,12 @@ class _Plan:
         )
 
 
-def _lead(plan: _Plan, *, overwrite: bool) -> None:
+def _lead(plan: _Plan) -> None:
     folder = plan.folder
     with ExitStack() as stack:
         try:
             work = stack.enter_context(workspace(folder))
-            finished = _finished(plan, overwrite=overwrite)
+            finished = plan.place.is_finished()
         except Exception:
             processes.told(True)  # the other processes would wait for an answer
             raise
@@ -173,7 +175,7 @@ def _lead(plan: _Plan, *, overwrite: bool) -> None:
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
         _train(plan, work)
-        _remove(_set_aside(folder))
+        plan.place.finish()
     say(f"{folder}: {plan.model} trained on {len(plan.images):,} images")
 
 
@@ -203,58 +205,6 @@ def _open(
         ids=ids,
         max_errors=max_errors,
     )
-
-
-def _finished(plan: _Plan, *, overwrite: bool) -> bool:
-    """Tell whether there is nothing to do; make room for a new start where that is allowed."""
-    folder = plan.folder
-    files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
-    names = [path.relative_to(folder).as_posix() for path in files]
-    others = [name for name in names if not _OURS.fullmatch(name)]
-    if others:
-        raise DataError(f"{folder}: holds other files ({others[0]}); choose another place")
-    there = identity_in(folder / "encoder.json")
-    if there == plan.description.identity:
-        return True
-    if there is not None:
-        if not overwrite:
-            raise DataError(
-                f"{folder}: holds another encoder ({_unlike(folder, plan)}); "
-                "choose another place or give --overwrite"
-            )
-        _remove(_set_aside(folder))
-        folder.rename(_set_aside(folder))
-    elif names and not plan.resume and not overwrite:
-        raise DataError(f"{folder}: a training was begun there; give --resume or --overwrite")
-    elif overwrite and not (plan.resume and _begun(folder) == plan.description.identity):
-        _remove(folder)
-    return False
-
-
-def _unlike(folder: Path, plan: _Plan) -> str:
-    """Say what is unlike the encoder that lies in the folder."""
-    there = read_json(folder / "encoder.json")
-    told = ("model", "arguments", "training")
-    unlike = differences({key: there.get(key) for key in told}, {k: plan.facts[k] for k in told})
-    return unlike or "of other images, --valid-concepts or --init"
-
-
-def _begun(folder: Path) -> str | None:
-    """Return the identity of what the checkpoint goes on with; None if it is no good."""
-    try:
-        return str(read_checkpoint(folder / "checkpoint.pt")["identity"])
-    except DataError:
-        return None
-
-
-def _set_aside(folder: Path) -> Path:
-    """Return where a finished encoder waits until the one that replaces it is finished too."""
-    return folder.with_name(f"{folder.name}.replaced")
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe | None:
@@ -299,6 +249,7 @@ def _train(plan: _Plan, work: Path) -> None:
         shown = fixed_images(plan.images.pixels, plan.training.crop)
         write_sheets(made / "sheets", pictures_of(model, shown))
         save_encoder(made, model, plan.description)
+        plan.place.make_room()
         publish(made, folder)
 
 
@@ -307,8 +258,10 @@ def _fit(plan: _Plan, model: Objective) -> tuple[Model, dict[str, Any] | None]:
     trainer = Trainer(model, plan.images.pixels, plan.training)
     if plan.start:
         trainer.start_from(plan.start.model.state_dict(), str(plan.init))
-    # Its checkpoint has to outlive a kill, so this folder fills up while the training runs.
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    # Nothing was refused.  Checkpoints have to outlive a kill, so the folder fills up from now on.
+    if processes.number() == 0:
+        plan.place.make_room()
+    processes.told("made")  # before the others look for a checkpoint
     identity = plan.description.identity
     trained = fit(trainer, plan.folder, identity, plan.facts, resume=plan.resume, probe=plan.probe)
     if trainer.best is None:

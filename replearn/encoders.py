@@ -185,6 +185,15 @@ def save_weights(path: Path, model: Model) -> None:
         publish(temporary, path)
 
 
+def has_weights(folder: Path) -> bool:
+    """Tell whether a folder holds weights that can be read to their end."""
+    try:
+        with safetensors.safe_open(folder / "encoder.safetensors", "np"):
+            return True
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
 def read_description(folder: Path) -> Description:
     """Read what an encoder folder holds.
 

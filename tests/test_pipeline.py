@@ -105,7 +105,7 @@ def test_an_encoder_stays_until_the_one_that_replaces_it_is_finished(
     shutil.copytree(chain / "aae", tmp_path / "aae")
     train = ["train", chain / "aae.yaml", chain / "images.h5", tmp_path / "aae", "--overwrite"]
     assert run(*train, "--set", "training.learning_rate=1e30")[0] == 1
-    kept = tmp_path / "aae.replaced"
+    kept = tmp_path / ".aae.replaced"
     assert (kept / "encoder.json").read_bytes() == (chain / "aae/encoder.json").read_bytes()
     assert run(*train, "--set", "training.seed=5")[0] == 0
     assert not kept.exists()

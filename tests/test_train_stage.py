@@ -150,6 +150,49 @@ def test_what_a_training_left_is_replaced_where_that_is_allowed_only(
     assert train("--overwrite")[0] == 0
 
 
+@pytest.mark.parametrize("broken", ["encoder.safetensors", "encoder.json"])
+@pytest.mark.parametrize("how", ["missing", "cut short"])
+@pytest.mark.parametrize("model", ["sdae", "pca"])
+def test_an_encoder_that_is_not_whole_is_trained_again_where_that_is_allowed(
+    model: str, how: str, broken: str, work: Path, train: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(work / model, tmp_path / "new")
+    file = tmp_path / "new" / broken
+    file.write_bytes(file.read_bytes()[:40])
+    if how == "missing":
+        file.unlink()
+    assert train(config=model)[0] == 1
+    status, said = train("--overwrite", config=model)
+    assert status == 0, said
+    assert file.read_bytes() == (work / model / broken).read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("refused", ["learning_rate={x: 1}", "device=tpu", "crop=99"])
+def test_what_cannot_be_trained_replaces_nothing(
+    refused: str, work: Path, train: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(work / "sdae", tmp_path / "new")
+    assert train("--overwrite", "--set", f"training.{refused}")[0] != 0
+    assert facts(tmp_path / "new") == facts(work / "sdae")
+    (tmp_path / "new/encoder.json").unlink()  # one that was begun only
+    assert train("--overwrite", "--set", f"training.{refused}")[0] != 0
+    assert (tmp_path / "new/checkpoint.pt").exists()
+
+
+def test_a_link_to_a_folder_is_filled_and_a_file_is_refused(
+    work: Path, train: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "new").symlink_to(tmp_path / "there")
+    assert train()[0] == 0
+    assert train("--set", "training.seed=1", "--overwrite")[0] == 0
+    assert facts(tmp_path / "there")["training"]["seed"] == 1
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in train(into="file")[1][0]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_damaged_checkpoint_is_overwritten_where_that_is_allowed(
     work: Path, train: Run, tmp_path: Path
 ) -> None:
