@@ -13,7 +13,14 @@ from replearn import processes
 from replearn.artefacts import identify, publish, say, warn, workspace
 from replearn.concepts import read_concepts, read_ids
 from replearn.configuration import Configuration, ImageSettings
-from replearn.encoders import Description, Encoder, device_named, load_encoder, save_encoder
+from replearn.encoders import (
+    Description,
+    Encoder,
+    device_named,
+    load_encoder,
+    read_description,
+    save_encoder,
+)
 from replearn.errors import DataError, UsageError
 from replearn.images import ImageSet, is_prepared, open_images
 from replearn.models import MODELS, check_arguments
@@ -176,7 +183,15 @@ def _lead(plan: _Plan) -> None:
             return
         _train(plan, work)
         plan.place.finish()
-    say(f"{folder}: {plan.model} trained on {len(plan.images):,} images")
+    say(f"{folder}: {plan.model} trained on {len(plan.images):,} images{_chosen(folder)}")
+
+
+def _chosen(folder: Path) -> str:
+    """Say which weights the encoder in a folder has, where a probe chose."""
+    selected = read_description(folder).selected
+    if selected is None:
+        return ""
+    return f"; the weights of step {selected['step']} served best ({selected['linear']:.4f})"
 
 
 def _follow(plan: _Plan) -> None:
@@ -221,14 +236,19 @@ def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe | None:
             "tell which weights are best; the last ones are kept"
         )
         return None
-    step = -(-len(labelled) // _PROBED)
+    # Not every other one: lists alternate.
+    rows = np.random.default_rng(0).permutation(len(labelled))[:_PROBED]
+    wanted = [labelled[row] for row in np.sort(rows)]
     form = {"size": images.size, "channels": images.channels, "fit": images.fit}
-    shown = _open(source, form, labelled[::step], 1.0)
+    try:
+        shown = _open(source, form, wanted, 1.0)
+    except DataError as error:
+        raise DataError(f"{concepts}: {error}") from None
+    found = f"{concepts}: {len(shown):,} of {len(wanted):,} labelled images are among {source}"
     if len(shown) < _FEWEST:
-        raise DataError(
-            f"{concepts}: {len(shown)} labelled images are among {source}, at least {_FEWEST} are "
-            "needed to probe with"
-        )
+        raise DataError(f"{found}, at least {_FEWEST} are needed to probe with")
+    if len(shown) < len(wanted):
+        warn(f"{found}; these are probed with")
     return Probe(np.asarray(shown.pixels), table.select(shown.ids))
 
 

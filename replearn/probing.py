@@ -42,6 +42,12 @@ class Probe:
             "probe", concepts=self.concepts.digest, pixels=digest(self.pixels.tobytes())
         )
 
+    @property
+    def halves(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the images of each half, drawn: lists often alternate, frontal and lateral."""
+        order = np.random.default_rng(0).permutation(len(self.pixels))
+        return np.sort(order[::2]), np.sort(order[1::2])
+
     def measure(self, embed: Embed) -> dict[str, float]:
         """Return the mean F1 of a linear and of a k-NN detector, and RankMe, of the embeddings.
 
@@ -56,15 +62,15 @@ class Probe:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         directions = vectors / np.maximum(lengths, 1e-12)
         return {
-            "linear": float(np.mean([_linear(half) for half in self._halves(vectors)])),
-            "knn": float(np.mean([_neighbours(half) for half in self._halves(directions)])),
+            "linear": float(np.mean([_linear(half) for half in self._tunings(vectors)])),
+            "knn": float(np.mean([_neighbours(half) for half in self._tunings(directions)])),
             "rankme": rankme(vectors),
         }
 
-    def _halves(self, vectors: Vectors) -> list[Tuning]:
+    def _tunings(self, vectors: Vectors) -> list[Tuning]:
         first, second = (
-            Labelled(vectors[start::2], self.concepts.select(self.concepts.ids[start::2]))
-            for start in (0, 1)
+            Labelled(vectors[half], self.concepts.select([self.concepts.ids[row] for row in half]))
+            for half in self.halves
         )
         return [Tuning(first, second, "skip"), Tuning(second, first, "skip")]
 

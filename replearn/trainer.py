@@ -198,7 +198,7 @@ class Trainer:
 
     def remember(self, scores: dict[str, float]) -> None:
         """Keep the averaged model if no earlier one had a better linear probe."""
-        if self.best is None or scores["linear"] > self.best["scores"]["linear"]:
+        if self.best is None or scores["linear"] >= self.best["scores"]["linear"]:
             state = {name: value.clone() for name, value in self.average.state_dict().items()}
             self.best = {"step": self.step, "scores": scores, "average": state}
 

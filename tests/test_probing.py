@@ -43,8 +43,8 @@ def noise(dimension: int = 8) -> np.ndarray[tuple[int, int], np.dtype[np.float64
 def f1_of_the_constant(probe: Probe) -> float:
     """Return the mean over the halves of the best F1 of naming the same for every image."""
     found = []
-    for start in (0, 1):
-        half = probe.concepts.select(probe.concepts.ids[start::2])
+    for rows in probe.halves:
+        half = probe.concepts.select([probe.concepts.ids[row] for row in rows])
         words = vocabulary(half)
         found.append(best_constant(multi_hot(half, words), half.counts, empty="skip")[1])
     return float(np.mean(found))
@@ -59,6 +59,13 @@ def test_embeddings_that_are_the_labels_are_worth_1() -> None:
     assert scores["linear"] == pytest.approx(1)
     assert scores["knn"] > 0.97, "the rarest set of labels has fewer images than neighbours asked"
     assert 1 < scores["rankme"] <= CONCEPTS
+
+
+def test_labels_that_alternate_are_probed_as_those_in_any_other_order() -> None:
+    shown = np.zeros((COUNT, CONCEPTS), bool)
+    shown[np.arange(COUNT), np.arange(COUNT) % 2] = True
+    scores = probe_of(shown).measure(as_embedding(shown.astype(float)))
+    assert scores["linear"] == pytest.approx(1)
 
 
 def test_noise_is_worth_what_the_constant_is() -> None:
@@ -97,7 +104,7 @@ def test_each_half_is_scored_by_a_detector_of_the_other_half() -> None:
     assert agreeing["linear"] == agreeing["knn"] == pytest.approx(1)
     # Each half alone could be told apart perfectly, but the other half says something else of it.
     contradicting = one_hot.copy()
-    contradicting[1::2] = np.roll(one_hot[1::2], 1, axis=1)
+    contradicting[probe.halves[1]] = np.roll(one_hot[probe.halves[1]], 1, axis=1)
     scores = probe.measure(as_embedding(contradicting))
     everything = 2 / (1 + CONCEPTS)  # F1 of naming all of them, where one is right
     assert scores["linear"] == pytest.approx(everything, abs=0.05), "no better than knowing nothing"
@@ -105,7 +112,9 @@ def test_each_half_is_scored_by_a_detector_of_the_other_half() -> None:
 
 
 def test_neither_half_comes_first() -> None:
-    swapped = np.arange(COUNT) ^ 1
+    first, second = probe_of(labels()).halves
+    swapped = np.arange(COUNT)
+    swapped[first], swapped[second] = second, first
     shown, vectors = labels(), labels() + 0.7 * noise(CONCEPTS)
     scores = probe_of(shown).measure(as_embedding(vectors))
     assert probe_of(shown[swapped]).measure(as_embedding(vectors[swapped])) == pytest.approx(scores)

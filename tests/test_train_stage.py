@@ -226,8 +226,25 @@ def test_concepts_of_other_images_are_refused_by_the_file_s_name(
     message = [line for line in said if not line.startswith("warning: ")]
     assert status == 1
     assert len(message) == 1
-    assert message[0].startswith(f"replearn train: {concepts}: 10 labelled images are among ")
+    assert message[0].startswith(f"replearn train: {concepts}: 10 of 60 labelled ")
     assert list(tmp_path.iterdir()) == [concepts]
+
+
+def test_concepts_of_images_that_are_not_there_are_counted_or_refused(
+    work: Path, train: Run, tmp_path: Path
+) -> None:
+    concepts = tmp_path / "concepts.tsv"
+    rows = [f"phantom_{row:06d}\tC{row % 2}\n" for row in range(90)]
+    concepts.write_text("".join(rows))
+    status, said = train("--valid-concepts", concepts)
+    assert status == 0
+    told = f"warning: {concepts}: 60 of 90 labelled images are among "
+    assert sum(line.startswith(told) for line in said) == 1
+    assert "; the weights of step " in said[-1]
+    concepts.write_text("".join(rows[60:]))
+    status, said = train("--valid-concepts", concepts, into="none")
+    assert (status, len(said)) == (1, 1)
+    assert said[0].startswith(f"replearn train: {concepts}: ")
 
 
 # A start from other weights
