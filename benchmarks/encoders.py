@@ -45,6 +45,7 @@ from benchmarks.tables import Row, headline, summarise, to_markdown
 from replearn.artefacts import say, warnings_as_lines
 from replearn.configuration import Configuration
 from replearn.errors import DataError, UsageError
+from replearn.models import MODELS
 
 
 @dataclass(frozen=True)
@@ -210,11 +211,13 @@ def main(
     full: Annotated[bool, typer.Option("--full", help="For a GPU.")] = False,
     width: Annotated[int | None, typer.Option(help="Of the networks.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of each training.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Trainings of each encoder.")] = None,
-    phantoms: Annotated[int | None, typer.Option(help="How many are drawn.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each encoder.")] = None,
+    phantoms: Annotated[int | None, typer.Option(min=50, help="How many are drawn.")] = None,
     size: Annotated[int | None, typer.Option(help="Of the images, in pixels.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    jobs: Annotated[int, typer.Option(help="Processes, each with its share of the cores.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes, each with its share of the cores.")
+    ] = 1,
     training: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of all trainings.")
     ] = None,
@@ -231,17 +234,28 @@ def main(
         work=work,
         datasets=_listed(datasets),
         encoders=_listed(encoders),
-        layers=_listed(layers),
+        layers=_known_layers(_listed(layers)),
         configs={path.stem: read_config(path) for path in config or ()},
         scale=replace(scale, **given),
         size=size,
         training=overrides | dict(_setting(text) for text in training or ()),
     )
     work.mkdir(parents=True, exist_ok=True)
-    rows, failed = complete(plan, max(1, jobs))
+    rows, failed = complete(plan, jobs)
     summary = summarise(rows)
     print(to_markdown(summary))
     print(json.dumps({"benchmark": "encoders", "rows": summary, "failed": failed}))
+    if failed:
+        raise DataError(f"{len(failed)} of the trainings failed: {failed[0]}")
+
+
+def _known_layers(names: list[str]) -> list[str]:
+    known = dict.fromkeys(layer for model in MODELS for layer in layers_of(model))
+    del known["only"]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"--layers {unknown[0]}: unknown; known: {', '.join(known)}")
+    return names
 
 
 def _listed(text: str) -> list[str]:

@@ -24,7 +24,8 @@ def draw(
         typer.Option(
             "--image",
             metavar="ID",
-            help="Draw these, in this order: two give an interpolation, three a - b + c.",
+            help="Draw these, in this order: two give an interpolation, three a - b + c, with a "
+            "model that encodes and decodes.",
         ),
     ] = None,
     ids: Annotated[

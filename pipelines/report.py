@@ -13,7 +13,7 @@ import typer
 
 from replearn import imageclef
 from replearn.album import Album
-from replearn.artefacts import read_json, warn, write_result
+from replearn.artefacts import check_same, read_json, warn, write_result
 from replearn.comparison import Result, by_name, chosen
 from replearn.concepts import ConceptTable, multi_hot, read_concepts, read_names
 from replearn.detectors import load_detector
@@ -89,6 +89,7 @@ def _of_encoder(
     shown = None
     if path is not None:
         shown = _shown(path, images, _known(run, concepts, names))
+        check_same(shown.features.encoder, description.identity, f"{path}: features of {run}")
     return of_encoder.page(description, _metrics(run), _sheets(run), shown)
 
 

@@ -98,6 +98,12 @@ def train(
         probe = _probe(source, images, valid_concepts) if valid_concepts and is_trained else None
         if init and not is_trained:
             raise UsageError(f"--init: {chosen.model} is fitted, not trained, and starts afresh")
+        start = load_encoder(init, "cpu") if init else None
+        if start and start.description.model != chosen.model:
+            raise DataError(
+                f"{init}: weights of a model {start.description.model} for a {chosen.model}; "
+                "begin with an encoder of the same model"
+            )
         plan = _Plan(
             folder=folder,
             model=chosen.model,
@@ -106,7 +112,7 @@ def train(
             images=images,
             probe=probe,
             init=init,
-            start=load_encoder(init, "cpu") if init else None,
+            start=start,
             resume=resume,
             overwrite=overwrite,
         )
@@ -254,7 +260,11 @@ def _probe(source: Path, images: ImageSet, concepts: Path) -> Probe | None:
 
 def _new_model(plan: _Plan) -> Model:
     seed_all(plan.training.seed)
-    return plan.description.build()
+    try:
+        return plan.description.build()
+    except UsageError as error:
+        crop = plan.training.crop
+        raise UsageError(f"training.crop: {error}" if crop else str(error)) from None
 
 
 def _train(plan: _Plan, work: Path) -> None:

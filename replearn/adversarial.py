@@ -13,13 +13,14 @@ tuples of inputs such as (image, code).  With r and f a critic's logits of real 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
+from replearn.errors import UsageError
 from replearn.networks.critic import Critic, Trunk
 from replearn.networks.precision import full
 from replearn.processes import gathered, joint_mean
@@ -112,6 +113,15 @@ class Adversary(BaseModel):
     label_flipping: float = Field(0.0, ge=0, lt=0.5)
     spectral_norm: bool = False
     minibatch_stddev: bool = False
+
+    @model_validator(mode="after")
+    def _holds_what_wasserstein_lets_go(self) -> Self:
+        if self.loss == "wasserstein":
+            if not (self.gradient_penalty or self.r1 or self.spectral_norm):
+                raise UsageError("wasserstein needs gradient_penalty, r1 or spectral_norm")
+            if self.label_smoothing and not self.drift:
+                raise UsageError("wasserstein with label_smoothing needs drift")
+        return self
 
     @property
     def differentiates_twice(self) -> bool:

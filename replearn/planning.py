@@ -52,7 +52,8 @@ def make_plan(
         if wanted is not None and id_ not in wanted:
             continue
         if id_ in found:
-            remedy = "give --ids-from path" if ids_from == "name" else "rename one of them"
+            by_path = "prepare them with --ids-from path"
+            remedy = by_path if ids_from == "name" else "rename one of them"
             raise DataError(
                 f"{place}: {found[id_].path} and {file.path} share the id {id_!r}; {remedy}"
             )

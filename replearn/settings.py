@@ -32,7 +32,10 @@ def check_settings(schema: type[Schema], values: Any, where: str) -> Schema:
     try:
         return schema.model_validate(dict(values or {}))
     except ValidationError as error:
-        first = error.errors()[0]
+        first, *others = error.errors()
+        # Of the branches of a union, the one that the value got farthest into.
+        same = [other for other in others if other["loc"][:1] == first["loc"][:1]]
+        first = max((first, *same), key=lambda fault: len(fault["loc"]))
         # pydantic also names the branch of a union, as `dict[str,float]`: no key of the user's.
         parts = (where, *(part for part in first["loc"] if not _BRANCH.search(str(part))))
         key = ".".join(str(part) for part in parts if part)

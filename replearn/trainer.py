@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from replearn import acceleration, batches, processes
-from replearn.artefacts import publish
+from replearn.artefacts import publish, writing
 from replearn.checkpoints import differences, read_checkpoint
 from replearn.encoders import device_named, embeddings
 from replearn.errors import DataError, UsageError
@@ -224,8 +224,13 @@ class Trainer:
             "best": self.best,
         }
         temporary = path.with_name(f".{path.name}.tmp")
-        torch.save(state, temporary)
-        publish(temporary, path)
+        try:
+            with writing(path):
+                _save(state, temporary)
+                publish(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)  # half of it would fill the disk
+            raise
 
     def save_batch(self, path: Path, step: int) -> None:
         """Write the joint batch of a step (1 is the first) and its rows in the training set."""
@@ -254,6 +259,13 @@ class Trainer:
             optimiser.load_state_dict(state["optimisers"][name])
         self.step = state["step"]
         self.best = state["best"]
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(state, path)
+    except RuntimeError:  # which is all that torch says of a full disk
+        raise OSError("torch could not write all of it") from None
 
 
 def _feed(pixels: batches.Pixels, settings: TrainingSettings, device: torch.device) -> Feed:

@@ -161,10 +161,10 @@ class _Lead:
         """Save the batch that did it and say what happened."""
         failed = self.folder / "failed-batch.safetensors"
         self.trainer.save_batch(failed, error.step)
-        good = f"after step {self.saved}" if self.saved else "none yet"
+        last = f"of step {self.saved} is good" if self.saved else "has still to be made"
         return DataError(
-            f"{self.folder}: {error}; the batch is in {failed.name}, the last good checkpoint is "
-            f"{good}; lower training.learning_rate or set training.gradient_clip, and start anew"
+            f"{self.folder}: {error}; the batch is in {failed.name}, the checkpoint {last}; "
+            "lower training.learning_rate or set training.gradient_clip, and start anew"
         )
 
 

@@ -1,9 +1,11 @@
 """How a model is trained: the settings and what follows from them."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
+
+from replearn.errors import UsageError
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -24,7 +26,7 @@ class TrainingSettings(BaseModel):
 
     Attributes:
         steps: length of the training, whatever the size of the set.
-        epochs: replaces `steps` by this many passes over the set.
+        epochs: this many passes over the set instead of `steps`.
         batch_size: images in a batch, of all processes together; a smaller set is one batch.
         learning_rate: of Adam, one number or one for each player.
         betas: of Adam.
@@ -47,7 +49,7 @@ class TrainingSettings(BaseModel):
         probe_every: steps between two probes, where labelled images are given.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(2000, gt=0)
     epochs: int | None = Field(None, gt=0)
@@ -70,6 +72,12 @@ class TrainingSettings(BaseModel):
     checkpoint_every: int = Field(500, gt=0)
     sheet_every: int = Field(500, gt=0)
     probe_every: int = Field(500, gt=0)
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> Self:
+        if self.epochs is not None and "steps" in self.model_fields_set:
+            raise UsageError("steps and epochs: give one of them; epochs=null takes the other away")
+        return self
 
     def facts(self) -> dict[str, Any]:
         """Return the settings that decide the result; watching and device are left out."""

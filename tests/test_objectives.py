@@ -440,8 +440,19 @@ def test_the_critic_moves_first_and_as_often_as_asked(name: str, steps: int) -> 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_plays_with_every_model(name: str, loss: str) -> None:
-    model = new(name, adversary={"loss": loss})
+    model = new(name, adversary={"loss": loss, "spectral_norm": loss == "wasserstein"})
     check_a_round(model, progress=0.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [({}, "gradient_penalty, r1 or spectral_norm"), ({"r1": 1, "label_smoothing": 0.1}, "drift")],
+)
+def test_a_wasserstein_critic_that_nothing_holds_is_refused(
+    settings: dict[str, Any], missing: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"^arguments\.adversary: wasserstein .*needs {missing}$"):
+        check_arguments("aae", {"adversary": {"loss": "wasserstein"} | settings})
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)

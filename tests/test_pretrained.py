@@ -64,6 +64,17 @@ def test_tokens_are_those_of_the_library_on_its_own_preprocessing(folder: Path) 
             torch.testing.assert_close(found, vectors, rtol=1e-4, atol=1e-5)
 
 
+def test_a_network_that_is_loaded_is_in_the_state_of_its_model(folder: Path) -> None:
+    state = model(folder).state_dict()
+    for training in (False, True):
+        loaded = build("pretrained", size=32, channels=3, arguments={}).train(training)
+        assert isinstance(loaded, Pretrained)
+        loaded.load_state_dict(state)
+        assert loaded.backbone is not None
+        assert loaded.backbone.training == training  # dropout in evaluation would draw
+        assert not any(weight.requires_grad for weight in loaded.parameters())
+
+
 @pytest.mark.parametrize("how", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
 def test_images_are_resized_as_the_preprocessing_says(
     folder: Path, tmp_path: Path, how: Image.Resampling

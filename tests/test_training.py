@@ -27,6 +27,7 @@ from replearn.models import MODELS, build, check_arguments
 from replearn.models.aae import AAE
 from replearn.models.sdae import SDAE
 from replearn.objective import FittedEncoder, Model, Objective
+from replearn.settings import check_settings
 from replearn.trainer import Trainer, seed_all, sum_of
 from replearn.training import fit, fit_encoder
 from replearn.training_settings import TrainingSettings
@@ -58,7 +59,9 @@ def pictures(count: int = 24) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def settings_of(**changes: Any) -> TrainingSettings:
-    common = {"steps": STEPS, "batch_size": 8, "warmup": 2, "device": "cpu", "log_every": 1}
+    common = {"batch_size": 8, "warmup": 2, "device": "cpu", "log_every": 1}
+    if "epochs" not in changes:
+        common["steps"] = STEPS
     return TrainingSettings.model_validate(common | changes)
 
 
@@ -248,7 +251,7 @@ def test_a_short_gradient_is_left_as_it_is() -> None:
     ("changes", "count", "steps"),
     [
         ({"steps": 7}, 24, 7),
-        ({"steps": 7, "epochs": 1}, 24, 3),
+        ({"epochs": 1}, 24, 3),
         ({"epochs": 2, "batch_size": 10}, 24, 5),
         ({"epochs": 3, "batch_size": 64}, 24, 3),
     ],
@@ -256,6 +259,34 @@ def test_a_short_gradient_is_left_as_it_is() -> None:
 def test_epochs_replace_steps(changes: dict[str, Any], count: int, steps: int) -> None:
     assert settings_of(**changes).length(count) == steps
     assert new_trainer(count=count, **changes).steps == steps
+
+
+def test_a_training_has_one_length() -> None:
+    with pytest.raises(UsageError, match=r"^training: steps and epochs: give one of them"):
+        check_settings(TrainingSettings, {"steps": 7, "epochs": 1}, "training")
+    assert check_settings(TrainingSettings, {"steps": 7, "epochs": None}, "training").steps == 7
+
+
+@pytest.mark.parametrize("rate", [math.inf, math.nan, -1, {"critic": -1}, {"critic": math.inf}])
+def test_a_learning_rate_that_is_none_is_refused_by_its_place(rate: Any) -> None:
+    place = "training.learning_rate" + ".critic" * isinstance(rate, dict)
+    with pytest.raises(UsageError, match=f"^{place}: (inf|nan|-1) does not fit"):
+        check_settings(TrainingSettings, {"learning_rate": rate}, "training")
+
+
+def test_a_disk_that_is_full_is_named_and_nothing_half_written_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = new_trainer()
+
+    def fills_the_disk(state: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail] unexpected pos 704 vs 598")
+
+    monkeypatch.setattr(torch, "save", fills_the_disk)
+    with pytest.raises(DataError, match=rf"{tmp_path}/checkpoint.pt: .*; make room there"):
+        trainer.save(tmp_path / "checkpoint.pt", "x:1", {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_each_player_may_have_a_learning_rate_of_its_own() -> None:
@@ -586,9 +617,8 @@ def test_a_training_that_diverges_stops_and_leaves_the_last_good_checkpoint(
     assert str(tmp_path) in str(caught.value)
     assert "lengths of the gradients: autoencoder nan" in str(caught.value)
     last = 5 - 5 % checkpoint_every
-    assert f"the last good checkpoint is {f'after step {last}' if last else 'none'}" in str(
-        caught.value
-    )
+    told = f"of step {last} is good" if last else "has still to be made"
+    assert f"the checkpoint {told}" in str(caught.value)
     batch = safetensors.torch.load_file(tmp_path / "failed-batch.safetensors")
     expected = torch.from_numpy(pictures()[batch["rows"].numpy()]).float() / 127.5 - 1
     torch.testing.assert_close(batch["images"], expected)
