@@ -13,11 +13,11 @@ tuples of inputs such as (image, code).  With r and f a critic's logits of real 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from replearn.errors import UsageError
@@ -114,14 +114,20 @@ class Adversary(BaseModel):
     spectral_norm: bool = False
     minibatch_stddev: bool = False
 
-    @model_validator(mode="after")
-    def _holds_what_wasserstein_lets_go(self) -> Self:
-        if self.loss == "wasserstein":
-            if not (self.gradient_penalty or self.r1 or self.spectral_norm):
-                raise UsageError("wasserstein needs gradient_penalty, r1 or spectral_norm")
-            if self.label_smoothing and not self.drift:
-                raise UsageError("wasserstein with label_smoothing needs drift")
-        return self
+    def refuse_what_nothing_holds(self) -> None:
+        """Refuse a critic whose cost falls without end, which no training survives.
+
+        Raises:
+            UsageError: `wasserstein` lacks what holds its slope, or with doubt its offset.
+        """
+        if self.loss != "wasserstein":
+            return
+        if not (self.gradient_penalty or self.r1 or self.spectral_norm):
+            raise UsageError(
+                "arguments.adversary: wasserstein needs gradient_penalty, r1 or spectral_norm"
+            )
+        if self.label_smoothing and not self.drift:
+            raise UsageError("arguments.adversary: wasserstein with label_smoothing needs drift")
 
     @property
     def differentiates_twice(self) -> bool:
