@@ -153,6 +153,8 @@ def training_settings(
     settings = watching | common | recipe.training | overrides
     if "steps" in overrides:
         settings["epochs"] = None
+    elif "epochs" in overrides:
+        settings["steps"] = None
     return check_settings(TrainingSettings, settings, "training")
 
 

@@ -16,7 +16,6 @@ from replearn.configuration import Configuration, ImageSettings
 from replearn.encoders import (
     Description,
     Encoder,
-    device_named,
     load_encoder,
     read_description,
     save_encoder,
@@ -90,7 +89,7 @@ def train(
     chosen = check_settings(Configuration, read_yaml(config, settings or ()), "")
     arguments = check_arguments(chosen.model, chosen.arguments or {})
     training = check_settings(TrainingSettings, chosen.training, "training")
-    with processes.joined(device_named(training.device)):
+    with processes.joined(training.device):
         images = _open(source, chosen.images, read_ids(ids) if ids else None, max_errors)
         if training.crop and training.crop > images.size:
             raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
@@ -185,6 +184,7 @@ def _lead(plan: _Plan) -> None:
             processes.told(True)  # the other processes would wait for an answer
             raise
         if processes.told(finished):
+            plan.place.finish()  # a kill may have come before that
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
         _train(plan, work)
@@ -263,8 +263,8 @@ def _new_model(plan: _Plan) -> Model:
     try:
         return plan.description.build()
     except UsageError as error:
-        crop = plan.training.crop
-        raise UsageError(f"training.crop: {error}" if crop else str(error)) from None
+        is_cropped = plan.training.crop and str(error).startswith("image size")
+        raise UsageError(f"training.crop: {error}" if is_cropped else str(error)) from None
 
 
 def _train(plan: _Plan, work: Path) -> None:

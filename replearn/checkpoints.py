@@ -1,5 +1,6 @@
 """What a training resumes from: read without running code, compared setting by setting."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises many kinds for a damaged file, some without a text
         brief = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise DataError(f"{path}: damaged ({brief}); give --overwrite to train anew") from None
+    return state
+
+
+def refuse_another(path: Path, identity: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the checkpoint of the training that these facts determine.
+
+    Raises:
+        DataError: the checkpoint is damaged or of another training.
+    """
+    state = read_checkpoint(path)
+    if state["identity"] != identity:
+        unlike = differences(json.loads(state["facts"]), facts)
+        raise DataError(
+            f"{path}: belongs to another training ({unlike}); "
+            "resume with the same settings, or give --overwrite to start anew"
+        )
     return state
 
 

@@ -26,30 +26,40 @@ _PATIENCE = timedelta(hours=2)
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Join the other processes, if `torchrun` started this one with others, each on its GPU.
+def joined(device: str) -> Iterator[None]:
+    """Join the other processes, if `torchrun` started this one with others.
+
+    Args:
+        device: by name; of GPUs each process takes its own.
 
     Raises:
-        UsageError: there are fewer GPUs than processes.
+        UsageError: there are fewer GPUs than processes, or one GPU is named for all of them.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    if device.type == "cuda":
-        place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-        if place >= there:
-            raise UsageError(
-                f"training.device: {there} GPU for {os.environ.get('LOCAL_WORLD_SIZE')} processes; "
-                "start no more of them than GPUs, or set training.device to cpu"
-            )
-        torch.cuda.set_device(place)
+    on_gpus = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if on_gpus:
+        _take_a_gpu(device)
     # What the processors tell each other does not wait for the GPUs.
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
     dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _take_a_gpu(device: str) -> None:
+    place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if ":" in device:
+        raise UsageError(f"training.device: {device} for several processes; give cuda")
+    if place >= there:
+        raise UsageError(
+            f"training.device: {there} GPU for {os.environ.get('LOCAL_WORLD_SIZE')} processes; "
+            "start no more of them than GPUs, or set training.device to cpu"
+        )
+    torch.cuda.set_device(place)
 
 
 def count() -> int:

@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from replearn import acceleration, batches, processes
+from replearn.adversarial import Adversary
 from replearn.artefacts import publish, writing
-from replearn.checkpoints import differences, read_checkpoint
+from replearn.checkpoints import refuse_another
 from replearn.encoders import device_named, embeddings
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 from replearn.feeding import Feed
 from replearn.objective import Objective
 from replearn.sheets import fixed_images, noise_of_its_own
@@ -64,6 +65,10 @@ class Trainer:
         self, objective: Objective, pixels: batches.Pixels, settings: TrainingSettings
     ) -> None:
         self.device = device_named(settings.device)
+        for module in objective.modules():
+            adversary = getattr(module, "adversary", None)
+            if isinstance(adversary, Adversary):
+                adversary.refuse_what_nothing_holds()
         acceleration.set_up(settings)
         # Convolutions are faster where the channels of a pixel lie side by side.
         objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,7 +103,8 @@ class Trainer:
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
             optimiser.zero_grad(set_to_none=True)
             # What the networks of the others would learn from this is not worked out.
-            torch.autograd.backward(sum_of(terms), inputs=parameters)
+            learning = [p for p in parameters if p.requires_grad]
+            torch.autograd.backward(sum_of(terms), inputs=learning)
             norm = self._gradient(parameters)
             optimiser.step()
             values |= {f"{player}/{name}": term.detach() for name, term in terms.items()}
@@ -246,13 +252,7 @@ class Trainer:
         Raises:
             DataError: the checkpoint is damaged or of another training.
         """
-        state = read_checkpoint(path)
-        if state["identity"] != identity:
-            unlike = differences(json.loads(state["facts"]), facts)
-            raise DataError(
-                f"{path}: belongs to another training ({unlike}); "
-                "resume with the same settings, or give --overwrite to start anew"
-            )
+        state = refuse_another(path, identity, facts)
         self.objective.load_state_dict(state["objective"])
         self.average.load_state_dict(state["average"])
         for name, optimiser in self.optimisers.items():
@@ -264,8 +264,8 @@ class Trainer:
 def _save(state: dict[str, Any], path: Path) -> None:
     try:
         torch.save(state, path)
-    except RuntimeError:  # which is all that torch says of a full disk
-        raise OSError("torch could not write all of it") from None
+    except RuntimeError as error:  # as which torch reports a full disk too
+        raise OSError(brief(error)) from None
 
 
 def _feed(pixels: batches.Pixels, settings: TrainingSettings, device: torch.device) -> Feed:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replearn.artefacts import identity_in, read_json, say
-from replearn.checkpoints import differences, read_checkpoint
+from replearn.checkpoints import differences, read_checkpoint, refuse_another
 from replearn.encoders import has_weights
 from replearn.errors import DataError
 
@@ -47,14 +47,14 @@ class TrainingFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise DataError(f"{self.path}: is a file; choose another place")
-        names = [*_names(self.path), *_names(self._aside)]
-        others = [name for name in names if not _OURS.fullmatch(name)]
-        if others:
-            raise DataError(f"{self.path}: holds other files ({others[0]}); choose another place")
+        for folder in (self.path, self._aside):
+            others = [name for name in _names(folder) if not _OURS.fullmatch(name)]
+            if others:
+                raise DataError(f"{folder}: holds other files ({others[0]}); choose another place")
         there, whole = self._there(), has_weights(self.path)
         if there == self.identity and whole:
             return True
-        if names and not self.overwrite:
+        if _names(self.path) and not self.overwrite:
             self._refuse(there, whole=whole)
         return False
 
@@ -73,6 +73,8 @@ class TrainingFolder:
             raise DataError(
                 f"{self.path}: a training was begun there; give --resume or --overwrite"
             )
+        if (self.path / "checkpoint.pt").exists():
+            refuse_another(self.path / "checkpoint.pt", self.identity, self.facts)
 
     def make_room(self) -> None:
         """Put away what is replaced; what is gone on with stays."""
@@ -85,8 +87,9 @@ class TrainingFolder:
         self.path.mkdir(parents=True, exist_ok=True)
 
     def finish(self) -> None:
-        """Remove the encoder that has been replaced."""
-        _remove(self._aside)
+        """Remove the encoder that has been replaced, if this was to replace one."""
+        if self.resume or self.overwrite:
+            _remove(self._aside)
 
     @property
     def _aside(self) -> Path:
@@ -113,7 +116,8 @@ class TrainingFolder:
         there = read_json(self.path / "encoder.json")
         told = ("model", "arguments", "training")
         old, new = ({key: facts.get(key) for key in told} for facts in (there, self.facts))
-        return differences(old, new) or "of other images, --valid-concepts or --init"
+        others = "other images, probes, first weights or number of processes"
+        return differences(old, new) or f"of {others}"
 
 
 def _names(folder: Path) -> list[str]:

@@ -26,7 +26,7 @@ class TrainingSettings(BaseModel):
 
     Attributes:
         steps: length of the training, whatever the size of the set.
-        epochs: this many passes over the set instead of `steps`.
+        epochs: this many passes over the set instead of `steps`, which has to be null if it is set.
         batch_size: images in a batch, of all processes together; a smaller set is one batch.
         learning_rate: of Adam, one number or one for each player.
         betas: of Adam.
@@ -51,7 +51,7 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    steps: int = Field(2000, gt=0)
+    steps: int | None = Field(2000, gt=0)
     epochs: int | None = Field(None, gt=0)
     batch_size: int = Field(64, gt=1)
     learning_rate: NonNegativeFloat | dict[str, NonNegativeFloat] = 1e-3
@@ -75,8 +75,10 @@ class TrainingSettings(BaseModel):
 
     @model_validator(mode="after")
     def _has_one_length(self) -> Self:
-        if self.epochs is not None and "steps" in self.model_fields_set:
-            raise UsageError("steps and epochs: give one of them; epochs=null takes the other away")
+        if self.epochs is not None and "steps" in self.model_fields_set and self.steps is not None:
+            raise UsageError("steps and epochs: give one of them, and null for the other")
+        if self.epochs is None and self.steps is None:
+            raise UsageError("steps and epochs: give one of them")
         return self
 
     def facts(self) -> dict[str, Any]:
@@ -86,6 +88,7 @@ class TrainingSettings(BaseModel):
     def length(self, count: int) -> int:
         """Return the number of steps for a set of `count` images."""
         if self.epochs is None:
+            assert self.steps is not None
             return self.steps
         return math.ceil(self.epochs * count / min(self.batch_size, count))
 

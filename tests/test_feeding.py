@@ -152,13 +152,13 @@ def test_the_shares_of_all_parts_together_are_the_whole_batch(
 
 @pytest.mark.parametrize("count", [1, 7, COUNT])
 def test_a_set_goes_to_the_device_in_parts(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, pixels = Feed(in_memory(), settings_of(), CPU), in_memory()
     monkeypatch.setattr("replearn.feeding._PART", count)
     monkeypatch.setattr(Feed, "_fits", lambda feed: True)
-    pixels = in_memory()
     resident = Feed(pixels, settings_of(), CPU)
     pixels[:] = 0  # what is read now was copied
     for step in (0, 1, 2):
-        assert torch.equal(resident.batch(step), Feed(in_memory(), settings_of(), CPU).batch(step))
+        assert torch.equal(resident.batch(step), known.batch(step))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -115,7 +115,7 @@ def whole_and_resumed(case: str, folder: Path) -> list[dict[str, Any]]:
 
 def child(folder: str, fast: bool) -> None:
     """Train each model with the other processes and write what came of it."""
-    with processes.joined(torch.device("cpu")):
+    with processes.joined("cpu"):
         for case in CASES:
             if not fast or case in FAST:
                 place = f"{folder}/{case}"
@@ -189,13 +189,18 @@ def test_two_processes_go_on_from_a_checkpoint_to_the_same_weights(
         torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
 
 
-def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("device", "said"), [("cuda", "1 GPU for 2 processes"), ("cuda:0", "cuda:0 for several")]
+)
+def test_each_process_needs_a_gpu_of_its_own(
+    device: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with (
-        pytest.raises(UsageError, match="1 GPU for 2 processes"),
-        processes.joined(torch.device("cuda")),
+        pytest.raises(UsageError, match=said),
+        processes.joined(device),
     ):
         pytest.fail("they joined")
 

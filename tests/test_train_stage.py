@@ -105,6 +105,32 @@ def test_an_encoder_tells_which_probe_chose_its_weights(
 # What lies where the encoder goes
 
 
+def test_a_training_of_another_model_is_not_gone_on_with(
+    work: Path, train: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(work / "sdae", tmp_path / "new")
+    for name in ("encoder.json", "encoder.safetensors"):
+        (tmp_path / "new" / name).unlink()
+    before = (tmp_path / "new/checkpoint.pt").read_bytes()
+    status, said = train("--resume", config="pca")
+    assert (status, len(said)) == (1, 1)
+    assert "model: sdae there, pca now" in said[0]
+    assert (tmp_path / "new/checkpoint.pt").read_bytes() == before
+
+
+def test_an_encoder_that_waits_is_removed_by_whoever_may_replace_it(
+    work: Path, train: Run, tmp_path: Path
+) -> None:
+    aside = tmp_path / ".new.replaced"
+    for allowed, stays in (([], True), (["--overwrite"], False)):
+        shutil.copytree(work / "pca", aside, dirs_exist_ok=True)
+        assert train(*allowed)[0] == 0
+        assert aside.exists() == stays
+    aside.mkdir()
+    (aside / "thesis.txt").write_text("years of work")
+    assert f"{aside}: holds other files" in train("--set", "training.seed=1", "--overwrite")[1][0]
+
+
 def test_another_encoder_is_refused_by_what_is_unlike(
     work: Path, train: Run, tmp_path: Path
 ) -> None:
@@ -173,10 +199,11 @@ def test_what_cannot_be_trained_replaces_nothing(
     refused: str, work: Path, train: Run, tmp_path: Path
 ) -> None:
     shutil.copytree(work / "sdae", tmp_path / "new")
-    assert train("--overwrite", "--set", f"training.{refused}")[0] != 0
+    words = ("--overwrite", "--set", "training.seed=1", "--set", f"training.{refused}")
+    assert train(*words)[0] != 0
     assert facts(tmp_path / "new") == facts(work / "sdae")
     (tmp_path / "new/encoder.json").unlink()  # one that was begun only
-    assert train("--overwrite", "--set", f"training.{refused}")[0] != 0
+    assert train(*words)[0] != 0
     assert (tmp_path / "new/checkpoint.pt").exists()
 
 

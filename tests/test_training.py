@@ -256,7 +256,9 @@ def test_a_short_gradient_is_left_as_it_is() -> None:
         ({"epochs": 3, "batch_size": 64}, 24, 3),
     ],
 )
-def test_epochs_replace_steps(changes: dict[str, Any], count: int, steps: int) -> None:
+def test_steps_or_epochs_say_how_long_a_training_is(
+    changes: dict[str, Any], count: int, steps: int
+) -> None:
     assert settings_of(**changes).length(count) == steps
     assert new_trainer(count=count, **changes).steps == steps
 
@@ -264,7 +266,11 @@ def test_epochs_replace_steps(changes: dict[str, Any], count: int, steps: int) -
 def test_a_training_has_one_length() -> None:
     with pytest.raises(UsageError, match=r"^training: steps and epochs: give one of them"):
         check_settings(TrainingSettings, {"steps": 7, "epochs": 1}, "training")
-    assert check_settings(TrainingSettings, {"steps": 7, "epochs": None}, "training").steps == 7
+    with pytest.raises(UsageError, match=r"^training: steps and epochs: give one of them$"):
+        check_settings(TrainingSettings, {"steps": None}, "training")
+    for steps, epochs, length in ((7, None, 7), (None, 2, 6)):
+        settings = {"steps": steps, "epochs": epochs, "batch_size": 8}
+        assert check_settings(TrainingSettings, settings, "training").length(24) == length
 
 
 @pytest.mark.parametrize("rate", [math.inf, math.nan, -1, {"critic": -1}, {"critic": math.inf}])

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from replearn.adversarial import Adversary
 from replearn.errors import UsageError
 from replearn.models.aae import AAE
 from replearn.models.bigan import BiGAN
@@ -86,8 +85,6 @@ def _checked(name: str, arguments: Mapping[str, Any]) -> BaseModel:
         least = 1 if type(value) is int else 0
         if type(value) in (int, float) and value < least:
             raise UsageError(f"arguments.{key}: {value} does not fit (it must be at least {least})")
-        if isinstance(value, Adversary):
-            value.refuse_what_nothing_holds()
     return checked
 
 
