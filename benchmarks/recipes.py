@@ -40,7 +40,7 @@ class Scale:
 
 # On one core at 32 px in colour, the networks of width 16 train on 500 (diffusion) to 2,500 images
 # a second (autoencoders), those of width 32 on 200 to 1,200; at 64 px on a quarter of that.
-# `small` is for about half an hour on 2 idle cores at 32 px.
+# `small` is for less than half an hour on 2 idle cores at 32 px.
 SCALES = {
     "small": Scale(16, 2000, 64, 1, 4000, two_level=False, flip=False),
     "medium": Scale(32, 4000, 64, 3, 8000, two_level=False, flip=False),

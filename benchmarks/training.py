@@ -1,6 +1,6 @@
 """How fast the trainer trains, against those who train the same networks at the same moment.
 
-    python -m benchmarks.training                        about 10 minutes on 2 cores
+    python -m benchmarks.training                        about 8 minutes on 2 cores
     python -m benchmarks.training --quick                about 3
     python -m benchmarks.training --models aae,vae --device cuda --precision bfloat16
 

@@ -263,8 +263,10 @@ def _new_model(plan: _Plan) -> Model:
     try:
         return plan.description.build()
     except UsageError as error:
-        is_cropped = plan.training.crop and str(error).startswith("image size")
-        raise UsageError(f"training.crop: {error}" if is_cropped else str(error)) from None
+        if not plan.training.crop:
+            raise
+        # The size is the crop's, and the user may not have thought of that.
+        raise UsageError(f"{error} (training.crop is {plan.training.crop})") from None
 
 
 def _train(plan: _Plan, work: Path) -> None:

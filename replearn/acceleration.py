@@ -7,7 +7,7 @@ from types import FunctionType
 import torch
 from torch import Tensor, nn
 
-from replearn.adversarial import Adversary
+from replearn.adversarial import games_of
 from replearn.errors import UsageError
 from replearn.objective import Objective
 from replearn.training_settings import TrainingSettings
@@ -41,14 +41,12 @@ def compile_layers(objective: Objective) -> None:
     Raises:
         UsageError: the objective differentiates twice, which compiled layers cannot do.
     """
-    for module in objective.modules():
-        adversary = getattr(module, "adversary", None)
-        if isinstance(adversary, Adversary) and adversary.differentiates_twice:
-            raise UsageError(
-                "training.compile: compiled networks cannot be differentiated twice, as "
-                "arguments.adversary.r1 and gradient_penalty need; set these to 0, or "
-                "training.compile to false"
-            )
+    if any(game.differentiates_twice for game in games_of(objective)):
+        raise UsageError(
+            "training.compile: compiled networks cannot be differentiated twice, as "
+            "arguments.adversary.r1 and gradient_penalty need; set these to 0, or "
+            "training.compile to false"
+        )
     for name, module in objective.named_modules():
         inside = any(isinstance(outer, nn.Sequential) for outer in _outer(objective, name))
         if isinstance(module, nn.Sequential) and not inside:

@@ -11,14 +11,14 @@ tuples of inputs such as (image, code).  With r and f a critic's logits of real 
     relativistic      -log s(r - E f) - log s(E r - f)        -log s(f - E r) - log s(E f - r)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from replearn.errors import UsageError
 from replearn.networks.critic import Critic, Trunk
@@ -274,3 +274,11 @@ def squared_gradient(critic: Critic[Trunk], inputs: tuple[Tensor, ...]) -> Tenso
         logits = full(critic(*points)).sum()
         gradients = torch.autograd.grad(logits, points, create_graph=True)
     return torch.stack([full(g).flatten(1).square().sum(1) for g in gradients]).sum(0)
+
+
+def games_of(model: nn.Module) -> Iterator[Adversary]:
+    """Yield how each critic inside a model is taught, those of its parts too."""
+    for module in model.modules():
+        adversary = getattr(module, "adversary", None)
+        if isinstance(adversary, Adversary):
+            yield adversary

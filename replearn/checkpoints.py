@@ -25,7 +25,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def refuse_another(path: Path, identity: str, facts: dict[str, Any]) -> dict[str, Any]:
+def checkpoint_of(path: Path, identity: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the checkpoint of the training that these facts determine.
 
     Raises:

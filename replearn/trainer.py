@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from replearn import acceleration, batches, processes
-from replearn.adversarial import Adversary
+from replearn.adversarial import games_of
 from replearn.artefacts import publish, writing
-from replearn.checkpoints import refuse_another
+from replearn.checkpoints import checkpoint_of
 from replearn.encoders import device_named, embeddings
 from replearn.errors import DataError, UsageError, brief
 from replearn.feeding import Feed
@@ -65,10 +65,8 @@ class Trainer:
         self, objective: Objective, pixels: batches.Pixels, settings: TrainingSettings
     ) -> None:
         self.device = device_named(settings.device)
-        for module in objective.modules():
-            adversary = getattr(module, "adversary", None)
-            if isinstance(adversary, Adversary):
-                adversary.refuse_what_nothing_holds()
+        for game in games_of(objective):
+            game.refuse_what_nothing_holds()
         acceleration.set_up(settings)
         # Convolutions are faster where the channels of a pixel lie side by side.
         objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -252,7 +250,7 @@ class Trainer:
         Raises:
             DataError: the checkpoint is damaged or of another training.
         """
-        state = refuse_another(path, identity, facts)
+        state = checkpoint_of(path, identity, facts)
         self.objective.load_state_dict(state["objective"])
         self.average.load_state_dict(state["average"])
         for name, optimiser in self.optimisers.items():

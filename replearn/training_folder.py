@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replearn.artefacts import identity_in, read_json, say
-from replearn.checkpoints import differences, read_checkpoint, refuse_another
+from replearn.checkpoints import checkpoint_of, differences, read_checkpoint
 from replearn.encoders import has_weights
 from replearn.errors import DataError
 
@@ -74,7 +74,7 @@ class TrainingFolder:
                 f"{self.path}: a training was begun there; give --resume or --overwrite"
             )
         if (self.path / "checkpoint.pt").exists():
-            refuse_another(self.path / "checkpoint.pt", self.identity, self.facts)
+            checkpoint_of(self.path / "checkpoint.pt", self.identity, self.facts)
 
     def make_room(self) -> None:
         """Put away what is replaced; what is gone on with stays."""

@@ -395,6 +395,20 @@ def test_the_table_gives_mean_and_deviation_over_seeds() -> None:
     )
 
 
+def test_a_layer_that_no_model_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--layers codes: unknown; known: code, convolution"):
+        encoders.main(tmp_path, layers="code,codes")
+
+
+def test_a_training_that_failed_is_said_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoders, "complete", lambda plan, processes: ([], ["pca: diverged"]))
+    with pytest.raises(DataError, match="1 of the trainings failed: pca: diverged"):
+        encoders.main(tmp_path)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["failed"] == ["pca: diverged"]
+
+
 def test_the_last_line_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     encoders.main(
         tmp_path,

@@ -34,6 +34,10 @@ WRONG = {
     "extract from features": (1, "extract {work}/aae {work}/aae-test.h5 {new}.h5"),
     "extract on a missing device": (1, "extract {work}/aae {work}/images.h5 {new}.h5 --device tpu"),
     "classify images": (1, "classify {work}/images.h5 {train} {work}/aae-valid.h5 {valid} {new}"),
+    "report with another encoder's features": (
+        1,
+        "report {work}/pca {new}.html --features {work}/aae-test.h5",
+    ),
     "classify with other ids": (
         1,
         "classify {work}/aae-train.h5 {valid} {work}/aae-valid.h5 {valid} {new}",

@@ -210,6 +210,14 @@ def test_a_move_is_worked_out_for_its_player_alone() -> None:
     assert objective.learned == [{"critic"}, {"autoencoder"}]
 
 
+def test_what_a_model_freezes_stays_as_it_is() -> None:
+    trainer = new_trainer()
+    frozen = next(trainer.objective.parameters()).requires_grad_(False)
+    before = frozen.clone()
+    trainer.train_step()
+    assert torch.equal(frozen, before)
+
+
 def test_a_term_without_a_gradient_is_only_watched() -> None:
     weight = torch.tensor(3.0, requires_grad=True)
     terms = {"one": weight.square(), "seen": torch.tensor(math.nan), "two": 5 * weight}
@@ -264,7 +272,7 @@ def test_steps_or_epochs_say_how_long_a_training_is(
 
 
 def test_a_training_has_one_length() -> None:
-    with pytest.raises(UsageError, match=r"^training: steps and epochs: give one of them"):
+    with pytest.raises(UsageError, match=r"^training: .*, and null for the other$"):
         check_settings(TrainingSettings, {"steps": 7, "epochs": 1}, "training")
     with pytest.raises(UsageError, match=r"^training: steps and epochs: give one of them$"):
         check_settings(TrainingSettings, {"steps": None}, "training")
