@@ -11,20 +11,19 @@ has several.  Accuracy in per cent, for the phantoms mean F1 of the concepts; `m
 protocol of Donahue et al. (2016), nearest neighbours among all 60,000 digits.
 
 Each result is a line of WORK/results.jsonl under a key of all that determines it, so what was
-measured once is not measured again.  ARCHIVES holds mnist.tar.xz and cifar10.tar.xz.
+measured once is not measured again; a training that was stopped goes on where it was.  ARCHIVES
+holds mnist.tar.xz and cifar10.tar.xz.
 """
 
 import json
-import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import typer
 import yaml
 
@@ -42,6 +41,7 @@ from benchmarks.recipes import (
     training_settings,
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
+from replearn import workers
 from replearn.artefacts import say, warnings_as_lines
 from replearn.configuration import Configuration
 from replearn.errors import DataError, UsageError
@@ -147,6 +147,8 @@ def complete(plan: Plan, processes: int) -> tuple[list[Row], list[str]]:
         for job in jobs
         if (layers := tuple(layer for layer in job.layers if job.key(layer) not in known))
     ]
+    for job in missing:
+        job.check()  # before the first hour, not after it
     for form in dict.fromkeys(job.form for job in missing):
         prepare_data(form, plan.data, plan.work)
     failed = []
@@ -171,28 +173,20 @@ def complete(plan: Plan, processes: int) -> tuple[list[Row], list[str]]:
 
 def _results(jobs: list[Job], processes: int) -> Iterator[tuple[Job, list[Row] | DataError]]:
     """Yield each job with its results as it is done."""
-    if processes == 1:
-        for job in jobs:
-            yield job, _attempt(job)
-        return
-    # A forked process would share locks of libraries that have threads.
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, len(os.sched_getaffinity(0)) // processes)
-    # Read by all that computes when the processes begin, but not by OpenCV.
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (threads,)) as pool:
-        # The last take longest; begun last, one process would be left alone with them.
-        futures = {pool.submit(_attempt, job): job for job in reversed(jobs)}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+    if processes > 1:
+        # Read by all that computes when the processes begin.
+        threads = max(1, workers.cores() // processes)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        jobs = jobs[::-1]  # the last take longest; begun last, one process would be left alone
+    yield from workers.run(_attempt, jobs, jobs=processes)
 
 
 @warnings_as_lines()
-def _attempt(job: Job) -> list[Row] | DataError:
+def _attempt(job: Job) -> tuple[Job, list[Row] | DataError]:
     try:
-        return measuring.measure(job)
+        return job, measuring.measure(job)
     except DataError as error:  # one training that diverged must not end the others
-        return error
+        return job, error
 
 
 # Being asked --------------------------------------------------------------------------------------
@@ -270,6 +264,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as after Ctrl-C
     try:
         typer.run(main)
     except (DataError, UsageError) as problem:

@@ -1,6 +1,6 @@
 """One encoder on one data set with one seed: train, extract at every layer, probe."""
 
-import tempfile
+import json
 import time
 import typing
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.datasets import Data, Form, facts_of, open_data
 from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
 from benchmarks.recipes import Recipe
-from replearn.artefacts import identify
+from replearn.artefacts import identify, workspace
 from replearn.batches import Pixels
 from replearn.encoders import Description, Encoder, device_named
 from replearn.errors import DataError
@@ -51,6 +52,20 @@ class Job:
     def key(self, layer: str) -> str:
         """Return what identifies the result: everything that determines it, and no more."""
         return identify("measured", **self.facts(layer))
+
+    @property
+    def identity(self) -> str:
+        """What identifies the training, whatever layers are read."""
+        return self.key(layers_of(self.recipe.model)[0])
+
+    def check(self) -> None:
+        """Build the model without its weights.
+
+        Raises:
+            UsageError: it cannot be, as networks for images of this size.
+        """
+        with torch.device("meta"):
+            _build(self, self.layers[0])
 
     def facts(self, layer: str) -> dict[str, Any]:
         """Return the settings behind a result, complete."""
@@ -90,24 +105,25 @@ def measure(job: Job) -> list[dict[str, Any]]:
 
     Raises:
         DataError: the training diverged, or the data does not suit the model.
+        KeyboardInterrupt: stopped by a signal, the training after saving.
     """
     data = _open(job.form, job.work)
-    start = time.perf_counter()
-    model = train(job, data.pixels["train"])
-    seconds = time.perf_counter() - start
-    return [
-        {
-            "key": job.key(layer),
-            "dataset": job.form.dataset,
-            "encoder": job.encoder,
-            "seed": job.training.seed,
-            "layer": layer,
-            "train_seconds": seconds,
-            **_measure_layer(job, model, layer, data),
-            "settings": job.facts(layer),
-        }
-        for layer in job.layers
-    ]
+    place = job.work / f"{job.encoder}-{job.identity.rpartition(':')[2]}"
+    with workspace(place, keep=True) as folder:  # until the results are known
+        model, seconds = train(job, data.pixels["train"], folder)
+        return [
+            {
+                "key": job.key(layer),
+                "dataset": job.form.dataset,
+                "encoder": job.encoder,
+                "seed": job.training.seed,
+                "layer": layer,
+                "train_seconds": seconds,
+                **_measure_layer(job, model, layer, data),
+                "settings": job.facts(layer),
+            }
+            for layer in job.layers
+        ]
 
 
 def _build(job: Job, layer: str) -> Model:
@@ -116,8 +132,12 @@ def _build(job: Job, layer: str) -> Model:
     return build(recipe.model, size=size, channels=form.channels, arguments=_read_at(layer, recipe))
 
 
-def train(job: Job, pixels: Pixels) -> Model:
-    """Return the encoder, trained on pixels uint8 [N, C, H, W] and in evaluation mode."""
+def train(job: Job, pixels: Pixels, folder: Path) -> tuple[Model, float]:
+    """Return the encoder, trained on pixels uint8 [N, C, H, W], and how many seconds it took.
+
+    A training that was stopped in this folder is gone on with.
+    """
+    start = time.perf_counter()
     seed_all(job.training.seed)
     model = _build(job, job.layers[0])
     if not job.recipe.trained:
@@ -126,14 +146,23 @@ def train(job: Job, pixels: Pixels) -> Model:
         images = sample(pixels, job.training).to(device)
         measure_statistics(model.to(device).eval(), images, look=model.embed)
     elif isinstance(model, Objective):
-        job.work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=job.work, prefix=".training-") as folder:
-            trainer = Trainer(model, pixels, job.training)
-            model = fit(trainer, Path(folder), job.key(job.layers[0]), {}, resume=False)
+        trainer = Trainer(model, pixels, job.training)
+        model = fit(trainer, folder, job.identity, {}, resume=True)
+        return model.eval(), _seconds(folder, trainer.batch_size)
     elif isinstance(model, FittedEncoder):
         fit_encoder(model, pixels, job.training)
         model.to(device_named(job.training.device))
-    return model.eval()
+    return model.eval(), time.perf_counter() - start
+
+
+def _seconds(folder: Path, batch_size: int) -> float:
+    """Return how long a training's rounds took, those before it was stopped included."""
+    seconds, before = 0.0, 0
+    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        logged = json.loads(line)
+        seconds += (logged["step"] - before) * batch_size / logged["images_per_second"]
+        before = logged["step"]
+    return seconds
 
 
 def _measure_layer(job: Job, model: Model, layer: str, data: Data) -> dict[str, Any]:

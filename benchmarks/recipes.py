@@ -150,8 +150,8 @@ def training_settings(
     if not own:
         mirrored = colour and scale.flip
         common = {"steps": scale.steps, "batch_size": scale.batch_size, "flip": mirrored}
-    # Nobody looks at a training of the benchmark; pictures and checkpoints only cost time.
-    watching = {"checkpoint_every": 10**9, "sheet_every": 10**9}
+    # Nobody looks at a training of the benchmark; pictures only cost time.
+    watching = {"checkpoint_every": 2000, "sheet_every": 10**9}
     settings = watching | common | recipe.training | overrides
     if "steps" in overrides:
         settings["epochs"] = None

@@ -11,6 +11,8 @@ import typer
 from replearn.artefacts import warnings_as_lines
 from replearn.errors import DataError, UsageError
 
+_STOPPED = 130  # exit status after Ctrl-C, as shells have it
+
 STAGES = {
     "phantoms": "Draw labelled synthetic radiographs to try everything on.",
     "split": "Divide a concept file into train, validation and test lists.",
@@ -48,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
             result = command(stage)(
                 arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False
             )
+        if result == _STOPPED:  # what Typer makes of Ctrl-C
+            return _fail(stage, "stopped", _STOPPED)
         return int(result or 0)
     except DataError as error:
         return _fail(stage, str(error), 1)
@@ -61,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError as error:
         return _fail(stage, f"not enough memory: {error}", 1)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail(stage, "stopped", 130)
+        return _fail(stage, "stopped", _STOPPED)
     except Exception as error:  # not foreseen: one line all the same, and all of it in a file
         log = Path(tempfile.gettempdir()) / "replearn-traceback.txt"
         log.write_text(traceback.format_exc(), encoding="utf-8")

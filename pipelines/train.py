@@ -187,7 +187,12 @@ def _lead(plan: _Plan) -> None:
             plan.place.finish()  # a kill may have come before that
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
-        _train(plan, work)
+        try:
+            _train(plan, work)
+        except KeyboardInterrupt:
+            if (folder / "checkpoint.pt").exists():
+                say(f"{folder}: go on with --resume")
+            raise
         plan.place.finish()
     say(f"{folder}: {plan.model} trained on {len(plan.images):,} images{_chosen(folder)}")
 

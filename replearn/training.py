@@ -105,10 +105,7 @@ class _Lead:
                 except NotFiniteError as error:
                     raise self._diverged(error) from None
                 if stop and not self._done:
-                    say(
-                        f"{self.folder}: stopped after step {trainer.step}, saved; "
-                        "go on with --resume"
-                    )
+                    say(f"{self.folder}: stopped after step {trainer.step}, saved")
                     raise KeyboardInterrupt
         if trainer.best is not None:
             save_weights(self.folder / "last.safetensors", trainer.average)

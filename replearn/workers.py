@@ -33,6 +33,7 @@ Item = TypeVar("Item")
 
 _WAITING = 2  # shares that wait for each process, so that none waits for a share
 _END = object()
+_stopped = threading.Event()  # in a worker process that was told to stop
 
 
 def cores() -> int:
@@ -77,11 +78,12 @@ def _in_processes(
 ) -> Iterator[Result]:
     # A forked process would share locks of libraries that have threads.
     context = multiprocessing.get_context("spawn")
+    others = multiprocessing.active_children()
     with ProcessPoolExecutor(jobs, context, _begin) as pool:
         waiting: set[Future[Result]] = set()
         try:
             for share in shares:
-                waiting.add(pool.submit(task, share))
+                waiting.add(pool.submit(_unless_stopped, task, share))
                 while len(waiting) >= jobs * _WAITING:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     yield from _results(done)
@@ -93,8 +95,24 @@ def _in_processes(
                 "a worker process died: killed, or out of memory; what is finished is kept, run "
                 f"the same again, with fewer than --jobs {jobs} if memory was short"
             ) from None
+        except KeyboardInterrupt:
+            # The signal may have come to this process alone.
+            for worker in set(multiprocessing.active_children()).difference(others):
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _unless_stopped(task: Callable[[Share], Result], share: Share) -> Result:
+    """Do a share; what waits for a process that was told to stop is not begun any more."""
+    if _stopped.is_set():
+        raise KeyboardInterrupt
+    try:
+        return task(share)
+    except KeyboardInterrupt:
+        _stopped.set()
+        raise
 
 
 def _results(done: set[Future[Result]]) -> Iterator[Result]:

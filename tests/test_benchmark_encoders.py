@@ -1,6 +1,7 @@
 """The benchmark of the encoders: its probes against scikit-learn, its choices, its reuse."""
 
 import json
+import signal
 import subprocess
 import sys
 import tarfile
@@ -33,6 +34,7 @@ from benchmarks.tables import summarise, to_markdown
 from replearn.configuration import Configuration
 from replearn.errors import DataError, UsageError
 from replearn.models import build, check_arguments
+from replearn.trainer import Trainer
 from replearn.training_settings import TrainingSettings
 
 ROOT = Path(__file__).parent.parent
@@ -302,7 +304,7 @@ def test_both_layers_come_from_one_training(tmp_path: Path) -> None:
     one = job(tmp_path, Recipe("sdae", {"width": 4}), layers_of("sdae"))
     prepare_data(one.form, tmp_path, tmp_path)
     data = open_data(one.form, tmp_path)
-    model = train(one, data.pixels["train"])
+    model, _ = train(one, data.pixels["train"], tmp_path)
     for layer in ("code", "convolution"):
         arguments = {"width": 4, "layer": layer}
         twin = build("sdae", size=16, channels=1, arguments=arguments)
@@ -320,7 +322,8 @@ def test_an_untrained_network_keeps_its_weights_and_measures_its_normalisation(
     floor = job(tmp_path, Recipe("sdae", {"width": 4}, trained=False), ("code",))
     prepare_data(floor.form, tmp_path, tmp_path)
     data = open_data(floor.form, tmp_path)
-    codes = extract(floor, train(floor, data.pixels["train"]), "code", data)["train"]
+    network, _ = train(floor, data.pixels["train"], tmp_path)
+    codes = extract(floor, network, "code", data)["train"]
     # The SDAE normalises its code, so the measured statistics show in it.
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=0.1)
     np.testing.assert_allclose(codes.std(axis=0), 1, atol=0.1)
@@ -379,6 +382,41 @@ def test_a_training_that_diverges_does_not_end_the_others(
     rows, failed = encoders.complete(plan(tmp_path), processes=1)
     assert failed == ["phantoms: pca, seed 0: diverged"]
     assert {row["encoder"] for row in rows} == {"raw", "random", "sdae"}
+
+
+def test_a_training_that_was_stopped_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm = job(tmp_path / "calm", Recipe("sdae", {"width": 4}), ("code", "convolution"))
+    one = replace(calm, work=tmp_path / "stopped")
+    for each in (calm, one):
+        prepare_data(each.form, tmp_path, each.work)
+    expected = [row["scores"] for row in measuring.measure(calm)]
+    step, played = Trainer.train_step, []
+
+    def play(trainer: Trainer) -> dict[str, torch.Tensor]:
+        values = step(trainer)
+        played.append(trainer.step)
+        if len(played) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return values
+
+    monkeypatch.setattr(Trainer, "train_step", play)
+    with pytest.raises(KeyboardInterrupt):
+        measuring.measure(one)
+    rows = measuring.measure(replace(one, layers=("convolution",)))  # one training for all layers
+    assert played == [1, 2, 3]
+    assert rows[0]["scores"] == expected[1]
+    assert rows[0]["train_seconds"] > 0
+    assert not list(one.work.glob(".*.work")), "nothing is left of a training that was measured"
+
+
+def test_images_of_a_size_that_no_network_takes_are_refused_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match="image size 20"):
+        encoders.complete(plan(tmp_path, size=20), processes=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_table_gives_mean_and_deviation_over_seeds() -> None:

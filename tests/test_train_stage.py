@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import torch
 from pipelines.__main__ import main
 from replearn.encoders import load_encoder
 from replearn.images import ImageSet
+from replearn.trainer import Trainer
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., tuple[int, list[str]]]
@@ -229,6 +231,28 @@ def test_a_damaged_checkpoint_is_overwritten_where_that_is_allowed(
     status, said = train("--resume", "--overwrite")
     assert status == 0, said
     assert facts(tmp_path / "new") == facts(work / "sdae")
+
+
+def test_a_stopped_training_says_how_to_go_on(
+    train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Trainer.train_step
+
+    def play(trainer: Trainer) -> dict[str, torch.Tensor]:
+        signal.raise_signal(signal.SIGINT)
+        return step(trainer)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Trainer, "train_step", play)
+        status, said = train()
+    assert status == 130
+    new = tmp_path / "new"
+    assert said[-3:] == [
+        f"{new}: stopped after step 1, saved",
+        f"{new}: go on with --resume",
+        "replearn train: stopped",
+    ]
+    assert train("--resume")[0] == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 19])

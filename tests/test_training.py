@@ -680,7 +680,8 @@ def test_a_signal_saves_a_checkpoint_from_which_training_ends_the_same(
         child.send_signal(number)
         _, said = child.communicate(timeout=60)
     assert child.returncode != 0
-    assert "saved; go on with --resume" in said
+    assert "stopped after step" in said
+    assert "saved" in said
     resumed = odd_trainer(SDAE, steps=30)
     facts = {"model": "sdae", "training": resumed.settings.facts()}
     stopped = odd_trainer(SDAE, steps=30)
