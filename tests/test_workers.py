@@ -25,7 +25,8 @@ def work(path):
         path.with_suffix(".saved").touch()
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # which a shell may have ignored
+        signal.signal(number, signal.default_int_handler)
     list(run(work, [Path(sys.argv[1]) / str(share) for share in range(9)], jobs=2))
 """
 
