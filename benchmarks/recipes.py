@@ -80,8 +80,8 @@ def recipes(scale: Scale, *, colour: bool) -> dict[str, Recipe]:
     """
     width: dict[str, Any] = {"width": scale.width}
     # Both chosen on CIFAR-10's validation images at width 16 and 2,000 steps.  Of 1 (the default),
-    # 0.1 and 0.01 this gave the GAN the best features (one seed).  Held as softly, or with the
-    # default weight of 0.1, InfoGAN's code was within 2 points of an untrained one's (two seeds).
+    # 0.1 and 0.01 this gave the GAN the best features (one seed).  Held as softly (two seeds), or
+    # with the default weight (one), InfoGAN's code was hardly better than an untrained one's.
     gan = width | ({"adversary": {"r1": 0.01}} if colour else {})
     infogan = width | ({"information_weight": 1.0} if colour else {})
     autoencoders: dict[str, dict[str, Any]] = {
