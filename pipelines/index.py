@@ -19,7 +19,7 @@ from replearn.artefacts import (
 from replearn.concepts import ConceptTable, read_concepts, read_ids
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
-from replearn.index_files import load_index, relative, save_index
+from replearn.index_files import open_to_change, relative, save_index
 from replearn.index_shards import build_shards
 from replearn.neighbors import Builder, Index, build_here, build_index
 
@@ -132,7 +132,7 @@ def _builder(made: Path, shards: int, jobs: int, milvus: str | None, identity: s
 
 def _add(features: Features, table: ConceptTable | None, path: Path, folder: Path) -> None:
     with workspace(folder) as work:
-        old = load_index(folder, mapped=False)
+        old = open_to_change(folder, work)
         if old.history[-1:] == (features.identity,):
             say(f"{folder}: has these images already, nothing to do")
             return
@@ -148,7 +148,7 @@ def _add(features: Features, table: ConceptTable | None, path: Path, folder: Pat
 def _remove(ids: list[str], path: Path, folder: Path) -> None:
     origin = f"removed:{digest(*ids)}"
     with workspace(folder) as work:
-        old = load_index(folder, mapped=False)
+        old = open_to_change(folder, work)
         if old.history[-1:] == (origin,):
             say(f"{folder}: these images are out of it already, nothing to do")
             return

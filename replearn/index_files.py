@@ -1,6 +1,7 @@
 """Index folders: `index.json`, what the engine needs, and the concepts of the images."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from replearn.neighbors import Index
 from replearn.recall import Recall
 
 _HEADER = "id\tconcepts\n"  # keeps a first image called `image` from being taken for one
+_CHANGED_IN_PLACE = "milvus.db"  # `milvus_engine.FILE`, which only pymilvus lets be imported
 _METRICS: dict[str, Metric] = {"cosine": "cosine", "l2": "l2"}
 
 
@@ -84,6 +86,22 @@ def load_index(
         raise DataError(f"{folder}: ids and vectors do not belong together; index again")
     table = _concepts_of(folder, ids, concepts_hash)
     return Index(ids, _on(engine, device), **known, recall=recall, history=history, table=table)
+
+
+def open_to_change(folder: Path, work: Path) -> Index:
+    """Open an index that may change, and whose folder does not before it is published anew.
+
+    Args:
+        folder: what `save_index` wrote.
+        work: a folder for a copy of what changes where it lies, as a file of Milvus does.
+
+    Raises:
+        DataError: see `load_index`.
+    """
+    if not (folder / _CHANGED_IN_PLACE).exists():
+        return load_index(folder, mapped=False)
+    shutil.copytree(folder, work / "changing")
+    return load_index(work / "changing", mapped=False)
 
 
 def _load_faiss(

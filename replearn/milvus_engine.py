@@ -4,9 +4,11 @@ What FAISS does in this process, a collection does there: the same vectors, plac
 way, under the same row numbers.
 """
 
+import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +24,9 @@ try:
     from pymilvus import DataType, MilvusClient, MilvusException
 except ImportError:
     raise UsageError("Milvus needs the package pymilvus: pip install 'replearn[milvus]'") from None
+
+for _name in ("milvus_lite", "pymilvus"):  # they log with its stack what they raise as well
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 _MEASURES = {"cosine": "IP", "l2": "L2"}  # of placed vectors; Milvus too squares L2
 _MOST = 16384  # neighbours that Milvus finds
@@ -46,8 +51,12 @@ class MilvusEngine:
     collection: str
     factory: str
     labels: NDArray[np.int64]
-    client: MilvusClient = field(repr=False)
     kind: ClassVar[str] = "milvus"
+
+    @cached_property
+    def client(self) -> MilvusClient:
+        """What asks Milvus, connected when first used; see `_open` for what is raised."""
+        return _open(self.uri, self.collection)
 
     @property
     def exact(self) -> bool:
@@ -107,8 +116,8 @@ class MilvusEngine:
         """Return what describes the collection; a file of Milvus Lite is copied to the folder."""
         path, uri = Path(self.uri), self.uri
         if path.exists():
-            self.client.flush(self.collection)
             uri = FILE
+            self._finish()
             if path.resolve() != (folder / FILE).resolve():
                 _copy(path, folder / FILE)
         labels = self.labels.tolist()
@@ -119,23 +128,28 @@ class MilvusEngine:
             "labels": labels,
         }
 
+    def _finish(self) -> None:
+        """Close Milvus Lite's file: after a flush, which returns first, it merges and indexes."""
+        from milvus_lite.server_manager import server_manager_instance  # a server needs none
+
+        self.client.flush(self.collection)
+        self.client.close()
+        del self.client
+        server_manager_instance.release_server(self.uri)
+
     @classmethod
     def load(cls, folder: Path, facts: dict[str, Any], space: Space) -> "MilvusEngine":
         """Open what `save` described.
 
         Raises:
-            DataError: there is no such collection, or it holds other vectors.
+            DataError: there is no such collection, it cannot be read, or holds other vectors.
         """
         uri = str(folder / FILE) if facts["uri"] == FILE else facts["uri"]
         labels = np.array(facts["labels"], np.int64)
         if facts["uri"] == FILE and not (folder / FILE).exists():
             raise DataError(f"{folder / FILE}: missing or damaged; index again")
-        client = _connect(uri)
-        if not client.has_collection(facts["collection"]):
-            raise DataError(f"{uri}: has no collection {facts['collection']!r}; index again")
-        client.load_collection(facts["collection"])
-        engine = cls(space, uri, facts["collection"], facts["factory"], labels, client)
-        counted = client.query(
+        engine = cls(space, uri, facts["collection"], facts["factory"], labels)
+        counted = engine.client.query(
             engine.collection, filter="", output_fields=["count(*)"], consistency_level="Strong"
         )
         if counted[0]["count(*)"] != len(labels):
@@ -166,7 +180,7 @@ def build(space: Space, vectors: Vectors, uri: str, collection: str, factory: st
         client.create_collection(collection, schema=schema, index_params=params)
     except MilvusException as error:
         raise UsageError(f"--factory {factory!r}: Milvus refuses it ({error.message})") from None
-    engine = MilvusEngine(space, uri, collection, factory, np.zeros(0, np.int64), client)
+    engine = MilvusEngine(space, uri, collection, factory, np.zeros(0, np.int64))
     engine.add(vectors)
     return engine
 
@@ -187,9 +201,29 @@ def _connect(uri: str) -> MilvusClient:
     try:
         return MilvusClient(uri)
     except (MilvusException, ValueError, OSError) as error:
+        if Path(uri).exists():
+            what = "another process has it open, or it is damaged; wait for it, or index again"
+            raise DataError(f"{uri}: Milvus cannot open it: {what}") from None
+        why = error.message if isinstance(error, MilvusException) else brief(error)
+        raise DataError(f"{uri}: no Milvus there ({why}); start it, or give another") from None
+
+
+def _open(uri: str, collection: str) -> MilvusClient:
+    """Return a client that can search a collection.
+
+    Raises:
+        DataError: there is no Milvus, no such collection, or it cannot be read.
+    """
+    client = _connect(uri)
+    if not client.has_collection(collection):
+        raise DataError(f"{uri}: has no collection {collection!r}; index again")
+    try:
+        client.load_collection(collection)
+    except MilvusException as error:
         raise DataError(
-            f"{uri}: no Milvus there ({brief(error)}); start it, or give another"
+            f"{uri}: Milvus cannot read {collection!r} ({error.message}); index again"
         ) from None
+    return client
 
 
 def _copy(path: Path, there: Path) -> None:

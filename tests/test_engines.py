@@ -1,5 +1,6 @@
 """One interface for every engine: exact search against NumPy, change, storage, refusal."""
 
+import fcntl
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from replearn.diskrows import DiskRows, Segment, as_array
 from replearn.engines import Hits, Metric, Space, even_blocks, merge
 from replearn.errors import DataError, UsageError
 from replearn.faiss_engine import FaissEngine
-from replearn.index_files import load_index, save_index
+from replearn.index_files import load_index, open_to_change, save_index
 from replearn.index_shards import build_shards
 from replearn.neighbors import Builder, Index, build_here, build_index
 from replearn.recall import exact_others, reach, recall_of
@@ -37,6 +38,12 @@ def random(count: int, width: int, seed: int = 0) -> Matrix:
 
 def names(count: int, start: int = 0) -> list[str]:
     return [f"image-{number}" for number in range(start, start + count)]
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Return the size of each file, but of those that stand for being open."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "LOCK"]
+    return {str(path): path.stat().st_size for path in files if path.parent.name != "wal"}
 
 
 def builder(kind: str, folder: Path) -> Builder:
@@ -156,6 +163,47 @@ def test_after_adding_and_removing_it_finds_what_a_new_index_finds(
         assert one.concepts.ids == one.ids
         assert one.concepts.concepts[-1] == ("new",)
         assert one.history == ("", "removed:1", "features:2")
+
+
+@pytest.mark.parametrize("kind", CHANGING)
+def test_until_a_change_is_published_the_folder_holds_what_it_held(
+    kind: str, tmp_path: Path
+) -> None:
+    vectors, more = random(40, 4), random(15, 4, 1)
+    save_index(tmp_path / "index", index_of(kind, vectors, "l2", tmp_path))
+    changed = open_to_change(tmp_path / "index", tmp_path)
+    changed = changed.without(names(10)).with_added(names(15, 40), more)
+    before = load_index(tmp_path / "index", verify=True)
+    assert len(before) == len(before.engine) == 40
+    np.testing.assert_array_equal(before.search(vectors, 1).rows[:, 0], np.arange(40))
+    save_index(tmp_path / "changed", changed)
+    assert len(load_index(tmp_path / "changed", verify=True).engine) == 45
+
+
+def test_milvus_has_done_with_a_file_before_it_is_saved(tmp_path: Path) -> None:
+    made = builder("milvus", tmp_path)  # Milvus indexes a collection after it said it has it
+    index = build_index(names(4000), random(4000, 32), factory="HNSW", build=made)
+    save_index(tmp_path / "index", index)
+    written = sizes(tmp_path / "index")
+    load_index(tmp_path / "index").search(random(1, 32, 1), 5)
+    assert sizes(tmp_path / "index") == written
+
+
+def test_a_collection_that_milvus_cannot_read_is_named(tmp_path: Path) -> None:
+    save_index(tmp_path / "index", index_of("milvus", random(40, 4), "l2", tmp_path))
+    for path in (tmp_path / "index").rglob("*.idx"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"milvus.db: Milvus cannot read .* index again"):
+        load_index(tmp_path / "index")
+
+
+def test_a_file_that_another_process_searches_is_named(tmp_path: Path) -> None:
+    save_index(tmp_path / "index", index_of("milvus", random(40, 4), "l2", tmp_path))
+    with (tmp_path / "index" / "milvus.db" / "LOCK").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match=r"milvus.db: Milvus cannot open it: another process"):
+            load_index(tmp_path / "index")
+    assert len(load_index(tmp_path / "index")) == 40
 
 
 def test_lists_keep_their_numbers_and_rows_follow_the_ids_all_the_same(tmp_path: Path) -> None:
