@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from replearn.training_settings import TrainingSettings
 _STATISTICS = 512  # images whose codes are compared with the prior
 
 Move = tuple[str, dict[str, Tensor]]
+_Sides = tuple[list[Tensor], list[Tensor]]
 
 
 def sum_of(terms: dict[str, Tensor]) -> Tensor:
@@ -40,9 +42,15 @@ def sum_of(terms: dict[str, Tensor]) -> Tensor:
     return torch.stack([term for term in terms.values() if term.requires_grad]).sum()
 
 
-def seed_all(*numbers: int) -> None:
-    """Make torch's randomness a function of these numbers."""
-    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1))
+def seed_all(*numbers: int, device: torch.device | None = None) -> None:
+    """Make the randomness of the processor, and of a device, a function of these numbers."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    # `torch.manual_seed` would also note, with its caller's stack, what each kind of device that
+    # is not in use shall do once it is: a millisecond at every step.
+    torch.default_generator.manual_seed(seed)
+    if device is not None and device.type != "cpu":
+        module = torch.get_device_module(device)
+        getattr(module, "manual_seed_all", module.manual_seed)(seed)
 
 
 def sample(pixels: batches.Pixels, settings: TrainingSettings) -> Tensor:
@@ -91,7 +99,8 @@ class Trainer:
         """Let every player of one round move; return each term's value, of the joint batch."""
         settings = self.settings
         # The first process draws what one alone would draw, the others each something else.
-        seed_all(settings.seed, 2, self.step, *[processes.number()] * (processes.number() > 0))
+        own = [processes.number()] * (processes.number() > 0)
+        seed_all(settings.seed, 2, self.step, *own, device=self.device)
         factor = settings.rate_at(self.step, self.steps)
         values: dict[str, Tensor] = {}
         for player, terms in self._moves(self._images()):
@@ -146,22 +155,33 @@ class Trainer:
     def _update_average(self) -> None:
         # A short memory at first: the initial weights must not linger in a short training.
         decay = min(self.settings.ema, self.step / (self.step + 10)) if self.settings.ema else 0.0
+        (average, current), (counted, counts) = self._state
+        if average:
+            torch._foreach_lerp_(average, current, 1 - decay)
+        if counted:
+            torch._foreach_copy_(counted, counts)
+
+    @cached_property
+    def _state(self) -> tuple[_Sides, _Sides]:
+        """Averaged and current tensors, of floating numbers and of others.
+
+        From the first step on they stay the same objects; to gather them each time is slower than
+        to average them.
+        """
         average, current = self.average.state_dict(), self.objective.state_dict()
         floating = [name for name, value in average.items() if value.is_floating_point()]
-        if floating:
-            torch._foreach_lerp_(
-                [average[name] for name in floating],
-                [current[name] for name in floating],
-                1 - decay,
-            )
-        for name in average.keys() - set(floating):
-            average[name].copy_(current[name])
+        others = [name for name in average if name not in floating]
+
+        def sides(names: list[str]) -> _Sides:
+            return [average[name] for name in names], [current[name] for name in names]
+
+        return sides(floating), sides(others)
 
     @torch.no_grad()
     def prepare(self) -> None:
         """Let the model learn at once what it does not train; most have nothing of the kind."""
         if type(self.objective).prepare is not Objective.prepare:
-            seed_all(self.settings.seed)
+            seed_all(self.settings.seed, device=self.device)
             self.objective.prepare(sample(self.pixels, self.settings).to(self.device))
             processes.share_state(self.objective)
             self.average.load_state_dict(self.objective.state_dict())
