@@ -789,12 +789,13 @@ def test_an_untrained_critic_s_features_depend_on_the_image_however_deep_it_is(
 # Statistics of batch normalisation.
 
 
+@pytest.mark.parametrize("count", [200, 258])  # one batch, and one and a little more
 @architectures
 def test_measured_statistics_standardise_what_the_images_make_of_each_layer(
-    architecture: Architecture,
+    architecture: Architecture, count: int
 ) -> None:
     encoder = Encoder(architecture, 16, 1, WIDTH, outputs=5).eval()
-    images = 3 + 2 * torch.randn(200, 1, 16, 16)
+    images = 3 + 2 * torch.randn(count, 1, 16, 16)
     momenta = [m.momentum for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
     measure_statistics(encoder, images)
     assert not any(module.training for module in encoder.modules())
@@ -808,5 +809,7 @@ def test_measured_statistics_standardise_what_the_images_make_of_each_layer(
     assert seen
     for output in seen:
         units = output.transpose(0, 1).flatten(1)
-        torch.testing.assert_close(units.mean(1), torch.zeros(len(units)), atol=1e-3, rtol=0)
-        torch.testing.assert_close(units.std(1), torch.ones(len(units)), atol=2e-2, rtol=0)
+        # Each of several batches was standardised by itself on its way to the layer.
+        near = 1 if count <= 256 else 20
+        torch.testing.assert_close(units.mean(1), torch.zeros(len(units)), atol=1e-3 * near, rtol=0)
+        torch.testing.assert_close(units.std(1), torch.ones(len(units)), atol=1e-2 * near, rtol=0)

@@ -3,12 +3,13 @@
 Without them it is worth less than its weights are.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-_BATCH = 256  # images
+_BATCH = 256  # images at most
 
 
 @torch.no_grad()
@@ -28,7 +29,8 @@ def measure_statistics(
         layer.reset_running_stats()
         layer.momentum = None  # the plain average over the batches that follow
         layer.train()
-    for batch in torch.split(images, _BATCH):
+    # Even ones: a plain average gives a small rest the weight of a full batch.
+    for batch in torch.tensor_split(images, math.ceil(len(images) / _BATCH)):
         if len(batch) > 1:  # a unit of `dense` has no variance in a batch of one
             (look or network)(batch)
     for layer, momentum in zip(layers, momenta, strict=True):
