@@ -146,7 +146,7 @@ class Adversary(BaseModel):
         """Return the terms that the critic minimises; nothing else gets a gradient from them.
 
         One of them has no gradient, `order`: how often a real input gets a larger logit than a
-        fake one; 1 is a critic that cannot be fooled, 0.5 one that cannot tell.
+        fake one, ties by half; 1 is a critic that cannot be fooled, 0.5 one that cannot tell.
 
         Args:
             critic: who is to tell real from fake.
@@ -161,7 +161,8 @@ class Adversary(BaseModel):
         terms = self._call(real_logits, fake_logits)
         # Watched only; unlike the share of right answers it means the same for every loss.
         every_real, every_fake = gathered(real_logits.detach()), gathered(fake_logits.detach())
-        terms["order"] = (every_real > every_fake.T).float().mean()
+        gaps = every_real - every_fake.T
+        terms["order"] = (0.5 * (gaps.sign() + 1)).mean()  # a tie is half a right answer
         if self.gradient_penalty:
             penalty = gradient_penalty(critic, seen_real, seen_fake)
             terms["gradient_penalty"] = self.gradient_penalty * penalty

@@ -190,21 +190,27 @@ class Categorical:
         return torch.lerp(start, end, share)
 
 
-def compare(codes: Tensor, prior: Prior) -> dict[str, Tensor]:
+def compare(codes: Tensor, prior: Prior, *, drawn: Tensor | None = None) -> dict[str, Tensor]:
     """Return how codes [N, D] differ from as many draws of their prior.
 
     `mean` and `deviation` are those of a unit over the images, averaged over the units; `distance`
     is the sliced Wasserstein distance to draws, and `distance_of_draws` that of draws to draws,
     which is what it comes down to where codes follow the prior (Kolouri et al. 2018,
     arXiv:1804.01947).
+
+    Args:
+        codes: of images.
+        prior: what they should follow.
+        drawn: what should follow it instead, where codes are means of distributions: one draw of
+            each [N, D].
     """
     codes = full(codes)
-    drawn, others = prior.sample_like(codes), prior.sample_like(codes)
+    one, other = prior.sample_like(codes), prior.sample_like(codes)
     return {
         "codes/mean": codes.mean(0).abs().mean(),
         "codes/deviation": codes.std(0, correction=0).mean(),
-        "codes/distance": _sliced_distance(codes, drawn),
-        "codes/distance_of_draws": _sliced_distance(others, drawn),
+        "codes/distance": _sliced_distance(codes if drawn is None else full(drawn), one),
+        "codes/distance_of_draws": _sliced_distance(other, one),
     }
 
 

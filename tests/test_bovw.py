@@ -109,6 +109,14 @@ def test_a_histogram_counts_the_nearest_words() -> None:
     assert found.sum() == 200
 
 
+def test_words_are_the_same_where_networks_run_in_half_precision() -> None:
+    random = torch.Generator().manual_seed(0)
+    descriptors, vocabulary = (torch.rand(n, 64, generator=random) for n in (500, 100))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = bovw.histogram(descriptors, vocabulary)
+    assert torch.equal(found, bovw.histogram(descriptors, vocabulary))
+
+
 def test_without_keypoints_the_last_word_counts_one_and_no_other_does() -> None:
     found = bovw.histogram(torch.zeros(0, 6), torch.randn(9, 6))
     assert found.tolist() == [0.0] * 9 + [1.0]

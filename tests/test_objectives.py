@@ -138,6 +138,18 @@ def test_free_bits_are_a_floor_under_each_unit_s_mean_divergence() -> None:
     same(terms["kl"], divergence.clamp_min(free).sum() / SIZE**2)
 
 
+def test_draws_of_the_vae_and_not_their_means_are_compared_with_the_prior(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model: VAE = new("vae")
+    # Together these follow the prior: half of each unit's variance is that of the means.
+    means, half = torch.randn(2000, LATENT) * 0.5**0.5, torch.tensor(0.5)
+    monkeypatch.setattr(model, "posterior", lambda images: (means, half.log().expand_as(means)))
+    found = model.statistics(torch.zeros(0))
+    assert found["codes/distance"] < 1.5 * found["codes/distance_of_draws"]
+    assert found["codes/deviation"] == pytest.approx(0.5**0.5, rel=0.05)
+
+
 def test_the_vae_embeds_the_mean_and_never_a_draw() -> None:
     model: VAE = new("vae").eval()
     with torch.no_grad():

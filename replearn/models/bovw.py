@@ -135,8 +135,10 @@ def draw(grey: Array, kind: Kind) -> Tensor:
 
 def histogram(descriptors: Tensor, vocabulary: Tensor) -> Tensor:
     """Count the nearest words of descriptors [n, d], float [words + 1]; the last word is "none"."""
-    # |x - v|^2 without |x|^2, which is the same for all words.
-    distances = vocabulary.square().sum(1) - 2 * descriptors @ vocabulary.T
+    # |x - v|^2 without |x|^2, which is the same for all words.  In half precision one descriptor
+    # of twenty-five would get another word.
+    with torch.autocast(vocabulary.device.type, enabled=False):
+        distances = vocabulary.square().sum(1) - 2 * descriptors @ vocabulary.T
     nearest = distances.argmin(1) if len(descriptors) else torch.tensor([len(vocabulary)])
     counts = torch.bincount(nearest.to(vocabulary.device), minlength=len(vocabulary) + 1)
     return counts.to(vocabulary.dtype)

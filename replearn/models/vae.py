@@ -56,7 +56,7 @@ class VAE(Objective):
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
         mean, log_variance = self.posterior(images)
-        codes = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        codes = _drawn(mean, log_variance)
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1)  # [N, D]
         yield (
             "autoencoder",
@@ -83,9 +83,14 @@ class VAE(Objective):
         return self.encoder.pooled(images, self.layer)
 
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
-        return compare(self.encode(images), self.prior)
+        mean, log_variance = self.posterior(images)
+        return compare(mean, self.prior, drawn=_drawn(mean, log_variance))
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         return pictures.of_autoencoder(
             images, encode=self.encode, decode=self.decoder, prior=self.prior
         )
+
+
+def _drawn(mean: Tensor, log_variance: Tensor) -> Tensor:
+    return mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
