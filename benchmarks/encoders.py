@@ -19,6 +19,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,7 +45,7 @@ from benchmarks.tables import Row, headline, summarise, to_markdown
 from replearn import workers
 from replearn.artefacts import say, warnings_as_lines
 from replearn.configuration import Configuration
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 from replearn.models import MODELS
 
 
@@ -104,6 +105,8 @@ class Plan:
             for key, recipe in of_config(name, config).items()
         }
         known = recipes(self.scale, colour=form.channels == 3)
+        for name in known.keys() & own.keys():
+            raise UsageError(f"--config {name}.yaml: has the name of an encoder of the benchmark")
         if form.dataset == "mnist-bigan":
             return {"raw": known["raw"]} | own
         return choose(self.encoders, known) | own
@@ -187,6 +190,9 @@ def _attempt(job: Job) -> tuple[Job, list[Row] | DataError]:
         return job, measuring.measure(job)
     except DataError as error:  # one training that diverged must not end the others
         return job, error
+    except Exception as error:  # nor one that needs more memory than there is
+        traceback.print_exc()
+        return job, DataError(f"{type(error).__name__}: {brief(error)}")
 
 
 # Being asked --------------------------------------------------------------------------------------
@@ -229,7 +235,7 @@ def main(
         datasets=_listed(datasets),
         encoders=_listed(encoders),
         layers=_known_layers(_listed(layers)),
-        configs={path.stem: read_config(path) for path in config or ()},
+        configs=_configs(config or []),
         scale=replace(scale, **given),
         size=size,
         training=overrides | dict(_setting(text) for text in training or ()),
@@ -250,6 +256,15 @@ def _known_layers(names: list[str]) -> list[str]:
     if unknown:
         raise UsageError(f"--layers {unknown[0]}: unknown; known: {', '.join(known)}")
     return names
+
+
+def _configs(paths: list[Path]) -> dict[str, Configuration]:
+    configs: dict[str, Configuration] = {}
+    for path in paths:
+        if path.stem in configs:
+            raise UsageError(f"--config {path}: another file has the name {path.stem} too")
+        configs[path.stem] = read_config(path)
+    return configs
 
 
 def _listed(text: str) -> list[str]:

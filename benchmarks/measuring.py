@@ -14,6 +14,7 @@ import torch
 from benchmarks.datasets import Data, Form, facts_of, open_data
 from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
 from benchmarks.recipes import Recipe
+from replearn import acceleration
 from replearn.artefacts import identify, workspace
 from replearn.batches import Pixels
 from replearn.encoders import Description, Encoder, device_named
@@ -71,13 +72,16 @@ class Job:
         """Return the settings behind a result, complete."""
         recipe = self.recipe
         learns = issubclass(MODELS[recipe.model], Objective) and recipe.trained
-        settings = self.training.facts()
+        device = device_named(self.training.device)
+        precision = acceleration.precision_of(self.training, device)
+        settings = self.training.facts() | {"precision": str(precision).removeprefix("torch.")}
         # What is fitted at once knows no others.
         few = {key: settings[key] for key in ("seed", "fit_images", "crop")}
         used = settings if learns else few
         return {
             "protocol": [PROTOCOL, [list(grid) for grid in GRIDS.values()], list(NEIGHBOURS)],
             "data": facts_of(self.form),
+            "device": device.type,
             "model": recipe.model,
             "trained": recipe.trained,
             "arguments": check_arguments(recipe.model, _read_at(layer, recipe)),

@@ -57,6 +57,8 @@ class Feed:
         if self.device.type != "cuda":
             return False  # what is in memory is where it is wanted
         free, _ = torch.cuda.mem_get_info(self.device)
+        # What an earlier training left to torch is free as well.
+        free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         return self._pixels.nbytes <= _SHARE * free
 
     def rows(self, step: int) -> batches.Rows:

@@ -46,8 +46,14 @@ def joined(device: str) -> Iterator[None]:
     dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield
-    finally:
-        dist.destroy_process_group()
+    except Exception:
+        # Without a farewell, which on GPUs would wait for the others, while they wait for this one
+        # and nobody reads why it failed.  It is `torchrun` that ends them.
+        raise
+    except BaseException:
+        dist.destroy_process_group()  # all were told to stop
+        raise
+    dist.destroy_process_group()
 
 
 def _take_a_gpu(device: str) -> None:

@@ -96,13 +96,16 @@ class Trainer:
             acceleration.compile_layers(self.objective)
 
     def train_step(self) -> dict[str, Tensor]:
-        """Let every player of one round move; return each term's value, of the joint batch."""
+        """Let every player of one round move; return each term, its mean over the moves.
+
+        It is that of the joint batch.
+        """
         settings = self.settings
         # The first process draws what one alone would draw, the others each something else.
         own = [processes.number()] * (processes.number() > 0)
         seed_all(settings.seed, 2, self.step, *own, device=self.device)
         factor = settings.rate_at(self.step, self.steps)
-        values: dict[str, Tensor] = {}
+        moves: dict[str, list[Tensor]] = {}
         for player, terms in self._moves(self._images()):
             optimiser = self.optimisers[player]
             for group in optimiser.param_groups:
@@ -114,18 +117,24 @@ class Trainer:
             torch.autograd.backward(sum_of(terms), inputs=learning)
             norm = self._gradient(parameters)
             optimiser.step()
-            values |= {f"{player}/{name}": term.detach() for name, term in terms.items()}
-            values[f"{player}/gradient"] = norm
+            for name, value in {**terms, "gradient": norm}.items():
+                moves.setdefault(f"{player}/{name}", []).append(value.detach())
         self.step += 1
         self._update_average()
-        return processes.joint_means(values)
+        return processes.joint_means({name: _mean(each) for name, each in moves.items()})
 
     def _images(self) -> Tensor:
         began = time.perf_counter()
         images = self.feed.batch(self.step)
         self.waited += time.perf_counter() - began
-        like = next((p for p in self.objective.parameters() if p.is_floating_point()), images)
-        return images.to(like.dtype, memory_format=torch.channels_last)
+        return images.to(self._dtype(), memory_format=torch.channels_last)
+
+    def _sample(self) -> Tensor:
+        return sample(self.pixels, self.settings).to(self.device, self._dtype())
+
+    def _dtype(self) -> torch.dtype:
+        kinds = (p.dtype for p in self.objective.parameters() if p.is_floating_point())
+        return next(kinds, torch.float32)
 
     def _moves(self, images: Tensor) -> Iterator[Move]:
         """Ask for the moves of a round, each worked out in the precision of the settings."""
@@ -182,15 +191,16 @@ class Trainer:
         """Let the model learn at once what it does not train; most have nothing of the kind."""
         if type(self.objective).prepare is not Objective.prepare:
             seed_all(self.settings.seed, device=self.device)
-            self.objective.prepare(sample(self.pixels, self.settings).to(self.device))
-            processes.share_state(self.objective)
-            self.average.load_state_dict(self.objective.state_dict())
+            # The averaged copy, whose batch normalisation is not joined: each process sees it all.
+            self.average.prepare(self._sample())
+            processes.share_state(self.average)
+            self.objective.load_state_dict(self.average.state_dict())
 
     @torch.no_grad()
     def settle(self) -> None:
         """Let the averaged model measure what it makes of the images, if it does."""
         if type(self.objective).settle is not Objective.settle:
-            self.average.settle(sample(self.pixels, self.settings).to(self.device))
+            self.average.settle(self._sample())
 
     @torch.no_grad()
     def statistics(self) -> dict[str, float]:
@@ -277,6 +287,10 @@ class Trainer:
             optimiser.load_state_dict(state["optimisers"][name])
         self.step = state["step"]
         self.best = state["best"]
+
+
+def _mean(moves: list[Tensor]) -> Tensor:
+    return torch.stack(moves).mean() if len(moves) > 1 else moves[0]
 
 
 def _save(state: dict[str, Any], path: Path) -> None:

@@ -47,7 +47,9 @@ def fit(
         KeyboardInterrupt: stopped by a signal, after saving.
     """
     checkpoint = folder / "checkpoint.pt"
-    if resume and checkpoint.exists():
+    if resume and processes.told(checkpoint.exists()):
+        if processes.in_any(not checkpoint.exists()):
+            raise DataError(f"{checkpoint}: not there for every process; share the folder")
         trainer.resume(checkpoint, identity, facts)
         if processes.number() == 0:
             say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")

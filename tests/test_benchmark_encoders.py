@@ -361,26 +361,38 @@ def test_other_settings_are_other_results(tmp_path: Path) -> None:
     def keys(**changes: Any) -> dict[str, str]:
         return {one.encoder: one.key(one.layers[0]) for one in plan(tmp_path, **changes).jobs()}
 
-    before, longer = keys(), keys(training={"device": "meta", "steps": 4})
-    # Only the network is trained in steps, and the device is no setting of the result.
+    before, longer = keys(), keys(training={"device": "cpu", "steps": 4})
+    # Only the network is trained in steps.
     assert {name for name in before if before[name] != longer[name]} == {"sdae"}
     assert all(before[name] != key for name, key in keys(size=32).items())
+    # Seconds belong to a device, and so does what the automatic precision is.
+    assert all(before[name] != key for name, key in keys(training={"device": "meta"}).items())
+    exact, half = (keys(training={"precision": name}) for name in ("float32", "bfloat16"))
+    assert before["sdae"] in (exact["sdae"], half["sdae"])
+    assert exact["sdae"] != half["sdae"]
 
 
-def test_a_training_that_diverges_does_not_end_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DataError("diverged"), "diverged"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "OutOfMemoryError: CUDA out of memory"),
+    ],
+)
+def test_a_training_that_fails_does_not_end_the_others(
+    error: Exception, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
     real = measuring.measure
 
     def measure(one: Job) -> list[dict[str, Any]]:
         if one.encoder == "pca":
-            raise DataError("diverged")
+            raise error
         return real(one)
 
     monkeypatch.setattr(measuring, "measure", measure)
     rows, failed = encoders.complete(plan(tmp_path), processes=1)
-    assert failed == ["phantoms: pca, seed 0: diverged"]
+    assert failed == [f"phantoms: pca, seed 0: {said}"]
     assert {row["encoder"] for row in rows} == {"raw", "random", "sdae"}
 
 

@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from replearn import processes
-from replearn.errors import UsageError
+from replearn.errors import DataError, UsageError
 from replearn.models import build
 from replearn.objective import Objective
 from replearn.trainer import Trainer, seed_all
+from replearn.training import fit
 
 STEPS = 3
 # Each of these looks at the whole batch, or differentiates twice, or both.
@@ -38,6 +39,10 @@ CASES |= {
     for name, adversary in SETTINGS.items()
 }
 CASES["vae, free bits"] = ("vae", SMALL["vae"] | {"free_bits": 0.05})
+CASES["a part that is not trained"] = (
+    "combined",
+    {"parts": {name: {"model": name, "arguments": SMALL["sdae"]} for name in ("sdae", "random")}},
+)
 CASES["aae, resnet"] = ("aae", SMALL["aae"] | {"architecture": "resnet", "moves": "three"})
 
 
@@ -125,14 +130,23 @@ def child(folder: str, fast: bool) -> None:
                 )
 
 
-FAST = ("sdae", "bigan, relativistic")
+FAST = ("sdae", "bigan, relativistic", "a part that is not trained")
 
 
-def run_two(folder: Path, *, fast: bool) -> Path:
+def resumed_apart(folder: str) -> None:
+    """Go on from a folder of which the second process sees another, empty one."""
+    with processes.joined("cpu"):
+        own = Path(folder) / str(processes.number())
+        with pytest.raises(DataError, match=r"not there for every process; share the folder"):
+            fit(new_trainer("sdae"), own, "x:1", {}, resume=True)
+
+
+def run_two(folder: Path, call: str) -> Path:
+    """Let two processes call a function of this file."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = f"from test_processes import child; child({str(folder)!r}, {fast})"
+    code = f"import test_processes; test_processes.{call}"
     world = {
         "WORLD_SIZE": "2",
         "PYTHONPATH": f"tests{os.pathsep}.",
@@ -153,12 +167,14 @@ def run_two(folder: Path, *, fast: bool) -> Path:
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_two(tmp_path_factory.mktemp("two"), fast=False)
+    folder = tmp_path_factory.mktemp("two")
+    return run_two(folder, f"child({str(folder)!r}, False)")
 
 
 @pytest.fixture(scope="module")
 def some_by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_two(tmp_path_factory.mktemp("some"), fast=True)
+    folder = tmp_path_factory.mktemp("some")
+    return run_two(folder, f"child({str(folder)!r}, True)")
 
 
 def assert_equal_to_one(folder: Path, case: str) -> None:
@@ -187,6 +203,15 @@ def test_two_processes_go_on_from_a_checkpoint_to_the_same_weights(
     for rank in (0, 1):
         whole, resumed = torch.load(some_by_two / f"{case}-twice-{rank}.pt")
         torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
+
+
+def test_a_checkpoint_that_only_one_process_sees_is_not_gone_on_from(tmp_path: Path) -> None:
+    for rank in ("0", "1"):
+        (tmp_path / rank).mkdir()
+    trainer = new_trainer("sdae")
+    trainer.train_step()
+    trainer.save(tmp_path / "0" / "checkpoint.pt", "x:1", {})
+    run_two(tmp_path, f"resumed_apart({str(tmp_path)!r})")
 
 
 @pytest.mark.parametrize(

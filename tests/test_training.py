@@ -123,6 +123,19 @@ def one_thread() -> Iterator[None]:
 # Learning
 
 
+class OddMoves(SDAE):
+    """Moves twice in a round; a term says which move it is."""
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        for move in (1.0, 3.0):
+            for player, terms in super().losses(images, progress):
+                yield player, terms | {"move": torch.tensor(move)}
+
+
+def test_a_player_s_term_is_the_mean_over_its_moves() -> None:
+    assert odd_trainer(OddMoves).train_step()["autoencoder/move"] == 2
+
+
 @pytest.mark.parametrize("name", ["aae", "sdae"])
 def test_it_overfits_sixteen_images(name: str) -> None:
     trainer = new_trainer(
