@@ -4,9 +4,12 @@ import itertools
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, TypeGuard, cast
 
 import numpy as np
+
+from replearn.errors import DataError
 
 Array = np.ndarray[Any, Any]
 
@@ -22,26 +25,78 @@ class Segment:
         offset: of the first row, in bytes.
         kind: NumPy's name of the numbers' type.
         shape: [n, ...].
+        stamp: size and time of the file that is meant, if it must not be another one of this name.
     """
 
     path: str
     offset: int
     kind: str
     shape: tuple[int, ...]
+    stamp: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, rows: np.memmap[Any, Any]) -> "Segment":
-        """Return where the rows of a contiguous memory map, or of a part of one, lie."""
+        """Return where the rows of a memory map that `lies_in_a_file`, or of a part of one, lie.
+
+        Raises:
+            DataError: another file has taken its place.
+        """
         whole = np.frombuffer(rows._mmap, np.uint8)  # type: ignore[attr-defined]
         begin = rows.offset - rows.offset % mmap.ALLOCATIONGRANULARITY
         offset = begin + rows.ctypes.data - whole.ctypes.data
-        return cls(str(rows.filename), offset, rows.dtype.str, rows.shape)
+        path = str(rows.filename)
+        found = cls(path, offset, rows.dtype.str, rows.shape, stamp_of(path))
+        # A map goes on showing a file that has been replaced, which its path no longer leads to.
+        some = all_over(len(rows), 16)
+        if not np.array_equal(found.map()[some], rows[some], equal_nan=True):
+            raise _replaced(path)
+        return found
 
     def map(self) -> Array:
-        """Return the rows as a memory map."""
+        """Return the rows as a memory map.
+
+        Raises:
+            DataError: the file is gone, or another one.
+        """
         if not self.shape[0]:  # nothing cannot be mapped
             return np.empty(self.shape, self.kind)
-        return np.memmap(self.path, self.kind, "r", self.offset, self.shape)
+        try:
+            rows = np.memmap(self.path, self.kind, "r", self.offset, self.shape)
+            same = self.stamp in (None, stamp_of(self.path))
+        except (OSError, ValueError):  # of a file that has become too short
+            same = False
+        if not same:
+            raise _replaced(self.path)
+        return rows
+
+
+def stamp_of(path: str) -> tuple[int, int]:
+    """Return what tells a file from another one that takes its name: its size and time.
+
+    Raises:
+        DataError: there is none.
+    """
+    try:
+        found = Path(path).stat()
+    except OSError:
+        raise _replaced(path) from None
+    return found.st_size, found.st_mtime_ns
+
+
+def _replaced(path: str) -> DataError:
+    return DataError(f"{path}: removed or replaced while it was in use; run this again")
+
+
+def lies_in_a_file(rows: Any) -> TypeGuard[np.memmap[Any, Any]]:
+    """Tell whether rows are what a file holds, one after another, and nothing else."""
+    # One that can be written to may hold what the file does not; and copies of maps, which lie in
+    # memory, are called maps by NumPy too.
+    return (
+        isinstance(rows, np.memmap)
+        and rows.mode == "r"
+        and rows._mmap is not None  # type: ignore[attr-defined]
+        and rows.flags.c_contiguous
+    )
 
 
 def as_array(rows: "DiskRows") -> Array:
@@ -55,9 +110,9 @@ def all_over(count: int, most: int) -> Array:
 
 
 def choose(rows: Array, chosen: Sequence[int] | Array) -> Array:
-    """Return rows [M, ...] of a memory map or of `DiskRows` without reading them."""
+    """Return rows [M, ...] of a file's memory map or of `DiskRows` without reading them."""
     places = np.array(chosen, np.int64)
-    if isinstance(rows, np.memmap):
+    if lies_in_a_file(rows):
         return as_array(DiskRows([Segment.of(rows)]).take(places))
     return as_array(rows.take(places)) if isinstance(rows, DiskRows) else rows[places]
 
@@ -159,6 +214,8 @@ class DiskRows:
         return whole
 
     def __matmul__(self, other: Array) -> Array:
+        if not len(self):
+            return np.empty((0, *other.shape[1:]), np.result_type(self.dtype, other.dtype))
         return np.concatenate([block @ other for block in self.blocks()])
 
     def mean(self, axis: int = 0, dtype: Any = None) -> Array:

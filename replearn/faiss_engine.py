@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.artefacts import digest
+from replearn.diskrows import lies_in_a_file
 from replearn.engines import Engine, Hits, Space, Vectors, even_blocks
 from replearn.errors import DataError, UsageError
 
@@ -42,6 +43,7 @@ class FaissEngine:
         factory: the string that says what the structure is.
         file: that it reads vectors from as they are needed, and must not change; None if they are
             all in memory.
+        imprint: of that file.
         resources: of the GPU it lies on, kept alive; None on the CPU.
         labels: FAISS's number of each row [N], ascending, where that is not the row itself.
     """
@@ -53,6 +55,7 @@ class FaissEngine:
     resources: Any = None
     labels: NDArray[np.int64] | None = None
     effort: dict[str, int] = field(default_factory=dict)
+    imprint: str = ""
     kind: ClassVar[str] = "faiss"
 
     @property
@@ -142,6 +145,8 @@ class FaissEngine:
             faiss.write_index(on_cpu, str(folder / FILE))
         else:  # FAISS would write where mapped lists lie, and not what is in them
             shutil.copyfile(self.file, folder / FILE)
+            if imprint(folder / FILE) != self.imprint:
+                raise DataError(f"{self.file}: replaced while it was in use; run this again")
         labels = None if self.labels is None else self.labels.tolist()
         facts = {"factory": self.factory, "effort": self.effort, "labels": labels}
         return facts | {"imprint": imprint(folder / FILE), "hash": file_digest(folder / FILE)}
@@ -185,6 +190,7 @@ class FaissEngine:
             factory,
             path if mapped else None,
             labels=None if labels is None else np.array(labels, np.int64),
+            imprint=facts["imprint"],
         )
         engine.set_effort(facts["effort"])
         if mapped and engine.exact:
@@ -301,6 +307,5 @@ def blocks_of(vectors: Vectors) -> Iterator[Vectors]:
     for some in even_blocks(len(vectors), _ROWS):
         block = vectors[some]
         yield block
-        mapped = getattr(block, "_mmap", None)
-        if isinstance(mapped, mmap.mmap):  # else all that was read would stay resident
-            mapped.madvise(mmap.MADV_DONTNEED)
+        if lies_in_a_file(block):  # else all that was read would stay resident
+            block._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

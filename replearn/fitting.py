@@ -19,6 +19,7 @@ from replearn.concepts import ConceptTable, multi_hot, vocabulary
 from replearn.decisions import Scores
 from replearn.diskrows import choose
 from replearn.engines import Hits
+from replearn.errors import DataError
 from replearn.fusion import Fusion, fit_fusion
 from replearn.logistic import MultiLabelLogisticRegression
 from replearn.metrics import EmptyRule
@@ -120,6 +121,9 @@ class Tuning:
         """Return which training images to learn from to judge which validation images.
 
         All from all, unless an image or a group is in both: then in folds that keep them apart.
+
+        Raises:
+            DataError: there is no other image or group to learn from.
         """
         groups = self.groups or {}
         learn, judge = (
@@ -131,9 +135,16 @@ class Tuning:
         keys, number = np.unique(np.array([*learn, *judge], dtype=object), return_inverse=True)
         fold = (np.random.default_rng(0).permutation(len(keys)) % _FOLDS)[number]
         of_learn, of_judge = fold[: len(learn)], fold[len(learn) :]
-        return [
-            (np.flatnonzero(of_learn != n), np.flatnonzero(of_judge == n)) for n in range(_FOLDS)
+        parts = [
+            (np.flatnonzero(of_learn != n), np.flatnonzero(of_judge == n))
+            for n in np.unique(of_judge).tolist()
         ]
+        if not all(len(learn) for learn, _ in parts):
+            raise DataError(
+                "too few images or groups in common to training and validation: nothing is left to "
+                "learn from where each is judged by the others; give others to validate on"
+            )
+        return parts
 
 
 def fit_constant(tuning: Tuning) -> Fitted:
@@ -170,7 +181,7 @@ def fit_linear(
     for C in penalties:
         scores = np.zeros((len(valid), len(words)), np.float32)
         for path, (learn, judge) in zip(paths, parts, strict=True):
-            some = train if len(parts) == 1 else choose(train, learn)
+            some = train if len(learn) == len(train) else choose(train, learn)
             path.set_params(C=C).fit(some, labels[learn])
             weights, intercepts = path.folded()
             scorer = LinearScorer(weights, intercepts, C)
@@ -184,7 +195,7 @@ def fit_linear(
     if best is None:
         raise ValueError("no penalties given")
     _, scorer, scores = best
-    if len(parts) > 1:
+    if len(parts[0][0]) < len(train):  # judged in folds
         whole = clone(given).set_params(C=scorer.C).fit(train, labels)
         weights, intercepts = whole.folded()
         scorer = LinearScorer(weights, intercepts, scorer.C)

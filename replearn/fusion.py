@@ -117,20 +117,20 @@ def fit_fusion(evidence: Evidence, truth: sparse.csr_array) -> Fusion:
         evidence: of validation images that neither detector has learned from.
         truth: 0/1 [M, L].
     """
-    linear, neighbours, true = evidence.pairs(truth)
-    free = np.ones(3, dtype=bool)
-    while True:
-        fitted = _newton(linear, neighbours, true, free)
-        negative = (fitted < 0) & free & [True, True, False]
-        if not negative.any():
-            return Fusion(*fitted.tolist())
-        free &= fitted > fitted[:2].min()
+    pairs = evidence.pairs(truth)
+    fitted, _ = _newton(*pairs, np.array([True, True, True]))
+    if fitted.min(initial=0, where=[True, True, False]) < 0:
+        # The loss is convex: with bounds its smallest value is where one weight, or both, are 0.
+        without = [[True, False, True], [False, True, True], [False, False, True]]
+        fits = [_newton(*pairs, np.array(free)) for free in without]
+        fitted, _ = min((fit for fit in fits if fit[0][:2].min() >= 0), key=lambda fit: fit[1])
+    return Fusion(*fitted.tolist())
 
 
 def _newton(
     linear: Values, neighbours: Values, true: NDArray[np.bool_], free: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Minimise the loss over the free ones of a, b, c; the others are 0."""
+) -> tuple[NDArray[np.float64], float]:
+    """Minimise the loss over the free ones of a, b, c; the others are 0. Return it as well."""
     at = np.where(free, [0.5, 0.5, 0.0], 0.0)
     loss, gradient, curvature = _derivatives(linear, neighbours, true, at)
     for _ in range(50):
@@ -139,7 +139,7 @@ def _newton(
         # Where both say the same, the shortest step will do.
         step[free] = np.linalg.lstsq(curvature[some], gradient[free], rcond=1e-10)[0]
         decrease = float(step @ gradient)
-        if decrease <= 1e-9 * max(loss, 1e-9):
+        if decrease <= 1e-9 * max(loss, 1e-3):  # what can be told apart by a line never ends
             break
         for shorter in 0.5 ** np.arange(30):
             there = _derivatives(linear, neighbours, true, at - shorter * step)
@@ -147,7 +147,7 @@ def _newton(
                 break
         at = at - shorter * step
         loss, gradient, curvature = there
-    return at
+    return at, loss
 
 
 def _derivatives(

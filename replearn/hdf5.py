@@ -6,6 +6,7 @@ nothing is loaded before it is used, and processes share it.  Ids are UTF-8 of o
 first, because HDF5 cuts longer ones without a word.
 """
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ import h5py
 import numpy as np
 
 from replearn.artefacts import read_json, write_text, writing
-from replearn.diskrows import Array, DiskRows, Segment, as_array
+from replearn.diskrows import Array, DiskRows, Segment, as_array, stamp_of
 from replearn.errors import DataError, brief
 from replearn.skeleton import Skeleton
 
@@ -75,7 +76,7 @@ def write_rows(
         skeleton.save(out)
         out.seek(offset)
         position = 0
-        for block in (first, *parts) if offset else ():
+        for block in itertools.chain([first], parts) if offset else ():  # a map at a time is open
             out.write(np.ascontiguousarray(block, first.dtype).reshape(-1).view(np.uint8).data)
             position += len(block)
     if position != len(ids):
@@ -224,7 +225,8 @@ def _locate(path: Path, dataset: h5py.Dataset) -> Array | Segment:
         return np.asarray(dataset[:])
     if path.stat().st_size < offset + dataset.nbytes:
         raise OSError("it is truncated")
-    return Segment(str(path.absolute()), offset, dataset.dtype.str, dataset.shape)
+    place = str(path.absolute())
+    return Segment(place, offset, dataset.dtype.str, dataset.shape, stamp_of(place))
 
 
 def _check_unique(path: Path, ids: list[str]) -> None:

@@ -63,7 +63,7 @@ def own_thresholds(
     order = np.lexsort((-values, columns))
     starts = np.flatnonzero(np.diff(columns[order], prepend=-1))
     for group in np.split(order, starts[1:]) if len(order) else []:
-        best[columns[group[0]]] = _best_stop(values[group], changes[group])
+        best[columns[group[0]]] = _best_stop(values[group], changes[group], FARTHEST * threshold)
     return np.asarray(np.clip(best, threshold / FARTHEST, threshold * FARTHEST))
 
 
@@ -125,11 +125,11 @@ def _entries(
     return np.isin(images * width + columns, held).astype(np.float64)
 
 
-def _best_stop(values: NDArray[np.float64], changes: NDArray[np.float64]) -> float:
+def _best_stop(values: NDArray[np.float64], changes: NDArray[np.float64], at_most: float) -> float:
     """Return the threshold in values, descending, at which the sum of changes is largest."""
     sums = np.concatenate([[0.0], np.cumsum(changes)])
     around = np.concatenate([[np.inf], values, [0.0]])  # what is named ends with one, or starts
-    stops = around[1:] != around[:-1]
+    stops = (around[1:] != around[:-1]) & (around[1:] < at_most)
     best = int(np.argmax(np.where(stops, sums, -np.inf)))
     above, below = around[best], around[best + 1]
     if not (np.isfinite(above) and below):

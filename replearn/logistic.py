@@ -23,7 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from replearn.diskrows import DiskRows, Segment
+from replearn.diskrows import DiskRows, Segment, lies_in_a_file
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.logistic_loss import LogisticLoss
@@ -300,7 +300,7 @@ def _scaling(source: RowSource, standardize: bool) -> tuple[Matrix, Matrix]:
     if not standardize:
         return mean, np.ones_like(scale)
     # A constant feature says nothing: dividing its rounding errors by one keeps it at zero.
-    scale[scale <= 1e-6 * np.maximum(np.abs(mean), scale.max(initial=0))] = 1.0
+    scale[scale <= 1e-6 * np.abs(mean)] = 1.0
     return mean, scale
 
 
@@ -312,10 +312,7 @@ def _groups(labels: NDArray[np.intp], n_jobs: int | None) -> list[NDArray[np.int
 
 def _where_they_lie(rows: RowSource) -> RowSource:
     """Return a memory map of a file as rows that travel by its path; all others as they are."""
-    # One that can be written to may hold what the file does not yet.
-    if isinstance(rows, np.memmap) and rows.mode == "r" and rows.flags.c_contiguous:
-        return DiskRows([Segment.of(rows)])
-    return rows
+    return DiskRows([Segment.of(rows)]) if lies_in_a_file(rows) else rows
 
 
 def _sendable(source: RowSource) -> RowSource:

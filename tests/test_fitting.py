@@ -12,6 +12,7 @@ from scipy import sparse
 
 from replearn.concepts import ConceptTable, multi_hot
 from replearn.engines import Hits
+from replearn.errors import DataError
 from replearn.fitting import (
     Fitted,
     Labelled,
@@ -101,6 +102,29 @@ def test_an_image_does_not_vote_for_itself() -> None:
     words = fit_neighbours(on, index_of(ON.train), vote="uniform", counts=(1,)).words
     for image, concepts in enumerate(found):
         assert {words[column] for column in scores[[image]].nonzero()[1]} == concepts
+
+
+def test_the_fewest_common_images_are_judged_by_the_others_or_refused() -> None:
+    def first(count: int) -> Labelled:
+        ids = ON.train.concepts.ids[:count]
+        return Labelled(ON.train.vectors[:count], ON.train.concepts.select(ids))
+
+    few = first(3)
+    parts = Tuning(ON.train, few, "match").parts()
+    assert sorted(row for _, judge in parts for row in judge.tolist()) == [0, 1, 2]
+    assert all(len(judge) for _, judge in parts)
+    (learn, judge), *more = Tuning(ON.train, first(1), "match").parts()
+    assert not more
+    assert 0 not in learn
+    assert judge.tolist() == [0]
+    one = fit_linear(Tuning(ON.train, first(1), "match"), top=10, penalties=(1.0,))
+    whole = fit_linear(ON, top=10, penalties=(1.0,))
+    assert isinstance(one.scorer, LinearScorer)
+    assert isinstance(whole.scorer, LinearScorer)
+    np.testing.assert_allclose(one.scorer.coefficients, whole.scorer.coefficients, atol=1e-3)
+    patient = dict.fromkeys(ON.train.concepts.ids, "one patient")
+    with pytest.raises(DataError, match="nothing is left to learn from"):
+        Tuning(ON.train, few, "match", groups=patient).parts()
 
 
 def test_nor_does_an_image_of_its_group() -> None:

@@ -1,8 +1,10 @@
 """The fusion against scikit-learn's regression of the same pairs, and its limits."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from scipy import sparse, special
+from scipy import optimize, sparse, special
 from sklearn.linear_model import LogisticRegression
 
 from replearn.fusion import Evidence, Fusion, fit_fusion
@@ -52,6 +54,36 @@ def test_a_part_that_speaks_against_its_concepts_counts_nothing() -> None:
     fitted = fit_fusion(against, truth)
     assert fitted.linear == 0
     assert fitted.neighbours > 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whoever_is_left_out_the_loss_is_the_smallest_without_a_negative_weight(seed: int) -> None:
+    evidence, truth = draw(seed, known=10)
+    noise = np.random.default_rng(seed).normal(size=evidence.neighbours.shape)
+    # Half of the votes speak a little against their concepts; the bias is far below zero.
+    against = evidence.linear - 4 + noise, noise - 0.1 * evidence.linear
+    for linear, neighbours in (against, against[::-1]):
+        some = Evidence(linear, neighbours, evidence.tail, evidence.tail_prior)
+        x, y, true = some.pairs(truth)
+        signs = 1 - 2 * true
+
+        def loss(at: Any, x: Any = x, y: Any = y, signs: Any = signs) -> float:
+            return float(np.logaddexp(0, signs * (at[0] * x + at[1] * y + at[2])).mean())
+
+        best = optimize.minimize(
+            loss, [0.5, 0.5, 0], bounds=[(0, None), (0, None), (None, None)], method="L-BFGS-B"
+        )
+        fitted = fit_fusion(some, truth)
+        assert min(fitted.linear, fitted.neighbours) >= 0
+        assert loss([fitted.linear, fitted.neighbours, fitted.bias]) <= best.fun + 1e-7
+
+
+def test_what_a_line_tells_apart_ends_as_well() -> None:
+    truth = sparse.csr_array(np.eye(4, dtype=np.float32))
+    linear = np.where(np.eye(4) > 0, 1e-3, -1e-3)
+    evidence = Evidence(linear, linear, sparse.csr_array((4, 0)), np.zeros(0))
+    fitted = fit_fusion(evidence, truth)
+    assert 0 < fitted.linear < 1e6
 
 
 def test_where_both_say_the_same_they_share() -> None:

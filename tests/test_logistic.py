@@ -131,6 +131,14 @@ def test_shifting_and_scaling_features_changes_no_probability() -> None:
     np.testing.assert_allclose(after, before, atol=1e-4)
 
 
+def test_small_features_beside_huge_ones_count_as_much() -> None:
+    X, Y = data()
+    moved = X * np.geomspace(1e-5, 1e9, X.shape[1])  # as a volume in mm3 beside a roundness
+    before = MultiLabelLogisticRegression().fit(X, Y).predict_proba(X)
+    after = MultiLabelLogisticRegression().fit(moved, Y).predict_proba(moved)
+    np.testing.assert_allclose(after, before, atol=1e-4)
+
+
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1000.3])
 def test_a_constant_feature_changes_nothing(constant: float) -> None:
     X, Y = data()

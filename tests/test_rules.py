@@ -168,25 +168,25 @@ def test_no_threshold_comes_up_to_expected_f1_where_probabilities_are_true() -> 
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 10_000), st.sampled_from(EMPTY_RULES))
+@given(st.integers(0, 10_000), st.sampled_from(EMPTY_RULES), st.sampled_from([0.3, 0.1]))
 def test_a_concepts_own_threshold_is_its_best_while_others_keep_the_global_one(
-    seed: int, empty: EmptyRule
+    seed: int, empty: EmptyRule, threshold: float
 ) -> None:
     generator = np.random.default_rng(seed)
     scores = generator.choice([0, 0.05, 0.2, 0.3, 0.5, 0.7], size=(7, 3)).astype(np.float32)
     truth = sparse.csr_array((generator.random((7, 3)) < 0.4).astype(np.float32))
     counts = truth.sum(axis=1).astype(int) + generator.integers(0, 2, 7)
     counts[0] += 1
-    own = own_thresholds(scores, truth, counts, 0.3, empty=empty)
+    own = own_thresholds(scores, truth, counts, threshold, empty=empty)
     for column in range(3):
 
         def reached(value: float, column: int = column) -> float:
-            values = np.full(3, 0.3)
+            values = np.full(3, threshold)
             values[column] = value
             named = name_above_each(scores, values)
             return mean_f1(truth, named, counts, empty=empty)
 
-        tried = [0.3 / FARTHEST, *np.linspace(0.08, 1.19, 60)]
+        tried = np.linspace(threshold / FARTHEST, threshold * FARTHEST, 61)
         assert reached(own[column]) == pytest.approx(max(map(reached, tried)), abs=1e-12)
 
 
