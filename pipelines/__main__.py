@@ -4,7 +4,6 @@ import importlib
 import sys
 import tempfile
 import traceback
-from pathlib import Path
 
 import typer
 
@@ -67,9 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _fail(stage, "stopped", _STOPPED)
     except Exception as error:  # not foreseen: one line all the same, and all of it in a file
-        log = Path(tempfile.gettempdir()) / "replearn-traceback.txt"
-        log.write_text(traceback.format_exc(), encoding="utf-8")
-        return _fail(stage, f"{type(error).__name__}: {error} (traceback in {log})", 1)
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="replearn-traceback-", suffix=".txt", encoding="utf-8", delete=False
+        ) as log:
+            log.write(traceback.format_exc())
+        return _fail(stage, f"{type(error).__name__}: {error} (traceback in {log.name})", 1)
 
 
 def command(stage: str) -> typer.Typer:

@@ -116,7 +116,7 @@ def classify(
     learn, learn_features = _labelled(train, train_concepts)
     choose, choose_features = _labelled(valid, valid_concepts)
     _check_together(train, learn_features, valid, choose_features)
-    together = read_names(groups) if groups else None
+    together = _groups(groups, learn, choose) if groups else None
     tuning = Tuning(learn, choose, rules.empty, rules.max_concepts, together)
     index = _index(index_folder, learn, learn_features, metric) if _searches(method) else None
     options = _of_regression(method, concepts, penalty, refit)
@@ -224,11 +224,31 @@ def _fit(
     return fit_fused(tuning, linear(), neighbours)
 
 
+def _groups(path: Path, learn: Labelled, choose: Labelled) -> dict[str, str]:
+    """Return the group of each id; without any of these images' the list is another one's."""
+    groups = read_names(path)
+    ids = {*learn.concepts.ids, *choose.concepts.ids}
+    without = sorted(ids - groups.keys())
+    if len(without) == len(ids):
+        raise DataError(
+            f"{path}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "
+            "write the ids as in the concept files"
+        )
+    if without:
+        warn(
+            f"{path}: {len(without)} of {len(ids)} images have no group and are one each "
+            f"({', '.join(without[:3])}{', ...' if len(without) > 3 else ''})"
+        )
+    return groups
+
+
 def _labelled(path: Path, concepts_path: Path) -> tuple[Labelled, Features]:
     """Bring features and concepts together by id, and tell what has no counterpart."""
     features, table = Features.load(path), read_concepts(concepts_path)
     known = set(features.ids)
     ids = [id_ for id_ in table.ids if id_ in known]
+    if not known:
+        raise DataError(f"{path}: has no images; extract features again")
     if not ids:
         raise DataError(
             f"{concepts_path}: none of its {len(table)} ids has features in {path} "

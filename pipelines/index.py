@@ -1,5 +1,6 @@
 """index: features -> a search index; or more images into one, or some out of it."""
 
+import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -125,7 +126,8 @@ def _builder(made: Path, shards: int, jobs: int, milvus: str | None, identity: s
 
         # A file's own name must last until it is published with the rest of the index.
         uri = str(made / milvus_engine.FILE) if milvus == "file" else milvus
-        collection = f"replearn_{identity.partition(':')[2]}"
+        # Not by the identity alone: two folders of the same index must not change each other's.
+        collection = f"replearn_{identity.partition(':')[2]}_{secrets.token_hex(4)}"
         return milvus_engine.builder(uri, collection)
     return build_here
 

@@ -36,6 +36,9 @@ def vocabulary(
     """
     if top is not None and top < 1:
         raise UsageError(f"--top {top}: at least 1")
+    places = [path.absolute() for path in (out, inverse, pairs) if path]
+    if len(set(places)) < len(places):
+        raise UsageError("--out, --inverse and --pairs: give each a file of its own")
     table = vocabularies.pool(map(_read, concept_files))
     counts = count_concepts(table, top)
     words = list(counts)

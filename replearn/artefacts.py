@@ -16,9 +16,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from replearn.errors import DataError
+
+_REPLACED = "replaced"  # in a work folder: what was there before, while it is being replaced
 
 
 def identify(kind: str, **facts: Any) -> str:
@@ -117,11 +119,13 @@ def workspace(out: Path, *, keep: bool = False) -> Iterator[Path]:
         raise DataError(f"{out}: cannot be written ({error.strerror}); choose another place")
     with lock:
         _lock_or_refuse(lock.fileno(), work / "lock", out)
+        _put_back(work, out)
         if not keep:
             _empty(work)
         try:
             yield work
         except BaseException:
+            _put_back(work, out)
             if not keep or not any(entry.name != "lock" for entry in work.iterdir()):
                 shutil.rmtree(work, ignore_errors=True)
             raise
@@ -139,6 +143,12 @@ def _lock_or_refuse(handle: int, lock: Path, out: Path) -> None:
         raise DataError(f"{out}: another process is writing it now; wait for it or stop it")
 
 
+def _put_back(work: Path, out: Path) -> None:
+    """Undo a replacement that was stopped between taking the old away and putting the new there."""
+    if (work / _REPLACED).exists() and not out.exists():
+        (work / _REPLACED).rename(out)
+
+
 def _empty(work: Path) -> None:
     for entry in work.iterdir():
         if entry.name != "lock":
@@ -146,11 +156,14 @@ def _empty(work: Path) -> None:
 
 
 def publish(made: Path, out: Path) -> None:
-    """Move a finished file or folder to its final place: sync, rename, sync the parent."""
+    """Move a finished file or folder to its final place: sync, rename, sync the parent.
+
+    A folder that lies there waits in the folder of the new one until that has taken its place.
+    """
     for path in [*made.rglob("*"), made] if made.is_dir() else [made]:
         _sync(path)
     if out.is_dir():
-        old = made.parent / "replaced"
+        old = made.parent / _REPLACED
         shutil.rmtree(old, ignore_errors=True)  # a killed run's
         out.rename(old)
         made.rename(out)
@@ -193,9 +206,26 @@ def write_text(path: Path, text: str) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    with writing(path):
-        temporary.write_bytes(content)
+    with writing(path), _held(temporary) as file:
+        file.write(content)
+        file.flush()
         publish(temporary, path)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[BinaryIO]:
+    """Open an empty file that no other writer has until this one has renamed it.
+
+    Without, of two that write the same artefact one would publish half of the other's.
+    """
+    while True:
+        with path.open("ab") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            # Whom this one waited for has renamed it meanwhile: then it is no longer of this name.
+            if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                file.truncate(0)
+                yield file
+                return
 
 
 def write_result(path: Path, text: str, *, overwrite: bool) -> None:

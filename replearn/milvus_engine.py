@@ -44,6 +44,7 @@ class MilvusEngine:
         collection: its name there.
         factory: `Flat` is exact; all else is Milvus's type of index, as `HNSW`.
         labels: the key of each row there [N], ascending.
+        next: key of the next row; none is given twice.
     """
 
     space: Space
@@ -51,6 +52,7 @@ class MilvusEngine:
     collection: str
     factory: str
     labels: NDArray[np.int64]
+    next: int = 0
     kind: ClassVar[str] = "milvus"
 
     @cached_property
@@ -102,10 +104,11 @@ class MilvusEngine:
         """Append vectors [M, D]."""
         for some in even_blocks(len(vectors), max(1, _SENT // self.space.width)):
             placed = self.space.place(vectors[some])
-            new = self.labels.max(initial=-1) + 1 + np.arange(len(placed))
+            new = self.next + np.arange(len(placed))
             pairs = zip(new.tolist(), placed, strict=True)
             self.client.insert(self.collection, [{"row": n, "vector": v} for n, v in pairs])
             self.labels = np.concatenate([self.labels, new])
+            self.next += len(new)
 
     def remove(self, rows: NDArray[np.int64]) -> None:
         """Take rows out; those behind them move up."""
@@ -126,6 +129,7 @@ class MilvusEngine:
             "collection": self.collection,
             "factory": self.factory,
             "labels": labels,
+            "next": self.next,
         }
 
     def _finish(self) -> None:
@@ -148,16 +152,23 @@ class MilvusEngine:
         labels = np.array(facts["labels"], np.int64)
         if facts["uri"] == FILE and not (folder / FILE).exists():
             raise DataError(f"{folder / FILE}: missing or damaged; index again")
-        engine = cls(space, uri, facts["collection"], facts["factory"], labels)
-        counted = engine.client.query(
-            engine.collection, filter="", output_fields=["count(*)"], consistency_level="Strong"
-        )
-        if counted[0]["count(*)"] != len(labels):
+        collection, after = facts["collection"], facts["next"]
+        engine = cls(space, uri, collection, facts["factory"], labels, after)
+        there, others = engine._count(""), engine._count(f"row >= {after}")
+        if there != len(labels) or others:
             raise DataError(
-                f"{uri}: {counted[0]['count(*)']} vectors in {engine.collection!r} where "
-                f"{len(labels)} were indexed; index again"
+                f"{uri}: {there} vectors in {collection!r}, {others} of them new, where "
+                f"{len(labels)} were indexed: changed by another index or a copy of this one; "
+                f"remove {folder} and index again"
             )
         return engine
+
+    def _count(self, wanted: str) -> int:
+        """Return how many rows there are of which a condition holds; all of them without one."""
+        found = self.client.query(
+            self.collection, filter=wanted, output_fields=["count(*)"], consistency_level="Strong"
+        )
+        return int(found[0]["count(*)"])
 
 
 def build(space: Space, vectors: Vectors, uri: str, collection: str, factory: str) -> MilvusEngine:

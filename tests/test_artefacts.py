@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,28 @@ def test_publish_replaces_a_file_by_a_folder_and_a_folder_by_a_file(out: Path) -
         assert holds(out) == ["new"]
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_was_there_comes_back_if_the_new_one_does_not_take_its_place(
+    keep: bool, out: Path
+) -> None:
+    def taken_away() -> Path:
+        put_folder(work / "made", "new")
+        out.rename(work / "replaced")
+        return work
+
+    put_folder(out, "old")
+    with suppress(KeyboardInterrupt), workspace(out, keep=keep) as work:
+        taken_away()
+        raise KeyboardInterrupt
+    assert holds(out) == ["old"]
+    with workspace(out, keep=True) as work:  # and after a kill, when the next one begins
+        pass
+    work.mkdir()
+    taken_away()
+    with workspace(out, keep=keep):
+        assert holds(out) == ["old"]
+
+
 def test_publish_replaces_a_folder_where_a_killed_run_left_what_it_replaced(out: Path) -> None:
     put_folder(out, "old")
     with workspace(out) as work:
@@ -225,6 +249,17 @@ def test_publish_replaces_a_folder_where_a_killed_run_left_what_it_replaced(out:
         put_folder(work / "made", "new")
         publish(work / "made", out)
     assert holds(out) == ["new"]
+
+
+def test_of_several_writers_at_once_each_publishes_all_of_its_own(out: Path) -> None:
+    texts = [letter * 300_000 for letter in "abcd"]
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(write_text, out, text) for _ in range(10) for text in texts]
+        while not all(job.done() for job in jobs):
+            assert not out.exists() or out.read_text() in texts
+        for job in jobs:
+            job.result()
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_the_same_result_is_fine_and_another_is_refused_unless_overwriting(

@@ -75,3 +75,21 @@ def test_a_linear_detector_can_learn_from_validation_in_the_end_and_have_few_wei
     status, _, err = run(*command, tmp_path / "knn", "--method", "knn", "--refit")
     assert status == 2
     assert "--refit" in err
+
+
+def test_groups_of_other_images_are_refused_and_missing_ones_are_said(
+    chain: Path, run: Run, tmp_path: Path
+) -> None:
+    data = chain / "data"
+    command = ["classify", chain / "aae-train.h5", data / "train-concepts.tsv"]
+    command += [chain / "aae-valid.h5", data / "valid-concepts.tsv", tmp_path / "grouped"]
+    ids = read_concepts(data / "train-concepts.tsv").ids
+    (tmp_path / "other.tsv").write_text("".join(f"{id_}.png\tpatient\n" for id_ in ids))
+    status, _, err = run(*command, "--groups", tmp_path / "other.tsv")
+    assert status == 1
+    assert f"other.tsv: has a group for none of the {len(ids)}" not in err  # nor of validation's
+    assert "other.tsv: has a group for none of the" in err
+    (tmp_path / "some.tsv").write_text("".join(f"{id_}\tpatient-{id_}\n" for id_ in ids))
+    status, _, err = run(*command, "--groups", tmp_path / "some.tsv", "--method", "knn")
+    assert status == 0, err
+    assert "images have no group and are one each" in err

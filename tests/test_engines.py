@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib.util
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,27 @@ def test_until_a_change_is_published_the_folder_holds_what_it_held(
     np.testing.assert_array_equal(before.search(vectors, 1).rows[:, 0], np.arange(40))
     save_index(tmp_path / "changed", changed)
     assert len(load_index(tmp_path / "changed", verify=True).engine) == 45
+
+
+def test_a_copy_of_an_index_notices_that_its_collection_on_a_server_has_changed(
+    tmp_path: Path,
+) -> None:
+    if NO_MILVUS:
+        pytest.skip("needs pymilvus and milvus-lite: pip install 'replearn[milvus]'")
+    from milvus_lite.server_manager import server_manager_instance
+
+    from replearn import milvus_engine
+
+    address = server_manager_instance.start_and_get_uri(str(tmp_path / "vectors.db"))
+    made = milvus_engine.builder(address, "shared")
+    save_index(tmp_path / "first", build_index(names(40), random(40, 4), build=made))
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    index = open_to_change(tmp_path / "first", tmp_path)
+    index = index.without(names(5, 35)).with_added(names(5, 40), random(5, 4, 1))
+    save_index(tmp_path / "changed", index)
+    assert len(load_index(tmp_path / "changed")) == 40
+    with pytest.raises(DataError, match="5 of them new, where 40 were indexed: changed by another"):
+        load_index(tmp_path / "copy")
 
 
 def test_milvus_has_done_with_a_file_before_it_is_saved(tmp_path: Path) -> None:

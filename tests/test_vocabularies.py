@@ -82,3 +82,5 @@ def test_the_command_writes_counts_images_and_pairs(
     assert main(["vocabulary", str(train), *words, "--overwrite"]) == 0
     assert made["pairs"].read_text() == "C1\tC2\t2\nC1\tC3\t1\nC2\tC3\t1\n"
     assert main(["vocabulary", str(train), "--top", "0"]) == 2
+    assert main(["vocabulary", str(train), "--out", "same", "--inverse", "./same"]) == 2
+    assert "a file of its own" in capsys.readouterr().err
