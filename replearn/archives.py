@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -44,7 +45,7 @@ def zip_members(path: Path) -> list[ImageFile]:
         raise DataError(f"{path}: a damaged or unfinished zip archive; fetch it again")
     with refuse_damaged(path), zipfile.ZipFile(path) as archive:
         return [
-            ImageFile(_clean(member.filename), member.file_size, member)
+            ImageFile(_clean(member.filename), member.file_size, member, stamp=member.CRC)
             for member in archive.infolist()
             if not member.is_dir()
         ]
@@ -66,7 +67,7 @@ def tar_members(paths: Sequence[Path], scratch: Path) -> list[ImageFile]:
             with tarfile.TarFile(plain) as archive:
                 members = list(_members(archive, plain))
         prefix = f"{path.name}/" if len(paths) > 1 else ""
-        found += [ImageFile(prefix + file.path, file.size, file.key) for file in members]
+        found += [replace(file, path=prefix + file.path) for file in members]
     return found
 
 
@@ -78,7 +79,8 @@ def _members(archive: tarfile.TarFile, plain: Path) -> Iterator[ImageFile]:
         usual = target.isreg() and not target.issparse()
         key = (str(plain), target.offset_data, target.size) if usual else None
         if not member.isdir():
-            yield ImageFile(_clean(member.name), member.size if member.isreg() else None, key)
+            size = member.size if member.isreg() else None
+            yield ImageFile(_clean(member.name), size, key, stamp=int(target.mtime))
 
 
 def _target(archive: tarfile.TarFile, link: tarfile.TarInfo) -> tarfile.TarInfo | None:

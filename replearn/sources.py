@@ -170,16 +170,16 @@ def _kind(path: str) -> str:
 
 
 def _files(root: Path, paths: list[str]) -> Source:
-    files = [ImageFile(path, _size(root / path), path) for path in paths]
-    return Source(files, Folder(root), Counter())
+    return Source([_file(root, path) for path in paths], Folder(root), Counter())
 
 
-def _size(path: Path) -> int | None:
+def _file(root: Path, path: str) -> ImageFile:
     try:
-        status = path.stat()
+        status = (root / path).stat()
     except OSError:
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return ImageFile(path, None, path)
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+    return ImageFile(path, size, path, stamp=status.st_mtime_ns)
 
 
 def _read_list(path: Path) -> list[str]:

@@ -21,12 +21,14 @@ class ImageFile:
         size: its number of bytes, None where that cannot be told.
         key: what the store needs to read it, None where there is nothing to read.
         frame: which of several frames is meant, None for the usual one.
+        stamp: a time or a checksum that changes with the content, None where none is known.
     """
 
     path: str
     size: int | None
     key: Any = field(repr=False)
     frame: int | None = None
+    stamp: int | None = None
 
 
 class Store(Protocol):

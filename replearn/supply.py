@@ -157,8 +157,11 @@ class Files:
 
     @property
     def identity(self) -> str:
-        """Depends on what they become, as far as that is known without reading them."""
-        listing = digest(*(f"{id_}\t{file and file.size}" for id_, file in self.plan))
+        """Depends on what they become, as far as that is known without reading them.
+
+        It changes with the time of a file as well, for some formats have images of one size.
+        """
+        listing = digest(*(f"{id_}\t{file and (file.size, file.stamp)}" for id_, file in self.plan))
         return identify("prepared", listing=listing, form=str(self.form))
 
     def missing(self) -> Errors:

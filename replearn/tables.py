@@ -1,6 +1,7 @@
 """Tables of images: parquet with the bytes of image files, HDF5 with such bytes or with pixels."""
 
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -53,7 +54,8 @@ def _unpack(path: Path, out: IO[bytes], number: int) -> Iterator[ImageFile]:
         data, id_ = cell["bytes"], row[ids] if ids else cell.get("path") or f"{number:09d}"
         key = None if data is None else (str(out.name), out.tell(), len(data))
         out.write(data or b"")
-        yield ImageFile(_as_path(id_), key and key[2], key)
+        stamp = None if data is None else zlib.crc32(data)
+        yield ImageFile(_as_path(id_), key and key[2], key, stamp=stamp)
         number += 1
 
 
@@ -96,7 +98,9 @@ def hdf5_rows(path: Path) -> tuple[list[ImageFile], "Hdf5"]:
         ) from None
     if len(texts) != count:
         raise DataError(f"{path}: {len(texts)} ids for {count} images; make it again")
-    return [ImageFile(_as_path(id_), None, row) for row, id_ in enumerate(texts)], Hdf5(path, name)
+    stamp = path.stat().st_mtime_ns
+    files = [ImageFile(_as_path(id_), None, row, stamp=stamp) for row, id_ in enumerate(texts)]
+    return files, Hdf5(path, name)
 
 
 def _has_images(dataset: Any) -> bool:

@@ -1,6 +1,7 @@
 """The stage `prepare`: the file it writes, and what happens when it is run again."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +89,31 @@ def test_running_again_says_so_and_decodes_nothing(
     monkeypatch.setattr(supply, "decode", None)
     prepare(folder, out, size=8)
     assert "already made" in capsys.readouterr().err
+
+
+def put_pictures(source: Path, seed: int) -> None:
+    """Write pictures whose files have the same size whatever is on them."""
+    random, folder = np.random.default_rng(seed), source.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    for number in range(3):
+        pixels = random.integers(0, 256, (12, 9)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.bmp")
+        os.utime(folder / f"{number}.bmp", (seed, seed))
+    if source.suffix:
+        shutil.make_archive(str(folder), source.suffix[1:], folder)
+
+
+@pytest.mark.parametrize("name", ["bitmaps", "bitmaps.zip", "bitmaps.tar"])
+def test_other_pictures_in_files_of_the_same_size_are_noticed(
+    name: str, tmp_path: Path, out: Path
+) -> None:
+    source = tmp_path / name
+    put_pictures(source, 400_000_000)
+    first = np.array(prepare(source, out, size=8).pixels)
+    put_pictures(source, 500_000_000)
+    with pytest.raises(DataError, match="choose another place or give --overwrite"):
+        prepare(source, out, size=8)
+    assert not np.array_equal(prepare(source, out, size=8, overwrite=True).pixels, first)
 
 
 @pytest.mark.parametrize(
