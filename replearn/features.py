@@ -56,9 +56,9 @@ class Features:
             )
         _check_finite(path, content)
         attributes = content.attributes
-        identity = attributes.get("identity") or _identity_of(content)
+        identity = str(attributes.get("identity") or _identity_of(content))
         hints = {key: str(attributes[key]) for key in HINTS if key in attributes}
-        encoder = attributes.get("encoder")
+        encoder = str(attributes["encoder"]) if "encoder" in attributes else None
         return cls(content.ids, content.rows, identity, content.errors, encoder, hints)
 
     def select(self, ids: Sequence[str]) -> Vectors:

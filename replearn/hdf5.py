@@ -203,17 +203,24 @@ def _read_file(path: Path, *names: str) -> _File:
                     "is it the right file?"
                 )
             ids = file[ids_name].asstr()[:].ravel().tolist()
-            errors = file["errors"].asstr()[:].tolist() if "errors" in file else []
+            listed = file["errors"].asstr()[:].tolist() if "errors" in file else []
+            errors = [(str(id_), str(reason)) for id_, reason in listed]
             rows = _locate(path, file[name])
-            attributes = dict(file.attrs)
+            # As JSON has them; files from elsewhere may have any kind.
+            attributes = {key: _plain(value) for key, value in file.attrs.items()}
             columns = {column: file[column][:] for column in _COLUMNS if column in file}
-    except (OSError, RuntimeError, TypeError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: not a complete HDF5 file of ids and rows ({brief(error)}); make it again"
         ) from None
     if len(ids) != rows.shape[0]:
         raise DataError(f"{path}: {len(ids)} ids for {rows.shape[0]} rows; make it again")
-    return _File(ids, rows, [(id_, reason) for id_, reason in errors], attributes, columns)
+    return _File(ids, rows, errors, attributes, columns)
+
+
+def _plain(value: Any) -> Any:
+    value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
 def _locate(path: Path, dataset: h5py.Dataset) -> Array | Segment:

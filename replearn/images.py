@@ -104,7 +104,7 @@ class ImageSet:
         if identity is None:
             digests = image_digests(rows.rows) if digests is None else digests
             identity = identity_of(rows.ids, digests, shape[1:], fit)
-        return cls(rows.ids, rows.rows, fit, rows.errors, identity, digests)
+        return cls(rows.ids, rows.rows, fit, rows.errors, str(identity), digests)
 
 
 def _take(pixels: Array, rows: list[int]) -> Array:

@@ -81,6 +81,18 @@ def contents() -> dict[str, dict[str, Any]]:
         "3 ids for 2 rows": {"ids": ["a", "b", "c"], "vectors": rows},
         "'a' stands there twice": {"ids": ["a", "a"], "vectors": rows},
         "not a complete HDF5 file": {"ids": [1, 2], "vectors": rows},
+        "not enough values to unpack": {"ids": ids, "vectors": rows, "errors": [["c"]]},
+    }
+
+
+def test_attributes_of_any_kind_are_read_as_json_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "x.h5"
+    odd = {"identity": np.int64(7), "encoder": np.bytes_(b"aae"), "sizes": np.arange(2)}
+    write(path, np.ones((1, 2)), ["a"], attributes=odd)
+    assert read_rows(path, "vectors").attributes == {
+        "identity": 7,
+        "encoder": "aae",
+        "sizes": [0, 1],
     }
 
 
