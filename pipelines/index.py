@@ -20,7 +20,7 @@ from replearn.artefacts import (
 from replearn.concepts import ConceptTable, read_concepts, read_ids
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
-from replearn.index_files import open_to_change, relative, save_index
+from replearn.index_files import collection_of, open_to_change, relative, save_index
 from replearn.index_shards import build_shards
 from replearn.neighbors import Builder, Index, build_here, build_index
 
@@ -111,7 +111,10 @@ def index(
             build=_builder(made, shards, jobs, milvus, identity),
         )
         save_index(made, built)
+        left = collection_of(folder)
         publish(made, folder)
+    if left:
+        warn(f"{left} was that of the replaced index; drop it there if nothing else needs it")
     _report(folder, built)
 
 

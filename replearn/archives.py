@@ -15,7 +15,7 @@ from typing import Any
 
 from replearn.artefacts import writing
 from replearn.errors import DataError
-from replearn.stores import ImageFile
+from replearn.stores import ImageFile, size_tells
 
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 _UNPACK: dict[bytes, Any] = {
@@ -80,7 +80,8 @@ def _members(archive: tarfile.TarFile, plain: Path) -> Iterator[ImageFile]:
         key = (str(plain), target.offset_data, target.size) if usual else None
         if not member.isdir():
             size = member.size if member.isreg() else None
-            yield ImageFile(_clean(member.name), size, key, stamp=int(target.mtime))
+            stamp = None if size_tells(member.name) else int(target.mtime)
+            yield ImageFile(_clean(member.name), size, key, stamp=stamp)
 
 
 def _target(archive: tarfile.TarFile, link: tarfile.TarInfo) -> tarfile.TarInfo | None:

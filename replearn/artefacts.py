@@ -14,7 +14,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -136,11 +136,19 @@ def _lock_or_refuse(handle: int, lock: Path, out: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A process that just finished may have removed the folder between opening and locking.
-        still_there = lock.exists() and os.fstat(handle).st_ino == lock.stat().st_ino
+        still_there = _is_at(handle, lock)
     except BlockingIOError:
         still_there = False
     if not still_there:
         raise DataError(f"{out}: another process is writing it now; wait for it or stop it")
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Tell whether the file that is open is the one of this name now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _put_back(work: Path, out: Path) -> None:
@@ -163,11 +171,12 @@ def publish(made: Path, out: Path) -> None:
     for path in [*made.rglob("*"), made] if made.is_dir() else [made]:
         _sync(path)
     if out.is_dir():
-        old = made.parent / _REPLACED
-        shutil.rmtree(old, ignore_errors=True)  # a killed run's
+        old, going = made.parent / _REPLACED, made.parent / "removed"
+        for path in (old, going):
+            shutil.rmtree(path, ignore_errors=True)  # a killed run's
         out.rename(old)
         made.rename(out)
-        shutil.rmtree(old)
+        shutil.rmtree(old.rename(going))  # what is half removed must not be put back
     else:
         if made.is_dir():
             out.unlink(missing_ok=True)
@@ -220,9 +229,10 @@ def _held(path: Path) -> Iterator[BinaryIO]:
     """
     while True:
         with path.open("ab") as file:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            with suppress(OSError):  # some file systems have no locks
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
             # Whom this one waited for has renamed it meanwhile: then it is no longer of this name.
-            if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+            if _is_at(file.fileno(), path):
                 file.truncate(0)
                 yield file
                 return

@@ -1,6 +1,5 @@
 """Rows that lie in several files, one after another, and are read when they are used."""
 
-import itertools
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -201,8 +200,9 @@ class DiskRows:
         found = self._maps.get(place)
         if found is None:
             # A few maps are kept open, as a process may not have one for each of many files.
-            # Threads read at the same time: what one has closed, another need not find.
-            for old in list(itertools.islice(self._maps, max(0, len(self._maps) - 63))):
+            # Threads read at the same time: the list of them is made in one step, and what one
+            # has closed another need not find.
+            for old in list(self._maps)[: max(0, len(self._maps) - 63)]:
                 self._maps.pop(old, None)
             found = self._maps[place] = self._segments[place].map()
         return found

@@ -192,6 +192,7 @@ class _File:
 def _read_file(path: Path, *names: str) -> _File:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    stamp = stamp_of(str(path))  # before it is read: a file that takes its place is another
     try:
         with h5py.File(path, "r") as file:
             name = next((name for name in names if name in file), None)
@@ -205,7 +206,7 @@ def _read_file(path: Path, *names: str) -> _File:
             ids = file[ids_name].asstr()[:].ravel().tolist()
             listed = file["errors"].asstr()[:].tolist() if "errors" in file else []
             errors = [(str(id_), str(reason)) for id_, reason in listed]
-            rows = _locate(path, file[name])
+            rows = _locate(path, file[name], stamp)
             # As JSON has them; files from elsewhere may have any kind.
             attributes = {key: _plain(value) for key, value in file.attrs.items()}
             columns = {column: file[column][:] for column in _COLUMNS if column in file}
@@ -223,7 +224,7 @@ def _plain(value: Any) -> Any:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
-def _locate(path: Path, dataset: h5py.Dataset) -> Array | Segment:
+def _locate(path: Path, dataset: h5py.Dataset, stamp: tuple[int, int]) -> Array | Segment:
     has_rows = isinstance(dataset, h5py.Dataset) and dataset.shape
     if not has_rows or dataset.dtype.kind not in "iuf":
         raise TypeError("it has no rows of numbers")
@@ -232,8 +233,7 @@ def _locate(path: Path, dataset: h5py.Dataset) -> Array | Segment:
         return np.asarray(dataset[:])
     if path.stat().st_size < offset + dataset.nbytes:
         raise OSError("it is truncated")
-    place = str(path.absolute())
-    return Segment(place, offset, dataset.dtype.str, dataset.shape, stamp_of(place))
+    return Segment(str(path.absolute()), offset, dataset.dtype.str, dataset.shape, stamp)
 
 
 def _check_unique(path: Path, ids: list[str]) -> None:

@@ -104,6 +104,14 @@ def open_to_change(folder: Path, work: Path) -> Index:
     return load_index(work / "changing", mapped=False)
 
 
+def collection_of(folder: Path) -> str | None:
+    """Name the collection on a server that holds an index folder's vectors; None without one."""
+    path = folder / "index.json"
+    engine = read_json(path).get("engine", {}) if path.exists() else {}
+    on_server = engine.get("kind") == "milvus" and engine.get("uri") != _CHANGED_IN_PLACE
+    return f"{engine['uri']}: collection {engine['collection']!r}" if on_server else None
+
+
 def _load_faiss(
     folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
 ) -> Engine:

@@ -299,8 +299,9 @@ def _scaling(source: RowSource, standardize: bool) -> tuple[Matrix, Matrix]:
     mean, scale = moments(source)
     if not standardize:
         return mean, np.ones_like(scale)
-    # A constant feature says nothing: dividing its rounding errors by one keeps it at zero.
-    scale[scale <= 1e-6 * np.abs(mean)] = 1.0
+    # A constant feature says nothing: dividing its rounding errors by one keeps it at zero.  Nor
+    # does one that is all but zero, as of a saturated unit: its weight would be beyond float32.
+    scale[scale <= np.maximum(1e-6 * np.abs(mean), 1e-30)] = 1.0
     return mean, scale
 
 

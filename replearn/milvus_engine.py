@@ -36,7 +36,7 @@ FILE = "milvus.db"
 
 @dataclass
 class MilvusEngine:
-    """A collection of Milvus.
+    """A collection of Milvus; one in a file has one engine in a process, for saving closes it.
 
     Attributes:
         space: how the vectors are compared.
@@ -192,7 +192,11 @@ def build(space: Space, vectors: Vectors, uri: str, collection: str, factory: st
     except MilvusException as error:
         raise UsageError(f"--factory {factory!r}: Milvus refuses it ({error.message})") from None
     engine = MilvusEngine(space, uri, collection, factory, np.zeros(0, np.int64))
-    engine.add(vectors)
+    try:
+        engine.add(vectors)
+    except BaseException:
+        client.drop_collection(collection)  # a server would keep it, and nobody know of it
+        raise
     return engine
 
 

@@ -63,6 +63,8 @@ class Objective(Model):
     def prepare(self, images: Tensor) -> None:
         """Learn at once what no player trains and needs no training, before the first step.
 
+        What is learned has to be in the state: the averaged model learns it, the other gets that.
+
         Args:
             images: a sample of the training set, float [N, C, H, W] in [-1, 1].
         """

@@ -21,7 +21,7 @@ import h5py
 from replearn.archives import is_tar, tar_members, zip_members
 from replearn.artefacts import warn
 from replearn.errors import DataError
-from replearn.stores import Folder, ImageFile, Ranges, Store, Zip
+from replearn.stores import Folder, ImageFile, Ranges, Store, Zip, size_tells
 from replearn.tables import hdf5_rows, unpack_parquet
 
 SUFFIXES = frozenset({".bmp", ".dcm", ".dicom", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -179,7 +179,7 @@ def _file(root: Path, path: str) -> ImageFile:
     except OSError:
         return ImageFile(path, None, path)
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
-    return ImageFile(path, size, path, stamp=status.st_mtime_ns)
+    return ImageFile(path, size, path, stamp=None if size_tells(path) else status.st_mtime_ns)
 
 
 def _read_list(path: Path) -> list[str]:

@@ -21,7 +21,7 @@ class ImageFile:
         size: its number of bytes, None where that cannot be told.
         key: what the store needs to read it, None where there is nothing to read.
         frame: which of several frames is meant, None for the usual one.
-        stamp: a time or a checksum that changes with the content, None where none is known.
+        stamp: a time or a checksum, where the size may stay the same when the content changes.
     """
 
     path: str
@@ -29,6 +29,11 @@ class ImageFile:
     key: Any = field(repr=False)
     frame: int | None = None
     stamp: int | None = None
+
+
+def size_tells(path: str) -> bool:
+    """Tell by its name whether another image would hardly make a file of the same size."""
+    return path.rpartition(".")[2].lower() in {"jpg", "jpeg", "png", "gif", "webp"}
 
 
 class Store(Protocol):

@@ -159,7 +159,7 @@ class Files:
     def identity(self) -> str:
         """Depends on what they become, as far as that is known without reading them.
 
-        It changes with the time of a file as well, for some formats have images of one size.
+        Of formats whose files may have one size whatever is on them, it changes with their times.
         """
         listing = digest(*(f"{id_}\t{file and (file.size, file.stamp)}" for id_, file in self.plan))
         return identify("prepared", listing=listing, form=str(self.form))

@@ -96,10 +96,7 @@ class Trainer:
             acceleration.compile_layers(self.objective)
 
     def train_step(self) -> dict[str, Tensor]:
-        """Let every player of one round move; return each term, its mean over the moves.
-
-        It is that of the joint batch.
-        """
+        """Play one round; return each term of the joint batch, averaged over a player's moves."""
         settings = self.settings
         # The first process draws what one alone would draw, the others each something else.
         own = [processes.number()] * (processes.number() > 0)

@@ -224,10 +224,9 @@ def test_publish_replaces_a_file_by_a_folder_and_a_folder_by_a_file(out: Path) -
 def test_what_was_there_comes_back_if_the_new_one_does_not_take_its_place(
     keep: bool, out: Path
 ) -> None:
-    def taken_away() -> Path:
+    def taken_away() -> None:
         put_folder(work / "made", "new")
         out.rename(work / "replaced")
-        return work
 
     put_folder(out, "old")
     with suppress(KeyboardInterrupt), workspace(out, keep=keep) as work:

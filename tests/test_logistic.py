@@ -139,6 +139,14 @@ def test_small_features_beside_huge_ones_count_as_much() -> None:
     np.testing.assert_allclose(after, before, atol=1e-4)
 
 
+def test_a_feature_that_is_all_but_zero_makes_no_weight_infinite() -> None:
+    X, Y = data()
+    wider = np.hstack([X, np.exp(-90 - np.abs(X[:, :1]))])  # as a saturated unit
+    weights, intercepts = MultiLabelLogisticRegression().fit(wider, Y).folded()
+    assert np.isfinite(weights.astype(np.float32)).all()
+    assert np.isfinite(intercepts).all()
+
+
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1000.3])
 def test_a_constant_feature_changes_nothing(constant: float) -> None:
     X, Y = data()
