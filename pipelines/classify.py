@@ -19,7 +19,7 @@ from replearn.artefacts import (
 )
 from replearn.concepts import read_concepts, read_names
 from replearn.detectors import Detector, save_detector
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, some_of
 from replearn.features import Features
 from replearn.fitting import (
     NEIGHBOURS,
@@ -237,7 +237,7 @@ def _groups(path: Path, learn: Labelled, choose: Labelled) -> dict[str, str]:
     if without:
         warn(
             f"{path}: {len(without)} of {len(ids)} images have no group and are one each "
-            f"({', '.join(without[:3])}{', ...' if len(without) > 3 else ''})"
+            f"({some_of(without)})"
         )
     return groups
 
@@ -258,7 +258,7 @@ def _labelled(path: Path, concepts_path: Path) -> tuple[Labelled, Features]:
         missing = features.missing(table.ids)
         warn(
             f"{concepts_path}: {len(missing)} of {len(table)} images have no features in {path} "
-            f"and are not used ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})"
+            f"and are not used ({some_of(missing)})"
         )
     if len(ids) < len(features):
         warn(

@@ -139,7 +139,7 @@ def _newton(
         # Where both say the same, the shortest step will do.
         step[free] = np.linalg.lstsq(curvature[some], gradient[free], rcond=1e-10)[0]
         decrease = float(step @ gradient)
-        if decrease <= 1e-9 * max(loss, 1e-3):  # what can be told apart by a line never ends
+        if decrease <= 1e-9 * max(loss, 1e-9):
             break
         for shorter in 0.5 ** np.arange(30):
             there = _derivatives(linear, neighbours, true, at - shorter * step)

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from replearn import faiss_engine
 from replearn.artefacts import identify
 from replearn.concepts import ConceptTable
 from replearn.engines import Engine, Hits, Metric, Space, Vectors
-from replearn.errors import DataError
+from replearn.errors import DataError, some_of
 from replearn.recall import Recall, reach
 
 __all__ = ["Hits", "Index", "Metric", "Vectors", "build_index", "survey"]
@@ -113,7 +112,7 @@ class Index:
         """
         unknown = [id_ for id_ in ids if id_ not in self.rows]
         if unknown:
-            raise DataError(f"{_some(unknown)}: not among the {len(self)} indexed images")
+            raise DataError(f"{some_of(unknown)}: not among the {len(self)} indexed images")
         return self.engine.vectors([self.rows[id_] for id_ in ids])
 
     def check_made_of(self, ids: Sequence[str], features: str, what: str) -> None:
@@ -176,7 +175,7 @@ class Index:
         """
         unknown = [id_ for id_ in ids if id_ not in self.rows]
         if unknown:
-            raise DataError(f"{_some(unknown)}: not among the {len(self)} indexed images")
+            raise DataError(f"{some_of(unknown)}: not among the {len(self)} indexed images")
         gone = set(ids)
         kept = [id_ for id_ in self.ids if id_ not in gone]
         if not kept:
@@ -275,7 +274,7 @@ def survey(
         raise ValueError(f"{len(ids) - first} ids for {len(vectors)} vectors")
     twice = [id_ for id_, count in Counter(ids).items() if count > 1]
     if twice:
-        raise DataError(f"{_some(twice)}: more than one vector under one id; ids must be unique")
+        raise DataError(f"{some_of(twice)}: more than one vector under one id; ids must be unique")
     total = np.zeros(vectors.shape[1])
     broken, zero, row = [], [], first
     for block in faiss_engine.blocks_of(vectors):
@@ -286,11 +285,11 @@ def survey(
         row += len(block)
     if broken:
         raise DataError(
-            f"{len(broken)} vectors hold NaN or infinity ({_some(broken)}); extract them again"
+            f"{len(broken)} vectors hold NaN or infinity ({some_of(broken)}); extract them again"
         )
     if zero and metric == "cosine":
         raise DataError(
-            f"{len(zero)} vectors are zero and have no direction for cosine ({_some(zero)}); "
+            f"{len(zero)} vectors are zero and have no direction for cosine ({some_of(zero)}); "
             "use --metric l2 or leave those images out"
         )
     return (total / len(vectors) if metric == "l2" else 0 * total).astype(np.float32)
@@ -324,7 +323,3 @@ def _joined(old: ConceptTable | None, new: ConceptTable | None) -> ConceptTable 
     if old is None or new is None:
         return None
     return ConceptTable([*old.ids, *new.ids], [*old.concepts, *new.concepts])
-
-
-def _some(ids: Sequence[Any]) -> str:
-    return ", ".join(map(str, ids[:3])) + (", ..." if len(ids) > 3 else "")

@@ -46,13 +46,11 @@ def joined(device: str) -> Iterator[None]:
     dist.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield
-    except Exception:
-        # Without a farewell, which on GPUs would wait for the others, while they wait for this one
-        # and nobody reads why it failed.  It is `torchrun` that ends them.
+    except KeyboardInterrupt:  # in all of them
+        dist.destroy_process_group()
         raise
-    except BaseException:
-        dist.destroy_process_group()  # all were told to stop
-        raise
+    # Not after an error: on GPUs the farewell would wait for the others, which wait for this one,
+    # and nobody would read why it failed.  It is `torchrun` that ends them.
     dist.destroy_process_group()
 
 
