@@ -60,6 +60,10 @@ def fit(
             _Lead(trainer, folder, identity, facts, probe).play(stopped)
         else:
             _follow(trainer, stopped)
+        if processes.in_any(stopped()):
+            if processes.number() == 0:
+                say(f"{folder}: stopped after step {trainer.step}, saved")
+            raise KeyboardInterrupt
     if trainer.best is not None:
         trainer.average.load_state_dict(trainer.best["average"])
     return trainer.average
@@ -69,8 +73,8 @@ def _follow(trainer: Trainer, stopped: Callable[[], bool]) -> None:
     """Play every round with the first process, which does all the rest."""
     while trainer.step < trainer.steps:
         trainer.train_step()
-        if processes.in_any(stopped()) and trainer.step < trainer.steps:
-            raise KeyboardInterrupt
+        if processes.in_any(stopped()):
+            return
 
 
 class _Lead:
@@ -93,7 +97,7 @@ class _Lead:
         self.saved: int | None = trainer.step or None
 
     def play(self, stopped: Callable[[], bool]) -> None:
-        """Go on to the last step, or to the first one after which a process has to stop."""
+        """Play to the last step, or to the first one after which a process has to stop."""
         trainer = self.trainer
         with Watch(self.folder, trainer) as watch:
             while trainer.step < trainer.steps:
@@ -106,9 +110,8 @@ class _Lead:
                         self._save(watch)
                 except NotFiniteError as error:
                     raise self._diverged(error) from None
-                if stop and not self._done:
-                    say(f"{self.folder}: stopped after step {trainer.step}, saved")
-                    raise KeyboardInterrupt
+                if stop:
+                    return
         if trainer.best is not None:
             save_weights(self.folder / "last.safetensors", trainer.average)
 

@@ -773,13 +773,30 @@ class AsksToStop(SDAE):
         yield from super().losses(images, progress)
 
 
-def test_a_signal_in_the_last_step_lets_the_training_end(tmp_path: Path) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
+def test_a_signal_in_the_last_step_stops_too_and_leaves_no_step_to_be_made(tmp_path: Path) -> None:
     trainer = odd_trainer(AsksToStop)
     trainer.objective.at = 1 - 1 / STEPS  # type: ignore[assignment]
-    go(trainer, tmp_path)
-    assert trainer.step == STEPS
-    assert signal.getsignal(signal.SIGTERM) is handler, "signals are given back"
+    with pytest.raises(KeyboardInterrupt):
+        go(trainer, tmp_path)
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == STEPS
+    other = odd_trainer(AsksToStop)
+    go(other, tmp_path, resume=True)
+    assert_same_bits(other, trainer)
+
+
+def test_a_signal_during_the_last_look_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = Trainer.settle
+
+    def play(trainer: Trainer) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        settle(trainer)
+
+    monkeypatch.setattr(Trainer, "settle", play)
+    with pytest.raises(KeyboardInterrupt):
+        go(new_trainer("sdae"), tmp_path)
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == STEPS
 
 
 def test_a_signal_stops_after_the_round_that_it_found(tmp_path: Path) -> None:
