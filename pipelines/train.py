@@ -94,6 +94,8 @@ def train(
         if training.crop and training.crop > images.size:
             raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
         is_trained = issubclass(MODELS[chosen.model], Objective)  # others are fitted at once
+        if is_trained and len(images) < 2:
+            raise DataError(f"{source}: one image; a training takes statistics of two or more")
         probe = _probe(source, images, valid_concepts) if valid_concepts and is_trained else None
         if init and not is_trained:
             raise UsageError(f"--init: {chosen.model} is fitted, not trained, and starts afresh")

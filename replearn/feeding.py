@@ -72,8 +72,7 @@ class Feed:
     def joint(self, step: int) -> tuple[batches.Rows, Tensor]:
         """Return which images make the batch of all processes, and it, in the host's memory."""
         rows = self._joint_rows(step)
-        pixels = torch.from_numpy(np.asarray(self._pixels[rows]))
-        return rows, batches.scaled(self._views(step).of(pixels))
+        return rows, batches.scaled(self._views(step).of(self._gathered(rows)))
 
     def _joint_rows(self, step: int) -> batches.Rows:
         return batches.rows_of(
@@ -107,8 +106,12 @@ class Feed:
         return self._coming.popleft()[1].result().to(self.device, non_blocking=True)
 
     def _read(self, step: int) -> Tensor:
-        pixels = torch.from_numpy(np.asarray(self._pixels[self.rows(step)]))
+        pixels = self._gathered(self.rows(step))
         return pixels.pin_memory() if self.device.type == "cuda" else pixels
+
+    def _gathered(self, rows: batches.Rows) -> Tensor:
+        # Rows that follow each other may be a view of the file, which torch warns not to write to.
+        return torch.from_numpy(np.require(self._pixels[rows], requirements="W"))
 
 
 def _moved(pixels: batches.Pixels, device: torch.device) -> Tensor:

@@ -176,3 +176,22 @@ def test_batches_on_a_gpu_are_those_on_the_processor(
         found = feed.batch(step)
         assert found.device.type == "cuda"
         torch.testing.assert_close(found.cpu(), known.batch(step), rtol=0, atol=1e-6)
+
+
+def test_images_that_follow_each_other_on_the_disk_are_read_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    class View(np.memmap[Any, Any]):
+        """Gives neighbours as what they are there, a view that cannot be written."""
+
+        def __getitem__(self, rows: Any) -> Any:
+            assert (np.diff(rows) == 1).all()
+            return np.asarray(self)[rows[0] : rows[-1] + 1]
+
+    in_memory().tofile(tmp_path / "pixels")
+    pixels = View(tmp_path / "pixels", np.uint8, "r", shape=(1, 3, SIDE, SIDE))
+    feed = Feed(pixels, settings_of(batch_size=2), CPU)
+    expected = batches.to_float(in_memory()[:1])
+    torch.testing.assert_close(feed.batch(0), expected, rtol=0, atol=0)
+    torch.testing.assert_close(feed.joint(0)[1], expected, rtol=0, atol=0)
+    assert not recwarn.list, [str(one.message) for one in recwarn.list]

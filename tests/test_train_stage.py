@@ -337,6 +337,18 @@ def test_weights_of_other_networks_are_refused_in_one_line(
     assert not list(tmp_path.iterdir()), "not even an empty folder is left"
 
 
+def test_a_single_image_is_refused_in_one_line(work: Path, train: Run, tmp_path: Path) -> None:
+    concepts = (work / "data/valid-concepts.tsv").read_text().splitlines()
+    (tmp_path / "one.tsv").write_text(concepts[0] + "\n")
+    status, said = train("--ids", tmp_path / "one.tsv")
+    assert status == 1
+    assert said == [
+        f"replearn train: {work / 'images.h5'}: one image; "
+        "a training takes statistics of two or more"
+    ]
+    assert not (tmp_path / "new").exists()
+
+
 def test_settings_that_the_model_refuses_leave_no_folder(train: Run, tmp_path: Path) -> None:
     status, said = train("--set", "training.learning_rate={critic: 0.1}")
     assert status == 2
