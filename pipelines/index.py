@@ -71,6 +71,8 @@ def index(
         )
     if add + remove + (shards > 1) + (milvus is not None) > 1:
         raise UsageError("--add, --remove, --shards and --milvus: one of them at a time")
+    if jobs > 1 and shards == 1:
+        raise UsageError(f"--jobs {jobs}: without --shards an index is built in one part")
     if remove:
         _remove(read_ids(features_path), features_path, folder)
         return

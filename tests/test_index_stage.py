@@ -88,6 +88,13 @@ def test_images_are_added_to_an_index_and_taken_out_again(
     assert "neither an image file nor the id of an indexed image" in err
 
 
+def test_parts_at_a_time_need_parts(chain: Path, tmp_path: Path, run: Run) -> None:
+    status, _, err = run("index", chain / "aae-valid.h5", tmp_path / "index", "--jobs", 2)
+    assert status == 2
+    assert err.startswith("replearn index: --jobs 2: without --shards")
+    assert not (tmp_path / "index").exists()
+
+
 @pytest.mark.parametrize("own", [("--factory", "Flat"), ("--metric", "l2"), ("--recall", 0.9)])
 @pytest.mark.parametrize("change", ["--add", "--remove"])
 def test_how_an_index_compares_is_settled_when_it_is_built(
