@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from replearn.adversarial import games_of
+from replearn.allocation import keep_freed_memory
 from replearn.errors import UsageError
 from replearn.objective import Objective
 from replearn.training_settings import TrainingSettings
@@ -27,8 +28,10 @@ def precision_of(settings: TrainingSettings, device: torch.device) -> torch.dtyp
     return torch.bfloat16 if has_units else torch.float32
 
 
-def set_up(settings: TrainingSettings) -> None:
-    """Choose between the same bits and the fastest ones, on a GPU."""
+def set_up(settings: TrainingSettings, device: torch.device) -> None:
+    """Choose between the same bits and the fastest ones on a GPU; keep memory on a processor."""
+    if device.type == "cpu":
+        keep_freed_memory()
     torch.backends.cudnn.benchmark = not settings.deterministic
     if settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 
 from replearn import batches
+from replearn.allocation import keep_freed_memory
 from replearn.artefacts import publish, read_json, write_json, writing
 from replearn.errors import DataError
 from replearn.models import MODELS, build
@@ -119,6 +120,8 @@ def embeddings(
     Raises:
         DataError: not even one image fits into the device's memory.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     size = batch_size or (_BATCH if device.type == "cpu" else _BATCH_ON_GPU)
     start, last = 0, None
     while start < len(pixels):

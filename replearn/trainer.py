@@ -75,7 +75,7 @@ class Trainer:
         self.device = device_named(settings.device)
         for game in games_of(objective):
             game.refuse_what_nothing_holds()
-        acceleration.set_up(settings)
+        acceleration.set_up(settings, self.device)
         # Convolutions are faster where the channels of a pixel lie side by side.
         objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = objective.to(self.device).train()
