@@ -1,9 +1,13 @@
 """Two contenders take turns, so that what slows the machine for a while slows both."""
 
 import math
+import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,3 +81,48 @@ def race(ours: Contender, rival: Contender, options: Options) -> Result:
         rounds.append({contender: contender(steps) for contender, steps in turns})
         turns.reverse()
     return Result([round_[ours] for round_ in rounds], [round_[rival] for round_ in rounds])
+
+
+@contextmanager
+def elsewhere(
+    enter: Callable[..., AbstractContextManager[Contender]], *given: Any
+) -> Iterator[Contender]:
+    """Give a contender a process of its own, so that ours does not set up the rival's as well.
+
+    Args:
+        enter: makes the contender, in that process.
+        given: its arguments.
+    """
+    spawning = multiprocessing.get_context("spawn")
+    here, there = spawning.Pipe()
+    process = spawning.Process(
+        target=_take_turns, args=(there, torch.get_num_threads(), enter, given)
+    )
+    process.start()
+    there.close()
+
+    def train(steps: int) -> float:
+        here.send(steps)
+        return float(here.recv())
+
+    try:
+        yield train
+    finally:
+        here.close()
+        process.join()
+
+
+def _take_turns(
+    pipe: Connection,
+    threads: int,
+    enter: Callable[..., AbstractContextManager[Contender]],
+    given: tuple[Any, ...],
+) -> None:
+    torch.set_num_threads(threads)
+    with enter(*given) as contender:
+        while True:
+            try:
+                steps = pipe.recv()
+            except EOFError:  # the race is over
+                return
+            pipe.send(contender(steps))

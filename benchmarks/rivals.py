@@ -230,11 +230,13 @@ def pythae_trainer(images: Tensor, folder: str, options: Options) -> Any:
 
 
 @contextlib.contextmanager
-def trained_by_pythae(images: Tensor, options: Options) -> Iterator[Contender]:
+def trained_by_pythae(
+    images: np.ndarray[Any, np.dtype[np.float32]], options: Options
+) -> Iterator[Contender]:
     """Give pythae's trainer as a contender; what it writes and says is dropped."""
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-        trainer = pythae_trainer(images, folder, options)
+        trainer = pythae_trainer(torch.from_numpy(images), folder, options)
 
         def train(steps: int) -> int:
             # What it calls a step is an epoch.  The copies and checkpoints after it are left out.

@@ -12,7 +12,8 @@ bare    A loop of plain PyTorch around the objective's own losses, for each obje
         seen to use.  It says what the trainer costs beyond the networks.
 pythae  The AdversarialTrainer of pythae 0.1.2 (Chadebec et al. 2022, arXiv:2206.08309) with its
         Adversarial_AE around our encoder, decoder and critic, in float32: its `amp` does nothing
-        in this trainer.
+        in this trainer.  In a process of its own: our trainer sets up its process, as the C
+        library's memory, which is then the bare loop's and that of the files as well.
 files   The bare loop of the AAE behind a DataLoader, one worker for each core, that opens and
         decodes image files and shrinks them at every step.  The system has the files in memory
         from the second pass on, so no disk is waited for.
@@ -43,7 +44,7 @@ import torch
 from torch import Tensor
 
 import replearn
-from benchmarks.racing import Options, Result, race
+from benchmarks.racing import Options, Result, elsewhere, race
 from benchmarks.rivals import (
     EPOCH,
     Bare,
@@ -151,7 +152,7 @@ def against_pythae(pixels: Pixels, images: Tensor, options: Options) -> Result |
     if importlib.util.find_spec("pythae") is None:
         return None
     trainer = new_trainer("aae", pixels, options)
-    with trained_by_pythae(images.cpu(), options) as rival:
+    with elsewhere(trained_by_pythae, images.cpu().numpy(), options) as rival:
         return race(trained_by_replearn(trainer), rival, options)
 
 

@@ -1,15 +1,19 @@
 """The benchmarks run, in their tiniest form; what they measure is not tested."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from benchmarks.racing import race
+from benchmarks.racing import Contender, elsewhere, race
 from benchmarks.training import asked
 from replearn.rules import RULES
 
@@ -41,6 +45,23 @@ def test_training_ends_with_the_ratios_to_each_rival() -> None:
         assert 0 < facts["low"] <= facts["ratio"] <= facts["high"]
         assert facts["replearn"] > 0
         assert facts["rival"] > 0
+
+
+@contextlib.contextmanager
+def telling_where(facts: list[Callable[[], int]]) -> Iterator[Contender]:
+    """Give a contender that returns the fact of this number, about where it is."""
+    yield lambda number: facts[number]()
+
+
+def test_a_contender_with_a_process_of_its_own_has_as_many_threads_there() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)  # not what a new process would have
+    try:
+        with elsewhere(telling_where, [os.getpid, torch.get_num_threads]) as contender:
+            assert contender(0) != os.getpid()
+            assert contender(1) == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_the_two_of_a_race_change_places_and_a_chance_round_moves_no_quartile() -> None:
