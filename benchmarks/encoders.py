@@ -108,7 +108,7 @@ class Plan:
         for name in known.keys() & own.keys():
             raise UsageError(f"--config {name}.yaml: has the name of an encoder of the benchmark")
         if form.dataset == "mnist-bigan":
-            return {"raw": known["raw"]} | own
+            return choose(self.encoders, {"raw": known["raw"]} | own)
         return choose(self.encoders, known) | own
 
     def _job(self, form: Form, name: str, recipe: Recipe, seed: int) -> Job:

@@ -248,7 +248,8 @@ def test_the_protocol_of_bigan_searches_all_digits_beside_the_untrained_network(
         training={"epochs": 1, "batch_size": 10},
         images={"size": 16},
     )
-    asked = plan(archive, datasets=["mnist-bigan"], configs={"digits": config}, size=None)
+    one = {"datasets": ["mnist-bigan"], "encoders": [], "configs": {"digits": config}}
+    asked = plan(archive, **one, size=None)
     rows, failed = encoders.complete(asked, processes=1)
     assert not failed
     assert {(row["encoder"], row["layer"]) for row in rows} == {
@@ -260,6 +261,15 @@ def test_the_protocol_of_bigan_searches_all_digits_beside_the_untrained_network(
         ),
     }
     assert all(set(row["scores"]) == {"knn 1 l2"} and row["images"] == 40 for row in rows)
+
+
+def test_the_protocol_of_bigan_takes_the_encoders_that_are_asked_for(tmp_path: Path) -> None:
+    config = Configuration(model="bigan", images={"size": 16})
+    there = {"datasets": ["mnist-bigan"], "configs": {"digits": config}, "size": None}
+    jobs = plan(tmp_path, encoders=["digits-untrained"], **there).jobs()
+    assert [job.encoder for job in jobs] == ["raw", "digits-untrained"]
+    with pytest.raises(UsageError, match="unknown; known: raw, digits, digits-untrained"):
+        plan(tmp_path, encoders=["aae"], **there).jobs()
 
 
 # Encoders -----------------------------------------------------------------------------------------
