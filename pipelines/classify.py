@@ -113,6 +113,8 @@ def classify(
     """
     rules = edition_of(edition)
     _check_options(method, concepts, refit)
+    if cluster and device:
+        raise UsageError(f"--device {device}: with --cluster its processors compute; leave one out")
     learn, learn_features = _labelled(train, train_concepts)
     choose, choose_features = _labelled(valid, valid_concepts)
     _check_together(train, learn_features, valid, choose_features)

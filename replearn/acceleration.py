@@ -32,6 +32,7 @@ def set_up(settings: TrainingSettings, device: torch.device) -> None:
     """Choose between the same bits and the fastest ones on a GPU; keep memory on a processor."""
     if device.type == "cpu":
         keep_freed_memory()
+    torch.backends.cudnn.allow_tf32 = False  # who asks for float32 gets it
     torch.backends.cudnn.benchmark = not settings.deterministic
     if settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for

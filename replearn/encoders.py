@@ -1,6 +1,6 @@
 """A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -122,12 +122,13 @@ def embeddings(
     """
     if device.type == "cpu":
         keep_freed_memory()
+    torch.backends.cudnn.allow_tf32 = False  # float32 has 23 bits after the point, not 10
     size = batch_size or (_BATCH if device.type == "cpu" else _BATCH_ON_GPU)
     start, last = 0, None
     while start < len(pixels):
         block = np.array(batches.centre_crop(pixels[start : start + size], crop))
         try:
-            vectors = _embed(model, torch.from_numpy(block).to(device), precision)
+            vectors = _returned(_embed(model, _sent(block, device), precision))
         except torch.OutOfMemoryError:
             if size == 1:
                 raise DataError(f"device {device}: not enough memory for one image; use another")
@@ -136,10 +137,32 @@ def embeddings(
             continue
         # One batch late, so that the device has the next one before it is waited for.
         if last is not None:
-            yield last.cpu().numpy()
+            yield last()
         start, last = start + len(block), vectors
     if last is not None:
-        yield last.cpu().numpy()
+        yield last()
+
+
+def _sent(block: batches.Pixels, device: torch.device) -> torch.Tensor:
+    """Return pixels on the device, a GPU without waiting for what it has to do before."""
+    pixels = torch.from_numpy(block)
+    if device.type == "cuda":
+        return pixels.pin_memory().to(device, non_blocking=True)
+    return pixels.to(device)
+
+
+def _returned(vectors: torch.Tensor) -> Callable[[], Vectors]:
+    """Begin to copy vectors to the host; what is returned waits for them, and for nothing later."""
+    if vectors.device.type != "cuda":
+        return lambda: vectors.cpu().numpy()
+    copied = vectors.to("cpu", non_blocking=True)
+    done = torch.cuda.current_stream(vectors.device).record_event()
+
+    def wait() -> Vectors:
+        done.synchronize()
+        return copied.numpy()
+
+    return wait
 
 
 def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
@@ -235,4 +258,7 @@ def load_encoder(folder: Path, device: str = "auto") -> Encoder:
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         brief = str(error).splitlines()[0]
         raise DataError(f"{path}: damaged or not this model's ({brief}); train it again") from None
-    return Encoder(model.to(device_named(device)).eval(), description, folder)
+    place = torch.device("cpu") if model.on_processor else device_named(device)
+    if place.type == "cuda":  # as it was trained; a processor's features stay the same to the bit
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Encoder(model.to(place).eval(), description, folder)

@@ -83,8 +83,9 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             tol: a label is done when its objective is this close to the least one, relative to
                 it, as far as the curvature seen so far tells.
             warm_start: whether `fit` begins at the last solution, as along a path of C.
-            memory: bytes for a copy of the standardised features; where it is not enough for
-                all, each pass makes them anew, reading from where they lie.
+            memory: bytes for a copy of the standardised features (a GPU gives half of what is
+                free there); where it is not enough for all, each pass makes them anew, reading
+                from where they lie.
             n_jobs: tasks that share the labels, as joblib and its backend understand it; each
                 reads the features from where they lie.
             device: where torch does the passes, as `cuda`; None for NumPy.

@@ -24,8 +24,8 @@ def passes(rows: StandardisedRows, device: str, memory: float) -> Pass:
     Args:
         rows: features, standardised and with a last entry of 1 [N, K].
         device: as torch names it.
-        memory: bytes on the device for the rows; where it is not enough for all, each pass sends
-            them anew.
+        memory: bytes for the rows, on a GPU half of what is free there instead; where it is not
+            enough for all, each pass sends them anew.
 
     Raises:
         DataError: there is no such device.
@@ -39,6 +39,8 @@ def passes(rows: StandardisedRows, device: str, memory: float) -> Pass:
         for start in range(0, rows.shape[0], _BLOCK):
             yield torch.from_numpy(rows[slice(start, start + _BLOCK)]).to(place)
 
+    if place.type == "cuda":
+        memory = torch.cuda.mem_get_info(place)[0] / 2
     fits = 4 * rows.shape[0] * rows.shape[1] <= memory
     kept = list(blocks()) if fits else None
 

@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 
 class Model(nn.Module):
-    """Anything that turns images into embeddings."""
+    """Anything that turns images into embeddings.
+
+    Attributes:
+        on_processor: it works there, whatever other devices there are.
+    """
+
+    on_processor = False
 
     def embed(self, images: Tensor) -> Tensor:
         """Return one embedding [N, D] for each image float [N, C, H, W] in [-1, 1].

@@ -114,10 +114,11 @@ def share_gradients(parameters: Iterable[nn.Parameter]) -> None:
     # One message for all: many small ones would wait for each other.
     joint = torch.cat([part.flatten() for part in parts])
     dist.all_reduce(joint)
+    joint /= count()
     means = torch.split(joint, [p.numel() for p in players])
     for parameter, mean, somewhere in zip(players, means, given.tolist(), strict=True):
         # In the parameter's own layout, which optimisers rely on.
-        average = torch.empty_like(parameter).copy_((mean / count()).view_as(parameter))
+        average = torch.empty_like(parameter).copy_(mean.view_as(parameter))
         parameter.grad = average if somewhere else None
 
 

@@ -93,3 +93,13 @@ def test_groups_of_other_images_are_refused_and_missing_ones_are_said(
     status, _, err = run(*command, "--groups", tmp_path / "some.tsv", "--method", "knn")
     assert status == 0, err
     assert "images have no group and are one each" in err
+
+
+def test_a_cluster_computes_on_its_processors(chain: Path, run: Run, tmp_path: Path) -> None:
+    data = chain / "data"
+    parts = [chain / "aae-train.h5", data / "train-concepts.tsv"]
+    parts += [chain / "aae-valid.h5", data / "valid-concepts.tsv", tmp_path / "new"]
+    status, _, err = run("classify", *parts, "--cluster", "ray", "--device", "cuda")
+    assert status == 2
+    assert err.startswith("replearn classify: --device cuda: with --cluster")
+    assert not (tmp_path / "new").exists()

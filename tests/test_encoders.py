@@ -91,6 +91,13 @@ def test_embeddings_do_not_depend_on_the_batch_size(batch_size: int) -> None:
     np.testing.assert_allclose(np.concatenate(blocks), embeddings(encoder), atol=1e-6)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_gives_the_embeddings_of_the_processor_batch_by_batch(folder: Path) -> None:
+    expected = embeddings(load_encoder(folder, "cpu"))
+    found = embeddings(load_encoder(folder, "cuda"), batch_size=3)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "none", tmp_path / "empty"):
@@ -164,3 +171,15 @@ def test_a_device_that_does_not_exist_is_refused_by_name(name: str, folder: Path
 def test_auto_is_a_device_that_works() -> None:
     assert device_named("cpu") == torch.device("cpu")
     assert torch.empty(1, device=device_named("auto")).numel() == 1
+
+
+def test_what_works_on_the_processor_stays_there(folder: Path, tmp_path: Path) -> None:
+    words = replace(DESCRIPTION, model="bovw", arguments={"words": 4}, crop=None)
+    place = tmp_path / "bovw"
+    place.mkdir()
+    save_encoder(place, words.build(), words)
+    # A device that every machine has, and on which nothing can be computed.
+    assert load_encoder(folder, "meta").device.type == "meta"
+    encoder = load_encoder(place, "meta")
+    assert encoder.device.type == "cpu"
+    assert embeddings(encoder).shape == (10, 5)

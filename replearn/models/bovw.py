@@ -36,6 +36,8 @@ class BoVW(FittedEncoder):
         idf: weight of each word, larger for a rarer one [words + 1].
     """
 
+    on_processor = True  # as OpenCV does, where a GPU would only be in the way of other processes
+
     vocabulary: Tensor
     idf: Tensor
     keypoints: Kind

@@ -27,7 +27,8 @@ class _PixelNorm(nn.Module):
     """Scales each pixel's vector to unit mean square (Karras et al. 2017, section 4.2)."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        return maps * torch.rsqrt(maps.square().mean(1, keepdim=True) + 1e-8)
+        scale = torch.rsqrt(maps.square().mean(1, keepdim=True) + 1e-8)
+        return maps * scale.to(maps.dtype)  # which autocast makes float32 on a GPU
 
 
 class Generator(nn.Module):
