@@ -192,6 +192,10 @@ def test_images_that_follow_each_other_on_the_disk_are_read_without_a_warning(
     pixels = View(tmp_path / "pixels", np.uint8, "r", shape=(1, 3, SIDE, SIDE))
     feed = Feed(pixels, settings_of(batch_size=2), CPU)
     expected = batches.to_float(in_memory()[:1])
-    torch.testing.assert_close(feed.batch(0), expected, rtol=0, atol=0)
-    torch.testing.assert_close(feed.joint(0)[1], expected, rtol=0, atol=0)
+    torch.set_warn_always(True)  # else once in a process, which may have been in another test
+    try:
+        torch.testing.assert_close(feed.batch(0), expected, rtol=0, atol=0)
+        torch.testing.assert_close(feed.joint(0)[1], expected, rtol=0, atol=0)
+    finally:
+        torch.set_warn_always(False)
     assert not recwarn.list, [str(one.message) for one in recwarn.list]
