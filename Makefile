@@ -27,7 +27,8 @@ READY    := $(VENV)/.ready-$(EXTRAS)
 
 # What is optional, and the tests that are skipped without it.
 OPTIONAL := cpu,app,browser,dicom,milvus,parquet,pretrained,ray,umap
-NEEDY    := app dicom engines parquet pretrained ray report_browser umap
+NEEDY    := retrieval/test_page images/test_dicom neighbors/test_engine concepts/test_parquet \
+	encoders/models/test_pretrained artefacts/test_ray report/test_browser report/test_umap
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -191,7 +192,7 @@ test: $(READY)
 
 test-extras:
 	$(MAKE) setup EXTRAS=$(OPTIONAL)
-	$(VENV)/bin/pytest -n auto --maxprocesses 8 $(addprefix tests/test_,$(NEEDY:=.py))
+	$(VENV)/bin/pytest -n auto --maxprocesses 8 $(addprefix tests/,$(NEEDY:=.py))
 
 test-all: $(READY)
 	$(VENV)/bin/pytest --hypothesis-profile "new examples"

@@ -26,7 +26,11 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["replearn", "replearn.*", "pipelines"]),
-    package_data={"replearn": ["py.typed", "app.css"], "replearn.report": ["page.html"]},
+    package_data={
+        "replearn": ["py.typed"],
+        "replearn.report": ["page.html"],
+        "replearn.retrieval": ["app.css"],
+    },
     entry_points={"console_scripts": ["replearn = pipelines.__main__:main"]},
     install_requires=[
         "h5py>=3.10",

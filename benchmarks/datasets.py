@@ -14,13 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn.artefacts import say, write_text
-from replearn.batches import Pixels
-from replearn.concepts import ConceptTable, multi_hot, read_concepts, vocabulary, write_concepts
+from replearn.artefacts.files import say, write_text
+from replearn.concepts.table import (
+    ConceptTable,
+    multi_hot,
+    read_concepts,
+    vocabulary,
+    write_concepts,
+)
+from replearn.encoders.preprocessing import Pixels
 from replearn.errors import DataError
-from replearn.images import ImageSet
+from replearn.images.image_set import ImageSet
+from replearn.images.preparation import prepare
 from replearn.phantoms import render
-from replearn.preparing import prepare
 
 CHANNELS = {"mnist": 1, "cifar10": 3, "mnist-bigan": 1, "phantoms": 1}
 SIZES = {"mnist": 32, "cifar10": 32, "mnist-bigan": 28, "phantoms": 64}

@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from replearn.artefacts import say
-from replearn.concepts import ConceptTable, multi_hot, read_concepts, split, vocabulary
-from replearn.fitting import Fitted, Labelled, Tuning, fit_linear, fit_neighbours
+from replearn.artefacts.files import say
+from replearn.concepts.table import ConceptTable, multi_hot, read_concepts, split, vocabulary
+from replearn.detection.decisions.rules import RULES, Judged, RuleName, choose_rule, compare_rules
+from replearn.detection.fit_scorers import Fitted, Labelled, Tuning, fit_linear, fit_neighbours
+from replearn.detection.scorers import Scorer
 from replearn.metrics import EmptyRule, bootstrap_interval, mean_score
-from replearn.neighbors import build_index
+from replearn.neighbors.index import build_index
 from replearn.phantoms import render
-from replearn.rules import RULES, Judged, RuleName, choose_rule, compare_rules
-from replearn.scorers import Scorer
 
 Row = dict[str, Any]
 Detector = Literal["linear", "knn-vote"]

@@ -42,11 +42,11 @@ from benchmarks.recipes import (
     training_settings,
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
-from replearn import workers
-from replearn.artefacts import say, warnings_as_lines
-from replearn.configuration import Configuration
+from replearn.artefacts import workers
+from replearn.artefacts.files import say, warnings_as_lines
+from replearn.encoders.configuration import Configuration
+from replearn.encoders.models import MODELS
 from replearn.errors import DataError, UsageError, brief
-from replearn.models import MODELS
 
 
 @dataclass(frozen=True)

@@ -42,15 +42,15 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from replearn.artefacts import say
+from replearn.artefacts.files import say
 from replearn.errors import DataError, UsageError
-from replearn.images import ImageSet, open_files
+from replearn.images.image_set import ImageSet, open_files
+from replearn.images.preparation import prepare
+from replearn.images.readers import Form
 from replearn.phantoms import render
-from replearn.preparing import prepare
-from replearn.supply import Form
 
 if TYPE_CHECKING:
-    from replearn.encoders import Encoder
+    from replearn.encoders.encoder import Encoder
 
 # What needs torch is imported where it is used: the processes of a race import this file, and would
 # spend most of their time on that.
@@ -95,7 +95,7 @@ def draw_table(path: Path, count: int, size: int) -> Path:
 def make_encoder(folder: Path, images: Path, width: int, device: str) -> "Encoder":
     """Return an untrained network; what it has learned changes nothing of its speed."""
     from pipelines.train import train
-    from replearn.encoders import load_encoder
+    from replearn.encoders.encoder import load_encoder
 
     folder.mkdir()
     (folder / "encoder.yaml").write_text(
@@ -213,7 +213,7 @@ def measure(
     work: Path, count: int, size: int, width: int, jobs: int, rounds: int, device: str
 ) -> Facts:
     """Return the comparisons as facts."""
-    from replearn.extraction import extract
+    from replearn.encoders.extraction import extract
 
     files = draw_files(work / "files", count)
     few = [f"{number:06d}" for number in range(count // _ENCODED)]
@@ -279,7 +279,7 @@ def compared(rates: dict[str, list[float]]) -> Facts:
 
 def measure_flat(work: Path, most: int, size: int, width: int, device: str) -> list[Facts]:
     """Return seconds and peak memory of both stages for a quarter, a half and all of the images."""
-    from replearn.extraction import extract
+    from replearn.encoders.extraction import extract
 
     rows = []
     # A few come first: what is imported and kept by them is not due to the images.

@@ -23,9 +23,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from replearn import vocabularies
-from replearn.artefacts import say
-from replearn.concepts import ConceptTable, read_concepts, vocabulary
+from replearn.artefacts.files import say
+from replearn.concepts import vocabulary as vocabularies
+from replearn.concepts.table import ConceptTable, read_concepts, vocabulary
 from replearn.errors import DataError, UsageError
 from replearn.imageclef import (
     Edition,

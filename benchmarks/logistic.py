@@ -44,7 +44,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 import replearn
-from replearn.logistic import MultiLabelLogisticRegression
+from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 
 Matrix = NDArray[np.floating[Any]]
 

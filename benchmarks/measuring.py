@@ -14,17 +14,17 @@ import torch
 from benchmarks.datasets import Data, Form, facts_of, open_data
 from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
 from benchmarks.recipes import Recipe
-from replearn import acceleration
-from replearn.artefacts import identify, workspace
-from replearn.batches import Pixels
-from replearn.encoders import Description, Encoder, device_named
+from replearn.artefacts.files import identify, workspace
+from replearn.encoders.contract import FittedEncoder, Model, Objective
+from replearn.encoders.encoder import Description, Encoder, device_named
+from replearn.encoders.models import MODELS, build, check_arguments
+from replearn.encoders.networks.normalisation import measure_statistics
+from replearn.encoders.preprocessing import Pixels
+from replearn.encoders.training import acceleration
+from replearn.encoders.training.loop import fit, fit_encoder
+from replearn.encoders.training.settings import TrainingSettings
+from replearn.encoders.training.trainer import Trainer, sample, seed_all
 from replearn.errors import DataError
-from replearn.models import MODELS, build, check_arguments
-from replearn.networks.normalisation import measure_statistics
-from replearn.objective import FittedEncoder, Model, Objective
-from replearn.trainer import Trainer, sample, seed_all
-from replearn.training import fit, fit_encoder
-from replearn.training_settings import TrainingSettings
 
 # Raise it when the protocol changes: what was measured before is then measured again.
 PROTOCOL = 2

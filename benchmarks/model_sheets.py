@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from replearn import plots
-from replearn.concepts import read_ids
-from replearn.encoders import load_encoder
-from replearn.images import ImageSet
-from replearn.sheets import fixed_images, pictures_of
+from replearn.concepts.table import read_ids
+from replearn.encoders import plots
+from replearn.encoders.encoder import load_encoder
+from replearn.encoders.sheets import fixed_images, pictures_of
+from replearn.images.image_set import ImageSet
 
 ROWS = 4  # of each sheet
 CAPTION = 22  # pixels above each sheet

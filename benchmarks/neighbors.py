@@ -33,10 +33,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from replearn.artefacts import say
-from replearn.faiss_engine import FaissEngine
-from replearn.index_files import load_index, save_index
-from replearn.neighbors import build_index
+from replearn.artefacts.files import say
+from replearn.neighbors.faiss_engine import FaissEngine
+from replearn.neighbors.index import build_index
+from replearn.neighbors.storage import load_index, save_index
 
 Row = dict[str, Any]
 Matrix = NDArray[np.float32]

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.datasets import Classes, Concepts, Labels
-from replearn import metrics, voting
-from replearn.decisions import Scores, name_above, tune_threshold
-from replearn.logistic import MultiLabelLogisticRegression
-from replearn.neighbors import Metric, build_index
+from replearn import metrics
+from replearn.detection import voting
+from replearn.detection.decisions.threshold import Scores, name_above, tune_threshold
+from replearn.detection.logistic.regression import MultiLabelLogisticRegression
+from replearn.neighbors.index import Metric, build_index
 
 Features = NDArray[np.float32]
 Parts = Mapping[str, Features]

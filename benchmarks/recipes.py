@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from replearn.configuration import Configuration
+from replearn.encoders.configuration import Configuration
+from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import UsageError
 from replearn.settings import check_settings, read_yaml
-from replearn.training_settings import TrainingSettings
 
 
 @dataclass(frozen=True)

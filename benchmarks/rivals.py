@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from benchmarks.racing import Contender, Options, clocked
-from replearn.batches import Pixels
-from replearn.models import build, check_arguments
-from replearn.models.aae import AAE
-from replearn.objective import Objective
+from replearn.encoders.contract import Objective
+from replearn.encoders.models import build, check_arguments
+from replearn.encoders.models.aae import AAE
+from replearn.encoders.preprocessing import Pixels
+from replearn.encoders.training.settings import TrainingSettings
+from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.phantoms import render
-from replearn.trainer import Trainer, seed_all
-from replearn.training_settings import TrainingSettings
 
 EPOCH = 16  # batches in the set of images; the speed does not depend on it
 FILE_SIDE = 256  # pixels, the largest that phantoms have

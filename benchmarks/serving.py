@@ -33,13 +33,13 @@ import numpy as np
 import typer
 
 from pipelines.__main__ import main as replearn
-from replearn.artefacts import say
-from replearn.concepts import ConceptTable, read_concepts
+from replearn.artefacts.files import say
+from replearn.artefacts.hdf5 import write_rows
+from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.features import Features
-from replearn.hdf5 import write_rows
-from replearn.images import ImageSet
-from replearn.index_files import save_index
-from replearn.neighbors import build_index
+from replearn.images.image_set import ImageSet
+from replearn.neighbors.index import build_index
+from replearn.neighbors.storage import save_index
 
 Row = dict[str, Any]
 _PHANTOMS = 400

@@ -57,10 +57,10 @@ from benchmarks.rivals import (
     trained_from_files,
     write_files,
 )
-from replearn.batches import Pixels
-from replearn.encoders import device_named
-from replearn.models import MODELS
-from replearn.objective import Objective
+from replearn.encoders.contract import Objective
+from replearn.encoders.encoder import device_named
+from replearn.encoders.models import MODELS
+from replearn.encoders.preprocessing import Pixels
 from replearn.phantoms import render
 
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.concepts import ConceptTable
-from replearn.engines import Hits, Vectors
-from replearn.fitting import NEIGHBOURS, Labelled, Tuning, fit_neighbours
-from replearn.neighbors import Index, build_index
-from replearn.scorers import NeighborScorer
-from replearn.tuning import tune as tune_detector
+from replearn.concepts.table import ConceptTable
+from replearn.detection.fit_detector import tune as tune_detector
+from replearn.detection.fit_scorers import NEIGHBOURS, Labelled, Tuning, fit_neighbours
+from replearn.detection.scorers import NeighborScorer
+from replearn.neighbors.engine import Hits, Vectors
+from replearn.neighbors.index import Index, build_index
 
 
 @dataclass(frozen=True, eq=False)

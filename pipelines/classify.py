@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.artefacts import (
+from replearn.artefacts.files import (
     already_made,
     check_same,
     digest,
@@ -17,11 +17,11 @@ from replearn.artefacts import (
     warn,
     workspace,
 )
-from replearn.concepts import read_concepts, read_names
-from replearn.detectors import Detector, save_detector
-from replearn.errors import DataError, UsageError, some_of
-from replearn.features import Features
-from replearn.fitting import (
+from replearn.artefacts.workers import joblib_on
+from replearn.concepts.table import read_concepts, read_names
+from replearn.detection.detector import Detector, save_detector
+from replearn.detection.fit_detector import refit_linear, tune
+from replearn.detection.fit_scorers import (
     NEIGHBOURS,
     Fitted,
     Labelled,
@@ -31,14 +31,14 @@ from replearn.fitting import (
     fit_linear,
     fit_neighbours,
 )
+from replearn.detection.logistic.regression import MultiLabelLogisticRegression
+from replearn.detection.scorers import FusedScorer, LinearScorer, NeighborScorer, Scorer
+from replearn.detection.voting import Kind
+from replearn.errors import DataError, UsageError, some_of
+from replearn.features import Features
 from replearn.imageclef import edition as edition_of
-from replearn.index_files import load_index
-from replearn.logistic import MultiLabelLogisticRegression
-from replearn.neighbors import Index, Metric, build_index
-from replearn.scorers import FusedScorer, LinearScorer, NeighborScorer, Scorer
-from replearn.tuning import refit_linear, tune
-from replearn.voting import Kind
-from replearn.workers import joblib_on
+from replearn.neighbors.index import Index, Metric, build_index
+from replearn.neighbors.storage import load_index
 
 
 def classify(

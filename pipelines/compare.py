@@ -24,20 +24,22 @@ from pipelines.predict import predict
 from pipelines.prepare import prepare
 from pipelines.split import split
 from pipelines.train import train
-from replearn import comparison, imageclef, plots
-from replearn.artefacts import read_json, say, warnings_as_lines, write_json, write_text
-from replearn.comparison import Result
-from replearn.comparison_settings import Comparison, read_comparison
-from replearn.concepts import read_concepts, read_ids
-from replearn.data_folder import Data, find_data
-from replearn.detectors import load_detector
+from replearn import imageclef
+from replearn.artefacts.files import read_json, say, warnings_as_lines, write_json, write_text
+from replearn.comparison import results as comparison
+from replearn.comparison.data_folder import Data, find_data
+from replearn.comparison.results import Result
+from replearn.comparison.settings import Comparison, read_comparison
+from replearn.concepts.table import read_concepts, read_ids
+from replearn.detection.detector import load_detector
+from replearn.encoders import plots
+from replearn.encoders.models import check_arguments
+from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import UsageError
 from replearn.features import Features
-from replearn.images import ImageSet
-from replearn.index_files import load_index
-from replearn.models import check_arguments
+from replearn.images.image_set import ImageSet
+from replearn.neighbors.storage import load_index
 from replearn.settings import check_settings
-from replearn.training_settings import TrainingSettings
 
 
 def compare(

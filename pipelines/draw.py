@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from replearn.batches import centre_crop, to_float
-from replearn.concepts import read_ids
-from replearn.encoders import load_encoder
+from replearn.concepts.table import read_ids
+from replearn.encoders.encoder import load_encoder
+from replearn.encoders.preprocessing import centre_crop, to_float
+from replearn.encoders.sheets import fixed_images, pictures_of, write_sheets
 from replearn.errors import DataError, UsageError
-from replearn.images import open_images
-from replearn.sheets import fixed_images, pictures_of, write_sheets
+from replearn.images.image_set import open_images
 
 
 def draw(

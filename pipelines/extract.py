@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from replearn import extraction
-from replearn.artefacts import say
-from replearn.concepts import read_ids
-from replearn.encoders import Precision, load_encoder, name_of
-from replearn.images import Frames, IdsFrom, is_prepared, open_files, open_prepared
-from replearn.supply import Form
+from replearn.artefacts.files import say
+from replearn.concepts.table import read_ids
+from replearn.encoders import extraction
+from replearn.encoders.encoder import Precision, load_encoder, name_of
+from replearn.images.image_set import Frames, IdsFrom, is_prepared, open_files, open_prepared
+from replearn.images.readers import Form
 
 
 def extract(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.artefacts import (
+from replearn.artefacts.files import (
     already_made,
     check_same,
     digest,
@@ -17,12 +17,12 @@ from replearn.artefacts import (
     warn,
     workspace,
 )
-from replearn.concepts import ConceptTable, read_concepts, read_ids
+from replearn.concepts.table import ConceptTable, read_concepts, read_ids
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
-from replearn.index_files import collection_of, open_to_change, relative, save_index
-from replearn.index_shards import build_shards
-from replearn.neighbors import Builder, Index, build_here, build_index
+from replearn.neighbors.index import Builder, Index, build_here, build_index
+from replearn.neighbors.sharded_engine import build_shards
+from replearn.neighbors.storage import collection_of, open_to_change, relative, save_index
 
 
 def index(
@@ -127,7 +127,7 @@ def _builder(made: Path, shards: int, jobs: int, milvus: str | None, identity: s
             made, space, vectors, factory=factory, number=shards, recall=recall, jobs=jobs
         )
     if milvus is not None:
-        from replearn import milvus_engine
+        from replearn.neighbors import milvus_engine
 
         # A file's own name must last until it is published with the rest of the index.
         uri = str(made / milvus_engine.FILE) if milvus == "file" else milvus

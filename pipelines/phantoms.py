@@ -7,7 +7,7 @@ import cv2
 import typer
 from tqdm import tqdm
 
-from replearn.artefacts import (
+from replearn.artefacts.files import (
     already_made,
     identify,
     identity_in,
@@ -16,7 +16,7 @@ from replearn.artefacts import (
     workspace,
     write_json,
 )
-from replearn.concepts import ConceptTable, write_concepts
+from replearn.concepts.table import ConceptTable, write_concepts
 from replearn.errors import UsageError
 from replearn.phantoms import CONCEPTS, render
 

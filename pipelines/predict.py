@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.artefacts import check_same, say, warn
-from replearn.concepts import read_ids
-from replearn.detectors import load_detector
+from replearn.artefacts.files import check_same, say, warn
+from replearn.concepts.table import read_ids
+from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from replearn import concepts, images
-from replearn.preparing import prepare as prepare_images
+from replearn.concepts import table as concepts
+from replearn.images import image_set as images
+from replearn.images.preparation import prepare as prepare_images
 
 
 def prepare(

@@ -8,11 +8,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from replearn.artefacts import warn
-from replearn.concepts import read_names
+from replearn.artefacts.files import warn
+from replearn.concepts.table import read_names
 from replearn.errors import DataError, UsageError
-from replearn.images import UnreadableImage
-from replearn.search import Search
+from replearn.images.image_set import UnreadableImage
+from replearn.retrieval.image_search import Search
 
 
 class Query(NamedTuple):
@@ -116,7 +116,7 @@ def _prepare(search: Search, path: Path) -> NDArray[np.uint8]:
 
 def _draw(sheet: Path, search: Search, queries: list[Query], results: list[dict[str, Any]]) -> None:
     """Write the contact sheet: each query and what was found for it, in a row."""
-    from replearn import plots
+    from replearn.encoders import plots
 
     ids = {hit["id"] for result in results for hit in result["hits"]}
     ids |= {query.id for query in queries if query.pixels is None}

@@ -12,13 +12,13 @@ import numpy as np
 import typer
 
 from replearn import imageclef
-from replearn.album import Album
-from replearn.artefacts import check_same, read_json, warn, write_result
-from replearn.comparison import Result, by_name, chosen
-from replearn.concepts import ConceptTable, multi_hot, read_concepts, read_names
-from replearn.detectors import load_detector
+from replearn.artefacts.files import check_same, read_json, warn, write_result
+from replearn.comparison.results import Result, by_name, chosen
+from replearn.concepts.table import ConceptTable, multi_hot, read_concepts, read_names
+from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.images.lookup import Album
 from replearn.report import comparison as of_comparison
 from replearn.report.comparison import Curve
 from replearn.report.concept_scores import along_thresholds, score_concepts
@@ -81,7 +81,7 @@ def _of_encoder(
     names: Path | None,
 ) -> Page:
     # torch takes a second or two to import, and comparisons need none.
-    from replearn.encoders import read_description
+    from replearn.encoders.encoder import read_description
     from replearn.report import encoder as of_encoder
 
     description = read_description(run)

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts import say
-from replearn.concepts import read_names
-from replearn.desk import Desk
-from replearn.detectors import load_detector
+from replearn.artefacts.files import say
+from replearn.concepts.table import read_names
+from replearn.detection.detector import load_detector
 from replearn.errors import UsageError
 from replearn.features import Features
-from replearn.search import Search
+from replearn.retrieval.explorer import Desk
+from replearn.retrieval.image_search import Search
 
 
 def serve(
@@ -66,7 +66,7 @@ def serve(
         # Before gradio is imported: uploads and pictures lie there and go with it.
         os.environ["GRADIO_TEMP_DIR"] = temporary
         try:
-            from replearn import app
+            from replearn.retrieval import page as app
         except ImportError:
             raise UsageError("serve needs gradio; install it with: make setup EXTRAS=cpu,app")
         say(f"http://{host}:{port}: {len(search.index):,} images; stop with Ctrl-C")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from replearn import concepts
-from replearn.artefacts import say, write_result
+from replearn.artefacts.files import say, write_result
+from replearn.concepts import table as concepts
 from replearn.errors import DataError
 
 

@@ -9,28 +9,28 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from replearn import processes
-from replearn.artefacts import identify, publish, say, warn, workspace
-from replearn.concepts import read_concepts, read_ids
-from replearn.configuration import Configuration, ImageSettings
-from replearn.encoders import (
+from replearn.artefacts.files import identify, publish, say, warn, workspace
+from replearn.concepts.table import read_concepts, read_ids
+from replearn.detection.probe import Probe
+from replearn.encoders.configuration import Configuration, ImageSettings
+from replearn.encoders.contract import FittedEncoder, Model, Objective
+from replearn.encoders.encoder import (
     Description,
     Encoder,
     load_encoder,
     read_description,
     save_encoder,
 )
+from replearn.encoders.models import MODELS, check_arguments
+from replearn.encoders.sheets import fixed_images, pictures_of, write_sheets
+from replearn.encoders.training import distributed as processes
+from replearn.encoders.training.folder import TrainingFolder
+from replearn.encoders.training.loop import fit, fit_encoder
+from replearn.encoders.training.settings import TrainingSettings
+from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
-from replearn.images import ImageSet, is_prepared, open_images
-from replearn.models import MODELS, check_arguments
-from replearn.objective import FittedEncoder, Model, Objective
-from replearn.probing import Probe
+from replearn.images.image_set import ImageSet, is_prepared, open_images
 from replearn.settings import check_settings, read_yaml
-from replearn.sheets import fixed_images, pictures_of, write_sheets
-from replearn.trainer import Trainer, seed_all
-from replearn.training import fit, fit_encoder
-from replearn.training_folder import TrainingFolder
-from replearn.training_settings import TrainingSettings
 
 _PROBED = 2000  # labelled images at most: a probe is taken many times
 _FEWEST = 20

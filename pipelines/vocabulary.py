@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from replearn import vocabularies
-from replearn.artefacts import say, write_results
-from replearn.concepts import ConceptTable, count_concepts, read_with_layout
+from replearn.artefacts.files import say, write_results
+from replearn.concepts import vocabulary as vocabularies
+from replearn.concepts.table import ConceptTable, count_concepts, read_with_layout
 from replearn.errors import UsageError
 
 

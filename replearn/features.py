@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from replearn import hdf5
-from replearn.artefacts import digest
-from replearn.diskrows import choose
+from replearn.artefacts import hdf5
+from replearn.artefacts.disk_rows import choose
+from replearn.artefacts.files import digest
 from replearn.errors import DataError
 
 HINTS: list[str] = ["encoder_path", "images_path"]

@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from pipelines.__main__ import main
-from replearn.comparison_settings import read_comparison
-from replearn.configuration import Configuration, ImageSettings
-from replearn.models import MODELS, check_arguments
+from replearn.comparison.settings import read_comparison
+from replearn.encoders.configuration import Configuration, ImageSettings
+from replearn.encoders.models import MODELS, check_arguments
+from replearn.encoders.training.settings import TrainingSettings
 from replearn.settings import check_settings, read_yaml
-from replearn.training_settings import TrainingSettings
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., tuple[int, str, str]]

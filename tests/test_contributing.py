@@ -23,14 +23,15 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copy")
     for name in ("replearn", "pipelines"):
         shutil.copytree(ROOT / name, folder / name)
-    (folder / "tests").mkdir()
-    shutil.copy(ROOT / "tests/test_models.py", folder / "tests")
+    (folder / "tests/encoders/models").mkdir(parents=True)
+    contract = "tests/encoders/models/test_models.py"
+    shutil.copy(ROOT / contract, folder / contract)
     model, lines = code_blocks()
-    (folder / "replearn/models/wae.py").write_text(model)
+    (folder / "replearn/encoders/models/wae.py").write_text(model)
     imported, entry = lines.splitlines()
-    models = folder / "replearn/models/__init__.py"
+    models = folder / "replearn/encoders/models/__init__.py"
     text = models.read_text()
-    last_import = "from replearn.models.vae import VAE\n"
+    last_import = "from replearn.encoders.models.vae import VAE\n"
     last_entry = '    "vae": VAE,\n'
     assert text.count(last_import) == text.count(last_entry) == 1
     text = text.replace(last_import, f"{last_import}{imported}\n")
@@ -54,7 +55,7 @@ def python(copy: Path, *arguments: object) -> str:
 
 def test_the_contract_tests_cover_the_new_model_without_a_new_test(copy: Path) -> None:
     chosen = ("-k", "wae", "-m", "not slow", "-p", "no:cacheprovider", "-c", os.devnull)
-    said = python(copy, "-m", "pytest", "-q", *chosen, "tests/test_models.py")
+    said = python(copy, "-m", "pytest", "-q", *chosen, "tests/encoders/models/test_models.py")
     passed = re.search(r"(\d+) passed", said)
     assert passed
     assert int(passed[1]) > 15
@@ -73,7 +74,7 @@ def test_the_command_trains_the_new_model(copy: Path, tmp_path: Path) -> None:
 
 
 def test_the_new_model_is_typed_and_formatted_as_the_rest(copy: Path) -> None:
-    model = copy / "replearn/models/wae.py"
+    model = copy / "replearn/encoders/models/wae.py"
     config = f"--config={ROOT / 'pyproject.toml'}"
     python(copy, "-m", "ruff", "check", "--no-cache", config, model)
     python(copy, "-m", "ruff", "format", "--check", "--no-cache", config, model)

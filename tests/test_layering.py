@@ -130,7 +130,8 @@ def test_what_detects_and_scores_needs_no_torch_and_no_training(path: Path) -> N
 
 
 def test_who_uses_what_is_fitted_does_not_wait_for_scikit_learn() -> None:
-    uses = "import sys, replearn.desk, replearn.encoders; sys.exit('sklearn' in sys.modules)"
+    modules = "replearn.retrieval.explorer, replearn.encoders.encoder"
+    uses = f"import sys, {modules}; sys.exit('sklearn' in sys.modules)"
     subprocess.run([sys.executable, "-c", uses], check=True)
 
 

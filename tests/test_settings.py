@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import DataError, UsageError
 from replearn.settings import check_settings, read_yaml
-from replearn.training_settings import TrainingSettings
 
 
 class Numbers(BaseModel):

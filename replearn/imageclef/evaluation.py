@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from replearn.allocation import uncollected
-from replearn.concepts import ConceptTable
+from replearn.concepts.layouts import Entry, read_entries
+from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import some
 from replearn.imageclef.rows import Row
 from replearn.imageclef.runs import accepted_rows
-from replearn.layouts import Entry, read_entries
+from replearn.memory import uncollected
 from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from replearn.concepts import ConceptTable
+from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.faults import some
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from replearn.concepts.text_files import not_utf8, read_bytes, refuse_binary
 from replearn.imageclef.archives import unpack
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import Fault
-from replearn.text_files import not_utf8, read_bytes, refuse_binary
 
 
 class Row(NamedTuple):

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from replearn.allocation import uncollected
-from replearn.concepts import ConceptTable
+from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError
 from replearn.imageclef.checks import find_faults
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import short
 from replearn.imageclef.hints import hint
 from replearn.imageclef.rows import Row, Run, decode
+from replearn.memory import uncollected
 
 
 @uncollected()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from replearn.artefacts import write_results
+from replearn.artefacts.files import write_results
 from replearn.errors import UsageError
 from replearn.imageclef.archives import pack
 from replearn.imageclef.editions import Edition

@@ -4,12 +4,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from replearn.allocation import uncollected
 from replearn.imageclef.checks import EXTENSION, find_faults
 from replearn.imageclef.editions import EDITIONS, Edition
 from replearn.imageclef.faults import Fault, short, some
 from replearn.imageclef.hints import hint
 from replearn.imageclef.rows import Row, Run, decode
+from replearn.memory import uncollected
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from replearn.comparison import Result, by_name, chosen, differences, summary
+from replearn.comparison.results import Result, by_name, chosen, differences, summary
 from replearn.report import predictions
 from replearn.report.figures import DASHES, MARKERS, MUTED, PAPER, SERIES, draw
 from replearn.report.page import Absent, Figure, Page, Panel, Table

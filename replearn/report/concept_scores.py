@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn.concepts import ConceptTable
-from replearn.decisions import name_above
+from replearn.concepts.table import ConceptTable
+from replearn.detection.decisions.scores import Scores
+from replearn.detection.decisions.threshold import name_above
 from replearn.metrics import EmptyRule, mean_f1
-from replearn.ranking import Scores
 
 
 @dataclass(frozen=True)

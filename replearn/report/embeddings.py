@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from replearn.diskrows import all_over
+from replearn.artefacts.disk_rows import all_over
+from replearn.detection.probe import rankme
 from replearn.features import Features
-from replearn.inline import image_url
-from replearn.neighbors import build_index
-from replearn.probing import rankme
+from replearn.images.data_url import image_url
+from replearn.neighbors.index import build_index
 from replearn.report.figures import FAINT, INK, SERIES, dots, draw, in_plain_powers
 from replearn.report.maps import Plane, lay_out, standing_for
 from replearn.report.page import Absent, Card, Concept, Figure, Panel, Strip

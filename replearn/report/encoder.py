@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.encoders import Description
-from replearn.inline import image_url
+from replearn.encoders.encoder import Description
+from replearn.images.data_url import image_url
 from replearn.report import embeddings, training
 from replearn.report.embeddings import Shown
 from replearn.report.figures import without_gaps

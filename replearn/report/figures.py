@@ -20,7 +20,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from replearn.artefacts import digest
+from replearn.artefacts.files import digest
 
 INK, MUTED, GRID, PAPER, FAINT = "#010101", "#020202", "#030303", "#040404", "#050505"
 SERIES = ("#0a0000", "#0a0001", "#0a0002", "#0a0003", "#0a0004", "#0a0005")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from matplotlib.axes import Axes
 
-from replearn.concepts import ConceptTable
-from replearn.inline import image_url
+from replearn.concepts.table import ConceptTable
+from replearn.images.data_url import image_url
 from replearn.report.concept_scores import ConceptScore
 from replearn.report.embeddings import Find
 from replearn.report.figures import SERIES, draw, in_plain_powers

@@ -1,0 +1,74 @@
+"""What could not be read: it is counted and told, and too much of it stops the work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from replearn.artefacts.files import warn
+from replearn.artefacts.hdf5 import Errors
+from replearn.errors import DataError, UsageError
+
+
+class TooManyErrors(DataError):  # noqa: N818 - it names the finding
+    """More images cannot be used than is allowed."""
+
+
+@dataclass
+class Tally:
+    """What could not be read, and whether that is too much.
+
+    Attributes:
+        place: the source, for messages.
+        wanted: number of images.
+        max_errors: the largest share of these that may be missing or unreadable.
+        errors: (id, reason) so far.
+
+    Raises:
+        UsageError: a share that cannot be.
+    """
+
+    place: Path
+    wanted: int
+    max_errors: float
+    errors: Errors = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_errors <= 1:
+            raise UsageError(f"max-errors {self.max_errors}: a share of the images, 0 to 1")
+
+    def add(self, errors: Errors) -> None:
+        """Count more errors; raise TooManyErrors if there are too many by now."""
+        self.errors += errors
+        self.check(self.errors)
+
+    def check(self, errors: Errors) -> None:
+        """Raise TooManyErrors if these alone are too many."""
+        check_errors(self.place, errors, self.wanted, self.max_errors)
+
+    def finish(self) -> None:
+        """Say what was left out; raise TooManyErrors if nothing remains."""
+        if len(self.errors) == self.wanted:
+            check_some(self.place, [], self.errors)
+        if self.errors:
+            count = f"{len(self.errors):,} of {self.wanted:,} images left out"
+            warn(f"{self.place}: {count}: {_first(self.errors)}")
+
+
+def check_errors(place: Path, errors: Errors, wanted: int, max_errors: float) -> None:
+    """Raise TooManyErrors if the errors are more than this share of the wanted images."""
+    if len(errors) > max_errors * wanted:
+        raise TooManyErrors(
+            f"{place}: {len(errors):,} of {wanted:,} images cannot be used (allowed: "
+            f"{100 * max_errors:.3g} %): {_first(errors)}; mend them or raise --max-errors"
+        )
+
+
+def check_some(place: Path, ids: Sequence[str], errors: Errors) -> None:
+    """Raise TooManyErrors if there is no image at all."""
+    if not ids:
+        raise TooManyErrors(f"{place}: not one image can be used: {_first(errors)}")
+
+
+def _first(errors: Errors) -> str:
+    more = ", ..." if len(errors) > 3 else ""
+    return ", ".join(f"{id_} ({reason})" for id_, reason in errors[:3]) + more

@@ -1,0 +1,1 @@
+"""Encoders beside detectors: the settings of a comparison, its data and its results."""

@@ -1,0 +1,115 @@
+"""What a comparison's configuration may say: encoders x detectors, and published scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from replearn.detection.decisions.rules import RuleName
+from replearn.detection.voting import Kind
+from replearn.encoders.configuration import Configuration, ImageSettings
+from replearn.errors import UsageError
+from replearn.neighbors.engine import Metric
+from replearn.settings import check_settings, put_on, read_yaml
+
+
+class DetectorSettings(BaseModel):
+    """One detector: the options of `classify` that are not left to their defaults."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: Literal["linear", "knn", "fused"] = "linear"
+    concepts: int | None = Field(None, gt=0)
+    penalty: Literal["l2", "l1", "elasticnet"] | None = None
+    refit: bool | None = None
+    vote: Literal["auto", Kind] | None = None
+    neighbours: int | None = Field(None, gt=0)
+    metric: Metric | None = None
+    rule: Literal["auto", RuleName] | None = None
+
+    def options(self, concepts: int) -> dict[str, Any]:
+        """Return the keyword arguments of `classify`; `concepts` is the default of all."""
+        chosen = {"concepts": concepts} if self.method != "knn" else {}
+        return chosen | {"method": self.method} | self.model_dump(exclude_none=True)
+
+
+# Detectors that need no settings, by the names that tables give them.
+DETECTORS: dict[str, DetectorSettings] = {
+    "linear": DetectorSettings(),
+    "knn-union": DetectorSettings(method="knn", vote="union"),
+    "knn-vote": DetectorSettings(method="knn", vote="auto"),
+    "fused": DetectorSettings(method="fused"),
+}
+
+
+class Published(BaseModel):
+    """Scores from a paper, shown beside ours where the test list is the paper's by its length."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: int
+    f1: dict[str, dict[str, float]]
+
+
+class Comparison(BaseModel):
+    """What a comparison's configuration may say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoders: dict[str, Configuration] = Field(min_length=1)
+    detectors: dict[str, DetectorSettings] = DETECTORS
+    rows: dict[str, list[str]] = {}
+    images: ImageSettings = ImageSettings()
+    concepts: int = Field(500, gt=0)
+    edition: int = 2018
+    published: Published | None = None
+
+    @field_validator("detectors", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        if not isinstance(given, list):
+            return given
+        unknown = [name for name in given if name not in DETECTORS]
+        if unknown:
+            known = ", ".join(DETECTORS)
+            raise UsageError(f"{unknown[0]!r}: no such detector; known: {known}")
+        return {name: DETECTORS[name] for name in given}
+
+    @model_validator(mode="after")
+    def _rows_of_what_is_there(self) -> "Comparison":
+        for encoder, detectors in self.rows.items():
+            if encoder not in self.encoders:
+                known = ", ".join(self.encoders)
+                raise UsageError(f"rows.{encoder}: no such encoder; there are {known}")
+            for name in detectors:
+                if name not in self.detectors:
+                    known = ", ".join(self.detectors)
+                    raise UsageError(f"rows.{encoder}: no detector {name!r}; there are {known}")
+        return self
+
+    def detectors_of(self, encoder: str) -> dict[str, DetectorSettings]:
+        """Return the detectors to try on an encoder: those of its row, or all."""
+        return {name: self.detectors[name] for name in self.rows.get(encoder, self.detectors)}
+
+    def form_of(self, encoder: str) -> ImageSettings:
+        """Return the form of the images that an encoder sees: its own, or that of all."""
+        form = self.images.model_dump() | (self.encoders[encoder].images or {})
+        return check_settings(ImageSettings, form, f"encoders.{encoder}.images")
+
+
+def read_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:
+    """Read a comparison's configuration; an encoder may be the name of a file beside it.
+
+    Raises:
+        DataError: a file is missing or is not YAML.
+        UsageError: a setting is not known or does not fit.
+    """
+    content = read_yaml(path)
+    encoders = content.get("encoders")
+    if isinstance(encoders, dict):
+        for name, encoder in encoders.items():
+            if isinstance(encoder, str):
+                encoders[name] = read_yaml(path.parent / encoder)
+    put_on(content, overrides)
+    return check_settings(Comparison, content, "")

@@ -1,0 +1,1 @@
+"""Concept tables: their files and layouts, vocabularies, splits."""

@@ -1,0 +1,1 @@
+"""Features to concepts: scorers, the decisions on their scores, detectors."""

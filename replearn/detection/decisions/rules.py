@@ -1,0 +1,324 @@
+"""The rules that turn scores into concept sets, one interface, and the choice among them.
+
+Each rule is fitted on validation images and then decides about any others.  Which one is best
+depends on the scores, so they are compared on held-out folds of the validation images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from replearn.detection.decisions.calibration import Calibration, fit_calibration
+from replearn.detection.decisions.expected_f1 import best_numbers
+from replearn.detection.decisions.label_thresholds import name_above_each, own_thresholds, shrunk
+from replearn.detection.decisions.scores import Counts, Scores, blocks, descending, name_first
+from replearn.detection.decisions.threshold import name_above, tune_number, tune_threshold
+from replearn.metrics import EmptyRule, bootstrap_interval, f1_per_image, mean_score
+
+RuleName = Literal["threshold", "per-group", "top-k", "per-label", "expected-f1"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of images with their truth, and what counts: all that a rule is fitted on.
+
+    Attributes:
+        scores: [N, L], dense or sparse; only positive ones can be named.
+        truth: 0/1 [N, L].
+        counts: true concepts of each image [N], also those outside the L columns.
+        empty: what an image without true concepts counts, see `metrics.f1_per_image`.
+        limit: at most this many concepts for an image.
+    """
+
+    scores: Scores
+    truth: sparse.csr_array
+    counts: Counts
+    empty: EmptyRule
+    limit: int | None = None
+
+    def take(self, images: NDArray[np.intp]) -> "Judged":
+        """Return the part of these images."""
+        scores, truth = self.scores[images], sparse.csr_array(self.truth[images])
+        return replace(self, scores=scores, truth=truth, counts=self.counts[images])
+
+    def f1(self, named: sparse.csr_array) -> NDArray[np.float64]:
+        """Return the F1 of each image [N] for what is named of it; NaN where it does not count."""
+        return f1_per_image(self.truth, named, self.counts, empty=self.empty)
+
+
+class Rule(Protocol):
+    """What decides which concepts to name; its fields go into JSON as they are."""
+
+    name: ClassVar[RuleName]
+
+    @classmethod
+    def fit(cls, on: Judged) -> Self:
+        """Return the rule of this kind that suits these images.
+
+        Raises:
+            DataError: scores are NaN, or no image counts.
+        """
+        ...
+
+    def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
+        """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
+        ...
+
+
+@dataclass(frozen=True)
+class GlobalThreshold:
+    """Name what scores at least `value`, and of each image at least so many."""
+
+    value: float
+    least: int = 0
+    name: ClassVar[RuleName] = "threshold"
+
+    @classmethod
+    def fit(cls, on: Judged) -> Self:
+        """Return the exact best threshold, with or without naming one concept of every image."""
+        tuned = [
+            tune_threshold(
+                on.scores, on.truth, on.counts, empty=on.empty, least=least, limit=on.limit
+            )
+            for least in (0, 1)
+        ]
+        # Rounding alone must not make the rule longer.
+        least = int(tuned[1].f1 > tuned[0].f1 + 1e-9)
+        return cls(tuned[least].value, least)
+
+    def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
+        """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
+        return name_above(scores, self.value, least=self.least, limit=limit)
+
+
+GROUP = 500  # concepts that share a threshold
+
+
+@dataclass(frozen=True)
+class GroupThresholds:
+    """Name what scores at least its group's threshold; a group is 500 concepts of like frequency.
+
+    So the original system merged the runs of detectors of the first 500 concepts, the next 500,
+    and so on.  Here each group is tuned on what those before it name already: alone, a group of
+    rare concepts would gain by naming one of every image.
+    """
+
+    values: list[float]
+    name: ClassVar[RuleName] = "per-group"
+
+    @classmethod
+    def fit(cls, on: Judged) -> Self:
+        """Return the threshold of each group, the columns being in the order of frequency."""
+        values: list[float] = []
+        for first in range(0, on.scores.shape[1], GROUP):
+            columns = slice(0, first + GROUP)
+            scores, sure = _with_named_first(on, values, slice(first, first + GROUP))
+            truth = sparse.csr_array(on.truth[:, columns])
+            tuned = tune_threshold(scores, truth, on.counts, empty=on.empty, limit=on.limit)
+            values.append(min(tuned.value, sure))
+        return cls(values)
+
+    def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
+        """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
+        thresholds = np.repeat(self.values, GROUP)[: scores.shape[1]]
+        return name_above_each(scores, thresholds, limit=limit)
+
+
+def _with_named_first(on: Judged, values: list[float], group: slice) -> tuple[Scores, float]:
+    """Return scores up to a group, and what those get that the groups before it name.
+
+    That is more than any score, so that a walk begins with what is named already.
+    """
+    own = on.scores[:, group]
+    sure = 2 * max(1.0, float(own.max(initial=0) if isinstance(own, np.ndarray) else own.max()))
+    named = GroupThresholds(values).decide(on.scores[:, : group.start])
+    if isinstance(own, np.ndarray):
+        return np.hstack([sure * named.toarray(), own]), sure
+    return sparse.csr_array(sparse.hstack([sure * named, own])), sure
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Name the same number of concepts of every image, those of the highest scores."""
+
+    k: int
+    name: ClassVar[RuleName] = "top-k"
+
+    @classmethod
+    def fit(cls, on: Judged) -> Self:
+        """Return the best number."""
+        k, _ = tune_number(on.scores, on.truth, on.counts, empty=on.empty, limit=on.limit)
+        return cls(k)
+
+    def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
+        """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
+        k = self.k if limit is None else min(self.k, limit)
+        return name_first(scores, np.full(scores.shape[0], k))
+
+
+# Positives at which a concept's own threshold counts as much as the global one.
+STRENGTHS = (10.0, 30.0, 100.0, 300.0, 1000.0, np.inf)
+
+
+@dataclass(frozen=True)
+class LabelThresholds:
+    """Name what scores at least its concept's threshold, which is held near the global one."""
+
+    values: list[float]
+    name: ClassVar[RuleName] = "per-label"
+
+    @classmethod
+    def fit(cls, on: Judged) -> Self:
+        """Return thresholds shrunk by the strength that is best on held-out thirds."""
+        parts = folds(on, 3)
+        reached = np.zeros(len(STRENGTHS))
+        for held, others in parts:
+            for number, values in enumerate(_shrunk_by_each(on.take(others))):
+                part = on.take(held)
+                named = name_above_each(part.scores, values, limit=on.limit)
+                reached[number] += np.nansum(part.f1(named))
+        # Without two images there is no trying: the global threshold it is.
+        best = int(reached.argmax()) if parts else len(STRENGTHS) - 1
+        return cls(_shrunk_by_each(on)[best].tolist())
+
+    def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
+        """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
+        return name_above_each(scores, np.array(self.values), limit=limit)
+
+
+def _shrunk_by_each(on: Judged) -> list[NDArray[np.float64]]:
+    tuned = tune_threshold(on.scores, on.truth, on.counts, empty=on.empty, limit=on.limit)
+    own = own_thresholds(on.scores, on.truth, on.counts, tuned.value, empty=on.empty)
+    positives = on.truth.sum(axis=0)
+    return [shrunk(own, tuned.value, positives, strength) for strength in STRENGTHS]
+
+
+@dataclass(frozen=True)
+class ExpectedF1:
+    """Name of each image what its expected F1 is largest with, by calibrated probabilities.
+
+    Votes of neighbours are no probabilities, but calibration makes them such as far as a slope and
+    biases can; whether that is far enough the comparison of the rules shows.
+    """
+
+    slope: float
+    biases: list[float]
+    beyond: float
+    empty: EmptyRule
+    name: ClassVar[RuleName] = "expected-f1"
+
+    @classmethod
+    def fit(cls, on: Judged) -> Self:
+        """Return the rule with scores calibrated on these images."""
+        fitted = fit_calibration(on.scores, on.truth, on.counts)
+        return cls(fitted.slope, fitted.biases, fitted.beyond, on.empty)
+
+    def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
+        """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
+        calibration = Calibration(self.slope, self.biases, self.beyond)
+        probabilities = calibration.probabilities(scores)
+        numbers = np.zeros(scores.shape[0], np.intp)
+        for block in blocks(probabilities):
+            numbers[block.images], _ = best_numbers(
+                descending(block.values), empty=self.empty, beyond=self.beyond, limit=limit
+            )
+        return name_first(probabilities, numbers)
+
+
+# From the simplest: of rules that are as good as each other the first is taken.
+_Kind = (
+    type[GlobalThreshold]
+    | type[GroupThresholds]
+    | type[TopK]
+    | type[LabelThresholds]
+    | type[ExpectedF1]
+)
+_KINDS = (GlobalThreshold, GroupThresholds, TopK, LabelThresholds, ExpectedF1)
+RULES: dict[RuleName, _Kind] = {rule.name: rule for rule in _KINDS}
+
+
+def to_facts(rule: Rule) -> dict[str, Any]:
+    """Return a fitted rule as what JSON can hold."""
+    return {"name": rule.name} | vars(rule)
+
+
+def from_facts(facts: dict[str, Any]) -> Rule:
+    """Return the rule that `to_facts` described.
+
+    Raises:
+        KeyError: its name is not known.
+        TypeError: a field is missing or not known.
+    """
+    fields = {key: value for key, value in facts.items() if key != "name"}
+    return RULES[facts["name"]](**fields)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rule reached on images that it was not fitted on.
+
+    Attributes:
+        rule: its name.
+        f1: mean F1 over all images, each decided about by a rule fitted on other folds.
+        interval: 95 % bootstrap interval of it over images.
+        images: how many images count.
+    """
+
+    rule: RuleName
+    f1: float
+    interval: tuple[float, float]
+    images: int
+
+
+def compare_rules(on: Judged, names: Sequence[RuleName] = tuple(RULES)) -> list[Outcome]:
+    """Return the outcome of each rule on held-out fifths of the images.
+
+    With a single image that counts, rules are judged on what they are fitted on.
+
+    Raises:
+        DataError: scores are NaN, or no image counts.
+    """
+    return [_outcome(name, held_out_f1(name, on)) for name in names]
+
+
+def held_out_f1(name: RuleName, on: Judged) -> NDArray[np.float64]:
+    """Return the F1 of each image [N] by a rule fitted without it; NaN where it does not count."""
+    everything = np.arange(len(on.counts))
+    scores = np.full(len(everything), np.nan)
+    for held, others in folds(on, 5) or [(everything, everything)]:
+        rule = RULES[name].fit(on.take(others))
+        part = on.take(held)
+        scores[held] = part.f1(rule.decide(part.scores, limit=on.limit))
+    return scores
+
+
+def _outcome(name: RuleName, scores: NDArray[np.float64]) -> Outcome:
+    interval = bootstrap_interval(scores)
+    return Outcome(name, mean_score(scores), interval, int((~np.isnan(scores)).sum()))
+
+
+def choose_rule(on: Judged, outcomes: Sequence[Outcome]) -> Rule:
+    """Return the rule that did best, fitted on all images."""
+    best = max(outcomes, key=lambda outcome: outcome.f1)
+    return RULES[best.rule].fit(on)
+
+
+def folds(on: Judged, number: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return each fold of the images with all images that are not in it.
+
+    Images are dealt at random, always in the same way, and those that count first, so that every
+    fold has as many of them.  There are no more folds than such images, and none for a single one.
+    """
+    counting = on.counts > 0 if on.empty == "skip" else np.ones(len(on.counts), dtype=bool)
+    shuffled = np.random.default_rng(0).permutation(len(counting))
+    dealt = shuffled[np.argsort(~counting[shuffled], kind="stable")]
+    number = min(number, int(counting.sum()))
+    if number < 2:
+        return []
+    fold = np.empty(len(dealt), np.intp)
+    fold[dealt] = np.arange(len(dealt)) % number
+    return [(np.flatnonzero(fold == n), np.flatnonzero(fold != n)) for n in range(number)]

@@ -1,0 +1,307 @@
+"""Scores to concept sets: which concepts to name, given how much each speaks for itself.
+
+The measure is the benchmark's, the mean over images of the F1 of predicted against true concepts.
+One threshold for all concepts is its natural rule: with per-concept thresholds the few images of
+a rare concept decide alone, and what they decide does not carry over.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from replearn import metrics
+from replearn.detection.decisions.scores import (
+    Block,
+    Counts,
+    Values,
+    blocks,
+    descending,
+    in_order,
+    name_first,
+)
+from replearn.detection.decisions.scores import Scores as Scores
+from replearn.errors import DataError
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A global threshold: an image's concepts are those that score at least `value`.
+
+    Attributes:
+        value: the threshold.
+        f1: mean F1 that it reaches on the images it was tuned on.
+    """
+
+    value: float
+    f1: float
+
+
+def tune_threshold(
+    scores: Scores,
+    truth: sparse.csr_array,
+    counts: Counts,
+    *,
+    empty: metrics.EmptyRule,
+    least: int = 0,
+    limit: int | None = None,
+) -> Threshold:
+    """Return the threshold with the largest mean F1 over all distinct scores.
+
+    One walk down the sorted scores suffices: naming one more concept changes the F1 of its image
+    alone.  Ties move together.  The walk is taken twice, first in strides over many neighbouring
+    scores, then step by step where the largest mean can lie.  That is exact, and scores are sorted
+    within their image alone, not all among each other.
+
+    Args:
+        scores: [N, L], dense or sparse; only positive ones can be named.
+        truth: 0/1 [N, L].
+        counts: true concepts of each image [N], also those outside the L columns.
+        empty: what an image without true concepts counts, see `metrics.f1_per_image`.
+        least: so many of an image are named however low they score.
+        limit: at most this many concepts for an image, those of the highest scores.
+
+    Raises:
+        DataError: scores are NaN, or no image counts.
+    """
+    walks = Walks(scores, truth, counts, empty=empty, limit=limit)
+    strides = _Strides.along(walks, least)
+    low, high = strides.promising(slack=1e-9 * len(counts))
+    values, changes = _steps(walks, least, low, high)
+    order = np.argsort(-values)
+    values = values[order]
+    sums = strides.before[high] + np.concatenate([[0.0], np.cumsum(changes[order])])
+    # The walk may stop before the first score, after the last, or between two that differ.
+    stops = np.concatenate([[True], values[1:] != values[:-1], [True]])
+    stops = stops[: len(sums)]  # without any score there is one place to stop
+    best = int(np.argmax(np.where(stops, sums, -np.inf)))
+    return Threshold(_between(values, best), float(sums[best] / walks.images))
+
+
+def tune_number(
+    scores: Scores,
+    truth: sparse.csr_array,
+    counts: Counts,
+    *,
+    empty: metrics.EmptyRule,
+    limit: int | None = None,
+) -> tuple[int, float]:
+    """Return how many concepts to name of every image alike, and the mean F1 that this reaches.
+
+    The arguments and errors are those of `tune_threshold`.
+    """
+    walks = Walks(scores, truth, counts, empty=empty, limit=limit)
+    sums = np.zeros(1 + scores.shape[1])
+    for start, _, changes in walks:
+        sums[0] += start.sum()
+        sums[1 : 1 + changes.shape[1]] += changes.sum(axis=0)
+    means = np.cumsum(sums) / walks.images
+    return int(np.argmax(means)), float(means.max())
+
+
+class Walks:
+    """The walks down the scores of the images that count, as many times as they are asked for.
+
+    Attributes:
+        images: how many images count.
+    """
+
+    def __init__(
+        self,
+        scores: Scores,
+        truth: sparse.csr_array,
+        counts: Counts,
+        *,
+        empty: metrics.EmptyRule,
+        limit: int | None,
+    ) -> None:
+        """Find the true pairs among the scores; the arguments are those of `tune_threshold`."""
+        self.counting = counts > 0 if empty == "skip" else np.ones(len(counts), dtype=bool)
+        self.images = int(self.counting.sum())
+        if not self.images:
+            raise DataError(
+                "no image counts: none has a concept; give validation images with concepts"
+            )
+        self.scores, self.counts, self.limit = scores, counts, limit
+        self.hits = _places(scores, truth)
+
+    def __iter__(self) -> Iterator[tuple[Float64, Values, Float64]]:
+        """Yield some images at a time: where their F1 starts, their scores, and its changes.
+
+        The first is the F1 of naming nothing [B], the second the scores from the highest down
+        [B, W], the last by how much naming each after those above it changes the F1 [B, W].
+        """
+        for block in blocks(self.scores):
+            some = self.counting[block.images]
+            hits = _rank(block, self.hits[block.images])[some]
+            counts = self.counts[block.images][some][:, None].astype(np.float64)
+            values = descending(block.values[some])
+            f1 = np.cumsum(hits, axis=1, dtype=np.float64)
+            f1 /= (counts + np.arange(1, 1 + values.shape[1])) / 2
+            # An image without true concepts scores 1 as long as nothing is named.
+            nothing = (counts == 0).astype(np.float64)
+            changes = np.diff(f1, axis=1, prepend=nothing)
+            changes[values <= 0] = 0.0
+            yield nothing[:, 0], values[:, : self.limit], changes[:, : self.limit]
+
+
+def _places(scores: Scores, truth: sparse.csr_array) -> sparse.csr_array:
+    """Return 1 [N, L] at each true pair's place among what is stored of its image."""
+    if isinstance(scores, np.ndarray):
+        return sparse.csr_array(truth)
+    stored = in_order(scores)
+    number = np.arange(1, stored.nnz + 1) - np.repeat(stored.indptr[:-1], np.diff(stored.indptr))
+    numbers = sparse.csr_array((number, stored.indices, stored.indptr), shape=stored.shape)
+    found = sparse.coo_array(numbers.multiply(truth.astype(bool)))
+    pairs = found.coords[0], found.data.astype(np.intp) - 1
+    return sparse.csr_array((np.ones(len(found.data)), pairs), shape=scores.shape)
+
+
+def _rank(block: Block, hits: sparse.csr_array) -> NDArray[np.bool_]:
+    """Return where the true pairs of a block stand in the order of scores, bool [B, W]."""
+    ranked = np.zeros(block.values.shape, dtype=bool)
+    rows, places = sparse.coo_array(hits).coords
+    of_image = block.values[rows]  # [hits, W]
+    value = block.values[rows, places][:, None]
+    # Among equal scores the lower column comes first, as where they are named.
+    earlier = np.arange(block.values.shape[1]) < places[:, None]
+    ahead = (of_image > value) | ((of_image == value) & earlier)
+    ranked[rows, np.count_nonzero(ahead, axis=1)] = True
+    return ranked
+
+
+@dataclass(frozen=True)
+class _Strides:
+    """The walk down all scores, a bucket of neighbouring ones at a time.
+
+    Attributes:
+        before: sum of F1 when all above a bucket is named [buckets].
+        total: by how much the bucket changes it [buckets].
+        gain: the part of the change that is for the better [buckets].
+    """
+
+    before: Float64
+    total: Float64
+    gain: Float64
+
+    @classmethod
+    def along(cls, walks: Walks, least: int) -> "_Strides":
+        nothing, total, gain = 0.0, np.zeros(_BUCKETS), np.zeros(_BUCKETS)
+        for start, values, changes in walks:
+            nothing += float(start.sum() + changes[:, :least].sum())
+            bucket = _buckets(values[:, least:]).ravel()
+            change = changes[:, least:].ravel()
+            total += np.bincount(bucket, change, _BUCKETS)
+            gain += np.bincount(bucket, np.maximum(change, 0.0), _BUCKETS)
+        return cls(nothing + np.cumsum(total[::-1])[::-1] - total, total, gain)
+
+    def promising(self, slack: float) -> tuple[int, int]:
+        """Return the lowest and the highest bucket in which the largest sum can lie.
+
+        Within a bucket the sum exceeds that before it by no more than the gain.
+
+        Args:
+            slack: more than the sums are wrong by rounding.
+        """
+        best = max(self.before.max(), self.before[0] + self.total[0])
+        hopeful = np.flatnonzero(self.before + self.gain >= best - slack)
+        return int(hopeful[0]), int(hopeful[-1])
+
+
+# The upper half of a float32: sign, exponent and 7 bits, so 128 buckets between x and 2x.
+_BUCKETS = 2**15
+_LARGEST = np.finfo(np.float32).max
+
+
+def _buckets(values: Values) -> NDArray[np.intp]:
+    """Return the bucket of each value, in their order; of what is not positive, the lowest."""
+    bits = np.clip(values, 0, _LARGEST).astype(np.float32).view(np.uint32)
+    return (bits >> 16).astype(np.intp)
+
+
+def _steps(walks: Walks, least: int, low: int, high: int) -> tuple[Float64, Float64]:
+    """Return all scores [M] in the buckets from low to high, and their changes of F1 [M]."""
+    found: list[tuple[Values, Float64]] = [(np.zeros(0), np.zeros(0))]
+    for _, values, changes in walks:
+        values, changes = values[:, least:], changes[:, least:]
+        bucket = _buckets(values)
+        inside = (bucket >= low) & (bucket <= high) & (values > 0)
+        found.append((values[inside], changes[inside]))
+    values, changes = map(np.concatenate, zip(*found, strict=True))
+    return values.astype(np.float64), changes
+
+
+def _between(values: Float64, place: int) -> float:
+    """Return a threshold above `values[place]` and not above `values[place - 1]`, descending."""
+    if len(values) == 0:
+        return 1.0  # nothing can be named whatever it is
+    if place == 0:
+        return float(np.nextafter(values[0], np.inf))
+    upper = values[place - 1]
+    if place == len(values):
+        return float(upper)
+    middle = (upper + values[place]) / 2
+    return float(middle if middle > values[place] else upper)
+
+
+def name_above(
+    scores: Scores, threshold: float, *, least: int = 0, limit: int | None = None
+) -> sparse.csr_array:
+    """Return the concepts that score at least `threshold` as 0/1 float32 [N, L].
+
+    Args:
+        scores: [N, L], dense or sparse; only positive ones can be named.
+        threshold: of all concepts.
+        least: so many of an image are named however low they score.
+        limit: at most this many concepts for an image, those of the highest scores.
+
+    Raises:
+        DataError: scores are NaN.
+    """
+    # As a Python float, a threshold between neighbouring float32 scores would be rounded to one.
+    exact = np.float64(threshold)
+    numbers = np.zeros(scores.shape[0], np.intp)
+    for block in blocks(scores):
+        numbers[block.images] = ((block.values >= exact) & (block.values > 0)).sum(axis=1)
+    most = scores.shape[1] if limit is None else limit
+    return name_first(scores, np.clip(numbers, min(least, most), most))
+
+
+def best_constant(
+    truth: sparse.csr_array,
+    counts: Counts,
+    *,
+    empty: metrics.EmptyRule,
+    candidates: int = 60,
+    limit: int | None = None,
+) -> tuple[list[int], float]:
+    """Return the columns to name for every image alike, and the mean F1 that this reaches.
+
+    The set grows greedily from the `candidates` most frequent concepts as long as that helps.  It
+    is the floor for every detector, and the answer for an image without features.
+
+    Args:
+        truth: 0/1 [N, L].
+        counts: true concepts of each image [N], also those outside the L columns.
+        empty: what an image without true concepts counts.
+        candidates: how many concepts are considered.
+        limit: at most this many concepts.
+    """
+    frequent = np.argsort(-truth.sum(axis=0), kind="stable")[:candidates]
+    shown = truth[:, frequent].toarray()  # [N, candidates]
+    best = metrics.mean_f1(truth, sparse.csr_array(truth.shape), counts, empty=empty)
+    chosen: list[int] = []
+    while len(chosen) < len(frequent[:limit]):
+        hits = shown[:, chosen].sum(axis=1, keepdims=True) + shown
+        scores = 2 * hits / (counts[:, None] + len(chosen) + 1)  # [N, candidates]
+        means = scores[counts > 0 if empty == "skip" else slice(None)].mean(axis=0)
+        means[chosen] = -np.inf
+        if means.max() <= best:
+            break
+        best = float(means.max())
+        chosen.append(int(np.argmax(means)))
+    return [int(frequent[place]) for place in chosen], best

@@ -1,0 +1,166 @@
+"""Two detectors as one: a logistic regression and a vote of neighbours, on the logit scale.
+
+    p = sigmoid(a logit(p_linear) + b logit(p_neighbours) + c)
+
+with the same a, b and c for all concepts, so that few validation images suffice.  The neighbours
+are joined by one more that votes as the prior, which keeps logits finite and tells a rare concept
+that nobody shows from a frequent one.  A concept that the regression does not know has its prior
+there.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse, special
+
+from replearn.detection.decisions.scores import in_order
+from replearn.detection.decisions.threshold import Scores
+
+_NEAREST = 1e-6  # to 0 and 1 that a probability may come
+_PAIRS = 2**20  # at a time
+
+Values = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """The three parameters.
+
+    Attributes:
+        linear: a, what the regression's logits count.
+        neighbours: b, what the neighbours' count.
+        bias: c.
+    """
+
+    linear: float
+    neighbours: float
+    bias: float
+
+    def combine(self, evidence: "Evidence") -> Scores:
+        """Return probabilities [M, L]; sparse if there are more concepts than the regression's."""
+        known = self._of(evidence.linear, evidence.neighbours)
+        if evidence.tail.shape[1] == 0:
+            return known
+        tail = evidence.tail.copy()
+        tail.data = self._of(evidence.tail_prior[tail.indices], tail.data)
+        return sparse.csr_array(sparse.hstack([sparse.csr_array(known), tail], format="csr"))
+
+    def _of(self, linear: Values, neighbours: Values) -> Values:
+        together = self.linear * linear + self.neighbours * neighbours + self.bias
+        return np.asarray(special.expit(together))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The logits of both detectors, the T concepts of the regression first.
+
+    Attributes:
+        linear: of the regression [M, T].
+        neighbours: of the neighbours, for the same concepts [M, T].
+        tail: of the neighbours, for other concepts that one of them shows, sparse [M, L - T].
+        tail_prior: of the priors of those [L - T].
+    """
+
+    linear: Values
+    neighbours: Values
+    tail: sparse.csr_array
+    tail_prior: Values
+
+    @classmethod
+    def of(cls, linear: Values, votes: sparse.csr_array, prior: Values, k: int) -> "Evidence":
+        """Return the logits of probabilities [M, T] and votes [M, L] of k neighbours.
+
+        Args:
+            linear: probabilities of the first T concepts.
+            votes: shares of the neighbours.
+            prior: share of all indexed images that show each concept [L].
+            k: how many neighbours voted.
+        """
+        width = linear.shape[1]
+        prior = prior.astype(np.float32)
+        known = (k * votes[:, :width].toarray() + prior[:width]) / (k + 1)
+        tail = in_order(votes[:, width:]).copy()
+        tail.data = _logit((k * tail.data + prior[width:][tail.indices]) / (k + 1))
+        return cls(_logit(linear), _logit(known), tail, _logit(prior[width:]))
+
+    def pairs(self, truth: sparse.csr_array) -> tuple[Values, Values, NDArray[np.bool_]]:
+        """Return both logits of all pairs of an image and a concept, and which are true.
+
+        Args:
+            truth: 0/1 [M, L].
+        """
+        width, rest = self.linear.shape[1], self.tail.shape[1]
+        true = truth[:, :width].toarray().ravel() > 0
+        rows, columns = sparse.coo_array(self.tail).coords
+        shown, concepts = sparse.coo_array(truth[:, width:]).coords
+        asked = rows.astype(np.int64) * rest + columns
+        known = shown.astype(np.int64) * rest + concepts
+        return (
+            np.concatenate([self.linear.ravel(), self.tail_prior[columns]]),
+            np.concatenate([self.neighbours.ravel(), self.tail.data]),
+            np.concatenate([true, np.isin(asked, known)]),
+        )
+
+
+def _logit(values: Values) -> Values:
+    return np.asarray(special.logit(np.clip(values, _NEAREST, 1 - _NEAREST)))
+
+
+def fit_fusion(evidence: Evidence, truth: sparse.csr_array) -> Fusion:
+    """Return the parameters with the smallest log loss over all pairs.
+
+    Neither detector counts negatively: one that would is left out.
+
+    Args:
+        evidence: of validation images that neither detector has learned from.
+        truth: 0/1 [M, L].
+    """
+    pairs = evidence.pairs(truth)
+    fitted, _ = _newton(*pairs, np.array([True, True, True]))
+    if fitted.min(initial=0, where=[True, True, False]) < 0:
+        # The loss is convex: with bounds its smallest value is where one weight, or both, are 0.
+        without = [[True, False, True], [False, True, True], [False, False, True]]
+        fits = [_newton(*pairs, np.array(free)) for free in without]
+        fitted, _ = min((fit for fit in fits if fit[0][:2].min() >= 0), key=lambda fit: fit[1])
+    return Fusion(*fitted.tolist())
+
+
+def _newton(
+    linear: Values, neighbours: Values, true: NDArray[np.bool_], free: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], float]:
+    """Minimise the loss over the free ones of a, b, c; the others are 0. Return it as well."""
+    at = np.where(free, [0.5, 0.5, 0.0], 0.0)
+    loss, gradient, curvature = _derivatives(linear, neighbours, true, at)
+    for _ in range(50):
+        step = np.zeros(3)
+        some = np.ix_(free, free)
+        # Where both say the same, the shortest step will do.
+        step[free] = np.linalg.lstsq(curvature[some], gradient[free], rcond=1e-10)[0]
+        decrease = float(step @ gradient)
+        if decrease <= 1e-9 * max(loss, 1e-9):
+            break
+        for shorter in 0.5 ** np.arange(30):
+            there = _derivatives(linear, neighbours, true, at - shorter * step)
+            if there[0] <= loss - 1e-4 * shorter * decrease:
+                break
+        at = at - shorter * step
+        loss, gradient, curvature = there
+    return at, loss
+
+
+def _derivatives(
+    linear: Values, neighbours: Values, true: NDArray[np.bool_], at: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Return the log loss at some parameters, its gradient [3] and its curvature [3, 3]."""
+    loss, gradient, curvature = 0.0, np.zeros(3), np.zeros((3, 3))
+    for start in range(0, len(true), _PAIRS):
+        some = slice(start, start + _PAIRS)
+        X = np.stack([linear[some], neighbours[some], np.ones_like(linear[some])])  # [3, M]
+        z = at @ X
+        p = special.expit(z)
+        loss += float(np.logaddexp(0, z).sum() - z[true[some]].sum())
+        gradient += X @ (p - true[some])
+        curvature += (X * (p * (1 - p))) @ X.T
+    return loss, gradient, curvature

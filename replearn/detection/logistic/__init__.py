@@ -1,0 +1,1 @@
+"""Multi-label logistic regression, exact and for many labels at once."""

@@ -1,0 +1,59 @@
+"""The passes of the logistic regression on a device of torch, as a GPU."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from replearn.detection.logistic.loss import Pass
+from replearn.detection.logistic.standardised_rows import StandardisedRows
+from replearn.errors import DataError
+
+Matrix = NDArray[np.floating[Any]]
+
+_BLOCK = 16384  # rows: products large enough to fill a GPU
+
+
+def passes(rows: StandardisedRows, device: str, memory: float) -> Pass:
+    """Return what `logistic_loss.through_rows` does, done on a device.
+
+    Args:
+        rows: features, standardised and with a last entry of 1 [N, K].
+        device: as torch names it.
+        memory: bytes for the rows, on a GPU half of what is free there instead; where it is not
+            enough for all, each pass sends them anew.
+
+    Raises:
+        DataError: there is no such device.
+    """
+    try:
+        place = torch.zeros(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise DataError(f"device {device!r}: {str(error).splitlines()[0]}") from None
+
+    def blocks() -> Iterator[Tensor]:
+        for start in range(0, rows.shape[0], _BLOCK):
+            yield torch.from_numpy(rows[slice(start, start + _BLOCK)]).to(place)
+
+    if place.type == "cuda":
+        memory = torch.cuda.mem_get_info(place)[0] / 2
+    fits = 4 * rows.shape[0] * rows.shape[1] <= memory
+    kept = list(blocks()) if fits else None
+
+    def through(minus: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+        against = torch.from_numpy(minus).to(place)
+        pushes = torch.zeros(minus.shape, dtype=torch.float64, device=place)
+        losses, weight = torch.zeros_like(pushes[0]), torch.zeros_like(pushes[0])
+        for x in kept or blocks():
+            z = x @ against
+            p = torch.sigmoid(-z)
+            losses += F.softplus(-z).sum(dim=0, dtype=torch.float64)
+            weight += (p * (1 - p)).sum(dim=0, dtype=torch.float64)
+            pushes += x.T @ p
+        return losses.cpu().numpy(), weight.cpu().numpy(), pushes.cpu().numpy()
+
+    return through

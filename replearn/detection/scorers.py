@@ -1,0 +1,203 @@
+"""Scorers: features to a score of each concept, the part of a detector that learns.
+
+The seed's two are here, logistic regression and nearest neighbours, both together, and the
+constant under them.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+from scipy import sparse, special
+
+from replearn.concepts.table import multi_hot
+from replearn.detection import voting
+from replearn.detection.decisions.threshold import Scores
+from replearn.detection.fusion import Evidence, Fusion
+from replearn.detection.voting import Vote
+from replearn.errors import DataError
+from replearn.neighbors.engine import Hits
+from replearn.neighbors.index import Index
+from replearn.neighbors.storage import load_index, save_index
+
+Vectors = NDArray[np.floating[Any]]
+
+
+class Scorer(Protocol):
+    """What gives each concept of a vocabulary a score of at least 0."""
+
+    @property
+    def kind(self) -> str:
+        """Name in SCORERS."""
+        ...
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        ...
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write what cannot stand in JSON into the folder and return what can."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantScorer:
+    """Names the same concepts for every image: the floor under every detector."""
+
+    columns: list[int]
+    width: int
+    kind: str = "constant"
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        row = np.zeros(self.width, np.float32)
+        row[self.columns] = 1.0
+        return sparse.csr_array(np.tile(row, (len(vectors), 1)))
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays into the folder and return the rest."""
+        return {"columns": self.columns, "width": self.width}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "ConstantScorer":
+        """Open what `save` wrote."""
+        return cls(facts["columns"], facts["width"])
+
+
+@dataclass(frozen=True)
+class LinearScorer:
+    """Probabilities of a logistic regression for each concept.
+
+    Attributes:
+        coefficients: on the features as they are, float32 [L, D].
+        intercepts: float32 [L].
+        C: the penalty that was chosen.
+    """
+
+    coefficients: Vectors
+    intercepts: Vectors
+    C: float
+    kind: str = "linear"
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        if vectors.shape[1] != self.coefficients.shape[1]:
+            raise DataError(
+                f"features of width {vectors.shape[1]} for a detector of width "
+                f"{self.coefficients.shape[1]}; use features of the same encoder"
+            )
+        probabilities: Scores = special.expit(vectors @ self.coefficients.T + self.intercepts)
+        return probabilities
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays into the folder and return the rest."""
+        arrays = {"coefficients": self.coefficients, "intercepts": self.intercepts}
+        safetensors.numpy.save_file(arrays, folder / "detector.safetensors")
+        return {"C": self.C}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "LinearScorer":
+        """Open what `save` wrote."""
+        path = folder / "detector.safetensors"
+        try:
+            arrays = safetensors.numpy.load_file(path)
+            scorer = cls(arrays["coefficients"], arrays["intercepts"], facts["C"])
+        except (OSError, KeyError, safetensors.SafetensorError) as error:
+            raise DataError(f"{path}: missing or damaged ({error}); classify again") from None
+        if len(scorer.intercepts) != facts.get("known", len(facts["vocabulary"])):
+            raise DataError(f"{path}: is of another vocabulary than detector.json; classify again")
+        return scorer
+
+
+@dataclass(frozen=True)
+class NeighborScorer:
+    """Concepts of the nearest training images.
+
+    Attributes:
+        index: the training images.
+        matrix: their concepts, 0/1 [N, L].
+        vote: how they vote.
+    """
+
+    index: Index
+    matrix: sparse.csr_array
+    vote: Vote
+    kind: str = "knn"
+
+    def scores(self, vectors: Vectors) -> sparse.csr_array:
+        """Return scores [M, L] for features [M, D]."""
+        return self.scores_of(self.index.search(vectors, self.vote.k))
+
+    def scores_of(self, hits: Hits) -> sparse.csr_array:
+        """Return scores [M, L] for neighbours that are known, at least k of each image."""
+        return self.vote.scores(hits.rows, hits.distances, self.index.metric, self.matrix)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays into the folder and return the rest."""
+        save_index(folder / "index", self.index)
+        return {"vote": asdict(self.vote), "metric": self.index.metric}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "NeighborScorer":
+        """Open what `save` wrote."""
+        index = load_index(folder / "index")
+        if index.concepts is None:
+            raise DataError(f"{folder / 'index'}: has no concepts; classify again")
+        matrix = multi_hot(index.concepts, facts["vocabulary"])
+        return cls(index, matrix, Vote(**facts["vote"]))
+
+
+@dataclass(frozen=True)
+class FusedScorer:
+    """Logistic regression and nearest neighbours together.
+
+    Attributes:
+        linear: of the first T concepts of the vocabulary.
+        neighbours: of all L.
+        fusion: how the two are combined.
+    """
+
+    linear: LinearScorer
+    neighbours: NeighborScorer
+    fusion: Fusion
+    kind: str = "fused"
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Return scores [M, L] for features [M, D]."""
+        linear, votes = self.linear.scores(vectors), self.neighbours.scores(vectors)
+        return self.fusion.combine(self.evidence(linear, votes))
+
+    def evidence(self, linear: Scores, votes: Scores) -> Evidence:
+        """Return what is combined of the parts' scores, [M, T] and [M, L]."""
+        return Evidence.of(
+            np.asarray(linear),
+            sparse.csr_array(votes),
+            voting.frequencies(self.neighbours.matrix),
+            self.neighbours.vote.k,
+        )
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the arrays into the folder and return the rest."""
+        facts = self.linear.save(folder) | self.neighbours.save(folder)
+        return facts | {"fusion": asdict(self.fusion), "known": len(self.linear.intercepts)}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "FusedScorer":
+        """Open what `save` wrote."""
+        linear = LinearScorer.load(folder, facts)
+        return cls(linear, NeighborScorer.load(folder, facts), Fusion(**facts["fusion"]))
+
+
+SCORERS: dict[
+    str,
+    type[ConstantScorer] | type[LinearScorer] | type[NeighborScorer] | type[FusedScorer],
+] = {
+    "constant": ConstantScorer,
+    "linear": LinearScorer,
+    "knn": NeighborScorer,
+    "fused": FusedScorer,
+}

@@ -1,0 +1,1 @@
+"""Images to vectors: everything that needs torch."""

@@ -1,0 +1,264 @@
+"""A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from replearn.artefacts.files import publish, read_json, write_json, writing
+from replearn.encoders import preprocessing as batches
+from replearn.encoders.contract import Model
+from replearn.encoders.models import MODELS, build
+from replearn.errors import DataError
+from replearn.memory import keep_freed_memory
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+_BATCH = 256  # images
+_BATCH_ON_GPU = 1024
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `encoder.json` says, enough to rebuild the model and to prepare images for it.
+
+    Attributes:
+        model: name in MODELS.
+        arguments: the constructor's, complete.
+        size: side in pixels to which images are prepared.
+        channels: 1 or 3.
+        fit: the resize rule.
+        crop: side of the central crop that the networks see, None for the whole image.
+        identity: what this encoder is.
+        training: the settings it was trained with.
+        selected: step and scores of the probe that chose these weights, None for the last ones.
+    """
+
+    model: str
+    arguments: dict[str, Any]
+    size: int
+    channels: int
+    fit: Literal["stretch", "pad"]
+    crop: int | None
+    identity: str
+    training: dict[str, Any]
+    selected: dict[str, Any] | None = None
+
+    def build(self) -> Model:
+        """Return the model with fresh weights."""
+        return build(
+            self.model,
+            size=self.crop or self.size,
+            channels=self.channels,
+            arguments=self.arguments,
+        )
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model with its description, ready to embed.
+
+    Attributes:
+        model: in evaluation mode.
+        description: what it is.
+        folder: where it lies, None for one that was never saved.
+    """
+
+    model: Model
+    description: Description
+    folder: Path | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next(iter(self.model.state_dict().values()), torch.empty(0)).device
+
+    def embed(
+        self,
+        pixels: batches.Pixels,
+        *,
+        batch_size: int | None = None,
+        precision: Precision = "float32",
+    ) -> Iterator[Vectors]:
+        """Yield the embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W]."""
+        yield from embeddings(
+            self.model,
+            pixels,
+            crop=self.description.crop,
+            device=self.device,
+            batch_size=batch_size,
+            precision=precision,
+        )
+
+
+def embeddings(
+    model: Model,
+    pixels: batches.Pixels,
+    *,
+    crop: int | None,
+    device: torch.device,
+    batch_size: int | None = None,
+    precision: Precision = "float32",
+) -> Iterator[Vectors]:
+    """Yield a model's embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W].
+
+    Args:
+        model: in evaluation mode.
+        pixels: uint8; maybe on disk.
+        crop: side of the central crop, None for the whole image.
+        device: where the model is.
+        batch_size: images at a time; half as many as soon as they do not fit.
+        precision: of the arithmetic.
+
+    Raises:
+        DataError: not even one image fits into the device's memory.
+    """
+    if device.type == "cpu":
+        keep_freed_memory()
+    torch.backends.cudnn.allow_tf32 = False  # float32 has 23 bits after the point, not 10
+    size = batch_size or (_BATCH if device.type == "cpu" else _BATCH_ON_GPU)
+    start, last = 0, None
+    while start < len(pixels):
+        block = np.array(batches.centre_crop(pixels[start : start + size], crop))
+        try:
+            vectors = _returned(_embed(model, _sent(block, device), precision))
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise DataError(f"device {device}: not enough memory for one image; use another")
+            size = max(1, size // 2)
+            torch.cuda.empty_cache()
+            continue
+        # One batch late, so that the device has the next one before it is waited for.
+        if last is not None:
+            yield last()
+        start, last = start + len(block), vectors
+    if last is not None:
+        yield last()
+
+
+def _sent(block: batches.Pixels, device: torch.device) -> torch.Tensor:
+    """Return pixels on the device, a GPU without waiting for what it has to do before."""
+    pixels = torch.from_numpy(block)
+    if device.type == "cuda":
+        return pixels.pin_memory().to(device, non_blocking=True)
+    return pixels.to(device)
+
+
+def _returned(vectors: torch.Tensor) -> Callable[[], Vectors]:
+    """Begin to copy vectors to the host; what is returned waits for them, and for nothing later."""
+    if vectors.device.type != "cuda":
+        return lambda: vectors.cpu().numpy()
+    copied = vectors.to("cpu", non_blocking=True)
+    done = torch.cuda.current_stream(vectors.device).record_event()
+
+    def wait() -> Vectors:
+        done.synchronize()
+        return copied.numpy()
+
+    return wait
+
+
+def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
+    half = precision == "bfloat16"
+    with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
+        return model.embed(batches.scaled(pixels)).float()
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device of this name; `auto` takes a GPU if there is one.
+
+    Raises:
+        DataError: the device was asked for by name and is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise DataError(
+            f"device {name!r}: not usable here ({str(error).splitlines()[0]}); "
+            "give another, or `auto`"
+        ) from None
+    return torch.device(name)
+
+
+def name_of(device: torch.device) -> str:
+    """Return what people call a device."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+def save_encoder(folder: Path, model: Model, description: Description) -> None:
+    """Write the weights, then the description: where the description lies, all is complete."""
+    save_weights(folder / "encoder.safetensors", model)
+    write_json(folder / "encoder.json", asdict(description))
+
+
+def save_weights(path: Path, model: Model) -> None:
+    """Write weights and buffers, all at once."""
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(path):
+        temporary.write_bytes(safetensors.torch.save(state))
+        publish(temporary, path)
+
+
+def has_weights(folder: Path) -> bool:
+    """Tell whether a folder holds weights that can be read to their end."""
+    try:
+        with safetensors.safe_open(folder / "encoder.safetensors", "np"):
+            return True
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
+def read_description(folder: Path) -> Description:
+    """Read what an encoder folder holds.
+
+    Raises:
+        DataError: the folder is no encoder, or its training is not finished.
+    """
+    if (folder / "checkpoint.pt").exists() and not (folder / "encoder.json").exists():
+        raise DataError(f"{folder}: its training is not finished; go on with train --resume")
+    if not (folder / "encoder.json").exists():
+        raise DataError(f"{folder}: not an encoder folder (it has no encoder.json)")
+    content = read_json(folder / "encoder.json")
+    try:
+        description = Description(**content)
+    except TypeError as error:
+        raise DataError(f"{folder / 'encoder.json'}: not an encoder's ({error})") from None
+    if description.model not in MODELS:
+        raise DataError(
+            f"{folder / 'encoder.json'}: no model {description.model!r}; known: {', '.join(MODELS)}"
+        )
+    return description
+
+
+def load_encoder(folder: Path, device: str = "auto") -> Encoder:
+    """Rebuild an encoder in evaluation mode.
+
+    Raises:
+        DataError: the folder is no finished encoder, or its weights do not fit its description.
+    """
+    description = read_description(folder)
+    model = description.build()
+    path = folder / "encoder.safetensors"
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; train the encoder again") from None
+    except (RuntimeError, OSError, safetensors.SafetensorError) as error:
+        brief = str(error).splitlines()[0]
+        raise DataError(f"{path}: damaged or not this model's ({brief}); train it again") from None
+    place = torch.device("cpu") if model.on_processor else device_named(device)
+    if place.type == "cuda":  # as it was trained; a processor's features stay the same to the bit
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Encoder(model.to(place).eval(), description, folder)

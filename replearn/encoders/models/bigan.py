@@ -1,0 +1,98 @@
+"""The bidirectional GAN (Donahue et al. 2016, arXiv:1605.09782; Dumoulin et al. 2016).
+
+A critic sees images with their codes, and has to tell (image, its code) from (what a code
+generates, the code).  Where it cannot, encoder and generator invert each other.
+"""
+
+from collections.abc import Iterator
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from replearn.encoders import grids as pictures
+from replearn.encoders.contract import Objective
+from replearn.encoders.losses.adversarial import Adversary
+from replearn.encoders.losses.priors import PRIORS, PriorName, compare
+from replearn.encoders.networks.convolutional import (
+    Architecture,
+    Encoder,
+    ImageTrunk,
+    Layer,
+    decoder,
+)
+from replearn.encoders.networks.critic import PairTrunk
+from replearn.encoders.networks.mlp import CodeTrunk
+
+
+class BiGAN(Objective):
+    """Encoder and generator against a critic of pairs, with z drawn from the prior.
+
+    critic:       min_C    E_x -log C(x, E(x))       + E_z -log(1 - C(G(z), z))
+    autoencoder:  min_E,G  E_x -log(1 - C(x, E(x)))  + E_z -log C(G(z), z)  + w E_x |x - G(E(x))|^2
+
+    w > 0 is ALICE (Li et al. 2017, arXiv:1709.01215): without it the inverse is right in theory
+    only.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 64,
+        channels: int = 1,
+        architecture: Architecture = "dcgan",
+        width: int = 32,
+        latent_dim: int = 128,
+        code_width: int = 64,
+        critic_width: int = 512,
+        prior: PriorName = "normal",
+        reconstruction_weight: float = 0.0,
+        adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
+        layer: Layer = "code",
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(architecture, size, channels, width, latent_dim)
+        self.generator = decoder(architecture, size, channels, width, latent_dim)
+        images = ImageTrunk(architecture, size, channels, width)
+        self.critic = adversary.critic(
+            PairTrunk(images, CodeTrunk(latent_dim, code_width), critic_width)
+        )
+        self.adversary = adversary
+        self.prior = PRIORS[prior]
+        self.reconstruction_weight = reconstruction_weight
+        self.layer = layer
+
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {"critic": [self.critic], "autoencoder": [self.encoder, self.generator]}
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        codes = self.encode(images)  # [N, D]
+        for _ in range(self.adversary.critic_steps):
+            drawn = self.prior.sample_like(codes)
+            game = {"real": (images, codes), "fake": (self.generator(drawn), drawn)}
+            yield "critic", self.adversary.teach(self.critic, **game, progress=progress)
+
+        # Each pair has a maker, who wants the critic to take it for the other kind.
+        terms = {
+            "exchange": self.adversary.fool(self.critic, **game, progress=progress, exchange=True)
+        }
+        if self.reconstruction_weight:
+            error = F.mse_loss(self.generator(codes), images)
+            terms["reconstruction"] = self.reconstruction_weight * error
+        yield "autoencoder", terms
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the code [N, D] of each image, on the support of the prior."""
+        return self.prior.project(self.encoder(images))
+
+    def embed(self, images: Tensor) -> Tensor:
+        if self.layer == "code":
+            return self.encode(images)
+        return self.encoder.pooled(images, self.layer)
+
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        return compare(self.encode(images), self.prior)
+
+    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+        return pictures.of_autoencoder(
+            images, encode=self.encode, decode=self.generator, prior=self.prior
+        )

@@ -1,0 +1,1 @@
+"""The training of an objective: settings, batches, steps, checkpoints, progress."""

@@ -1,0 +1,80 @@
+"""How the device does the arithmetic: precision, compiled layers, the same bits or the fastest."""
+
+import os
+from collections.abc import Callable, Iterator
+from types import FunctionType
+
+import torch
+from torch import Tensor, nn
+
+from replearn.encoders.contract import Objective
+from replearn.encoders.losses.adversarial import games_of
+from replearn.encoders.training.settings import TrainingSettings
+from replearn.errors import UsageError
+from replearn.memory import keep_freed_memory
+
+
+def precision_of(settings: TrainingSettings, device: torch.device) -> torch.dtype:
+    """Return the precision of a training's arithmetic on this device."""
+    if settings.precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
+    if device.type == "cuda":
+        has_units = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        # Elsewhere bfloat16 is emulated, and slower than float32.
+        has_units = device.type == "cpu" and (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )
+    return torch.bfloat16 if has_units else torch.float32
+
+
+def set_up(settings: TrainingSettings, device: torch.device) -> None:
+    """Choose between the same bits and the fastest ones on a GPU; keep memory on a processor."""
+    if device.type == "cpu":
+        keep_freed_memory()
+    torch.backends.cudnn.allow_tf32 = False  # who asks for float32 gets it
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    if settings.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    torch.use_deterministic_algorithms(settings.deterministic)
+
+
+def compile_layers(objective: Objective) -> None:
+    """Compile every chain of layers.
+
+    Raises:
+        UsageError: the objective differentiates twice, which compiled layers cannot do.
+    """
+    if any(game.differentiates_twice for game in games_of(objective)):
+        raise UsageError(
+            "training.compile: compiled networks cannot be differentiated twice, as "
+            "arguments.adversary.r1 and gradient_penalty need; set these to 0, or "
+            "training.compile to false"
+        )
+    for name, module in objective.named_modules():
+        inside = any(isinstance(outer, nn.Sequential) for outer in _outer(objective, name))
+        if isinstance(module, nn.Sequential) and not inside:
+            module.forward = _compiled(module.forward)  # type: ignore[method-assign]
+
+
+def _compiled(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a chain's forward, compiled.
+
+    `chain.compile()` would do nothing and say nothing: torch compiles no code of its own files
+    unless it is called from another's.
+    """
+
+    def called(values: Tensor) -> Tensor:
+        return forward(values)
+
+    # What is compiled is kept, and limited in number, by code: each chain gets code of its own.
+    own = FunctionType(called.__code__.replace(), globals(), closure=called.__closure__)
+    compiled: Callable[[Tensor], Tensor] = torch.compile(own)
+    return compiled
+
+
+def _outer(objective: nn.Module, name: str) -> Iterator[nn.Module]:
+    """Yield the modules that hold the one of this name."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield objective.get_submodule(name)

@@ -1,0 +1,218 @@
+"""Several processes that train one model, as `torchrun` starts them.
+
+Each process sees its share of a batch.  After a player's backward the gradients are averaged, and
+what is taken over a whole batch is taken over all shares, with a gradient, so the processes do
+what one would do with the joint batch.  With one process nothing here does anything.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from replearn.encoders.networks.precision import full
+from replearn.errors import UsageError
+
+Anything = TypeVar("Anything")
+
+# The others wait while the first looks at pictures and probes, which may take long.
+_PATIENCE = timedelta(hours=2)
+
+
+@contextmanager
+def joined(device: str) -> Iterator[None]:
+    """Join the other processes, if `torchrun` started this one with others.
+
+    Args:
+        device: by name; of GPUs each process takes its own.
+
+    Raises:
+        UsageError: there are fewer GPUs than processes, or one GPU is named for all of them.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    on_gpus = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if on_gpus:
+        _take_a_gpu(device)
+    # What the processors tell each other does not wait for the GPUs.
+    backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
+    dist.init_process_group(backend, timeout=_PATIENCE)
+    try:
+        yield
+    except KeyboardInterrupt:  # in all of them
+        dist.destroy_process_group()
+        raise
+    # Not after an error: on GPUs the farewell would wait for the others, which wait for this one,
+    # and nobody would read why it failed.  It is `torchrun` that ends them.
+    dist.destroy_process_group()
+
+
+def _take_a_gpu(device: str) -> None:
+    place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if ":" in device:
+        raise UsageError(f"training.device: {device} for several processes; give cuda")
+    if place >= there:
+        raise UsageError(
+            f"training.device: {there} GPU for {os.environ.get('LOCAL_WORLD_SIZE')} processes; "
+            "start no more of them than GPUs, or set training.device to cpu"
+        )
+    torch.cuda.set_device(place)
+
+
+def count() -> int:
+    """Return how many processes train."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def number() -> int:
+    """Return which of the processes this is, from 0; the first one writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def told(value: Anything) -> Anything:
+    """Return the first process's value in all of them."""
+    if count() == 1:
+        return value
+    box: list[Any] = [value]
+    dist.broadcast_object_list(box, device=torch.device("cpu"))
+    return cast(Anything, box[0])
+
+
+def in_any(flag: bool) -> bool:
+    """Tell whether the flag is set in any process."""
+    if count() == 1:
+        return flag
+    number = torch.tensor(int(flag))
+    dist.all_reduce(number, dist.ReduceOp.MAX)
+    return bool(number)
+
+
+def share_state(module: nn.Module) -> None:
+    """Give all processes the first one's weights and buffers."""
+    if count() > 1:
+        for value in module.state_dict().values():
+            everyones = value.contiguous()
+            dist.broadcast(everyones, src=0)
+            value.copy_(everyones)
+
+
+def share_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average the gradients; where a process has none, it counts as zero."""
+    if count() == 1:
+        return
+    players = list(parameters)
+    given = torch.tensor([p.grad is not None for p in players], dtype=torch.int32)
+    dist.all_reduce(given)  # between the processors: no GPU has to finish for it
+    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in players]
+    # One message for all: many small ones would wait for each other.
+    joint = torch.cat([part.flatten() for part in parts])
+    dist.all_reduce(joint)
+    joint /= count()
+    means = torch.split(joint, [p.numel() for p in players])
+    for parameter, mean, somewhere in zip(players, means, given.tolist(), strict=True):
+        # In the parameter's own layout, which optimisers rely on.
+        average = torch.empty_like(parameter).copy_(mean.view_as(parameter))
+        parameter.grad = average if somewhere else None
+
+
+def joint_means(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the mean over the processes of each named number; NaN where one has NaN."""
+    if count() == 1 or not values:
+        return values
+    joint = torch.stack([value.detach() for value in values.values()])
+    dist.all_reduce(joint)
+    means = (joint / count()).unbind()
+    return {name: mean.to(values[name].dtype) for name, mean in zip(values, means, strict=True)}
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the processes, of which each gets the sum of the gradients."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:
+        total = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        # The function itself, so that a gradient penalty can differentiate once more.
+        total: Tensor = _Sum.apply(gradients[0])  # type: ignore[no-untyped-call]
+        return total
+
+
+def _sum(values: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    return total
+
+
+def gathered(values: Tensor) -> Tensor:
+    """Return the values [N, ...] of all processes, in their order, with a gradient."""
+    if count() == 1:
+        return values
+    places = values.new_zeros(count(), *[1] * values.ndim)
+    places[number()] = 1
+    return _sum(places * values).flatten(0, 1)
+
+
+def joint_mean(values: Tensor) -> Tensor:
+    """Return the mean over the images [N, ...] of all processes, with a gradient."""
+    return values.mean(0) if count() == 1 else _sum(values.mean(0)) / count()
+
+
+def join_batch_norms(module: nn.Module) -> None:
+    """Let batch normalisation, wherever it is in the module, see the images of all processes."""
+    if count() == 1:
+        return
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm):
+            setattr(module, name, _JointBatchNorm(child))
+        else:
+            join_batch_norms(child)
+
+
+class _JointBatchNorm(_BatchNorm):
+    """Batch normalisation over all processes; `torch.nn.SyncBatchNorm` does it on GPUs only."""
+
+    def __init__(self, alone: _BatchNorm) -> None:
+        """Take the place of one that sees its own process only, weights and buffers included."""
+        super().__init__(alone.num_features, alone.eps, alone.momentum, alone.affine)
+        self.weight, self.bias = alone.weight, alone.bias
+        for name, buffer in alone.named_buffers():
+            setattr(self, name, buffer)
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
+        """Take vectors as well as feature maps."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        if not self.training:
+            return super().forward(input)
+        values = full(input)
+        every = [0, *range(2, input.ndim)]
+        shape = [1, -1, *[1] * (input.ndim - 2)]
+        mean = _sum(values.mean(every)) / count()
+        centred = values - mean.reshape(shape)
+        variance = _sum(centred.square().mean(every)) / count()
+        self._note(mean.detach(), variance.detach(), count() * input.numel() // len(mean))
+        normal = centred * (variance + self.eps).rsqrt().reshape(shape)
+        if self.affine:
+            normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
+        return normal.to(input.dtype)
+
+    @torch.no_grad()
+    def _note(self, mean: Tensor, variance: Tensor, size: int) -> None:
+        """Let the running statistics follow those of one batch of this many values."""
+        momentum = 0.1 if self.momentum is None else self.momentum
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * size / (size - 1), momentum)
+        self.num_batches_tracked += 1

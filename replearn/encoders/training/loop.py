@@ -1,0 +1,187 @@
+"""Training from the first step to the last, in a folder that a killed run can go on in."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replearn.artefacts.files import say
+from replearn.detection.probe import Probe, Vectors
+from replearn.encoders import preprocessing as batches
+from replearn.encoders.contract import FittedEncoder, Model
+from replearn.encoders.encoder import save_weights
+from replearn.encoders.sheets import fixed_images, pictures_of
+from replearn.encoders.training import distributed as processes
+from replearn.encoders.training.monitor import NotFiniteError, Watch
+from replearn.encoders.training.settings import TrainingSettings
+from replearn.encoders.training.trainer import Trainer, sample, seed_all
+from replearn.errors import DataError
+
+
+def fit_encoder(model: FittedEncoder, pixels: batches.Pixels, settings: TrainingSettings) -> None:
+    """Fit on at most `fit_images` of the pixels uint8 [N, C, H, W], drawn by the seed."""
+    seed_all(settings.seed)
+    model.eval()
+    model.fit(sample(pixels, settings))
+
+
+def fit(
+    trainer: Trainer,
+    folder: Path,
+    identity: str,
+    facts: dict[str, Any],
+    *,
+    resume: bool,
+    probe: Probe | None = None,
+) -> Model:
+    """Train to the end inside `folder` and return the averaged model, at its best probe if any.
+
+    Metrics go to `metrics.jsonl` and TensorBoard events, pictures to `sheets/`, and the state to
+    `checkpoint.pt` at every interval, at the end, and on Ctrl-C or SIGTERM.  With probes the last
+    averaged weights go to `last.safetensors`.  Of several processes the first one does all that.
+
+    Raises:
+        DataError: a loss is no longer finite, or the checkpoint cannot be resumed.
+        KeyboardInterrupt: stopped by a signal, after saving.
+    """
+    checkpoint = folder / "checkpoint.pt"
+    if resume and processes.told(checkpoint.exists()):
+        if processes.in_any(not checkpoint.exists()):
+            raise DataError(f"{checkpoint}: not there for every process; share the folder")
+        trainer.resume(checkpoint, identity, facts)
+        if processes.number() == 0:
+            say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
+    if trainer.step == 0:
+        trainer.prepare()
+    with _stop_signals() as stopped:
+        if processes.number() == 0:
+            _Lead(trainer, folder, identity, facts, probe).play(stopped)
+        else:
+            _follow(trainer, stopped)
+        if processes.in_any(stopped()):
+            if processes.number() == 0:
+                say(f"{folder}: stopped after step {trainer.step}, saved")
+            raise KeyboardInterrupt
+    if trainer.best is not None:
+        trainer.average.load_state_dict(trainer.best["average"])
+    return trainer.average
+
+
+def _follow(trainer: Trainer, stopped: Callable[[], bool]) -> None:
+    """Play every round with the first process, which does all the rest."""
+    while trainer.step < trainer.steps:
+        trainer.train_step()
+        if processes.in_any(stopped()):
+            return
+
+
+class _Lead:
+    """Plays every round, and looks, probes and saves on the way."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: Path,
+        identity: str,
+        facts: dict[str, Any],
+        probe: Probe | None,
+    ) -> None:
+        self.trainer = trainer
+        self.folder = folder
+        self.identity = identity
+        self.facts = facts
+        self.probe = probe
+        self.shown = fixed_images(trainer.pixels, trainer.settings.crop).to(trainer.device)
+        self.saved: int | None = trainer.step or None
+
+    def play(self, stopped: Callable[[], bool]) -> None:
+        """Play to the last step, or to the first one after which a process has to stop."""
+        trainer = self.trainer
+        with Watch(self.folder, trainer) as watch:
+            while trainer.step < trainer.steps:
+                try:
+                    watch.begin()
+                    watch.add(trainer.train_step())
+                    stop = processes.in_any(stopped())  # once: what is said has to be done
+                    self._look(watch)
+                    if stop or self._due(trainer.settings.checkpoint_every):
+                        self._save(watch)
+                except NotFiniteError as error:
+                    raise self._diverged(error) from None
+                if stop:
+                    return
+        if trainer.best is not None:
+            save_weights(self.folder / "last.safetensors", trainer.average)
+
+    @property
+    def _done(self) -> bool:
+        return self.trainer.step == self.trainer.steps
+
+    def _due(self, every: int) -> bool:
+        return self._done or self.trainer.step % every == 0
+
+    def _look(self, watch: Watch) -> None:
+        """Draw, probe and log, each when it is due."""
+        trainer, settings = self.trainer, self.trainer.settings
+        found: dict[str, float] = {}
+        drawn = self._due(settings.sheet_every)
+        probed = self.probe is not None and self._due(settings.probe_every)
+        if drawn or probed:
+            watch.check_finite()  # of a round that went wrong there is nothing to see
+        if self._done:
+            trainer.settle()
+        if drawn:
+            watch.draw(pictures_of(trainer.average, self.shown))
+            found |= trainer.statistics()
+        if self.probe and probed:
+            trainer.settle()
+            scores = self.probe.measure(self._embed)
+            trainer.remember(scores)
+            found |= {f"probe/{name}": value for name, value in scores.items()}
+        if found or self._due(settings.log_every):
+            watch.log(found)
+
+    def _embed(self, pixels: batches.Pixels) -> Vectors:
+        """Return the averaged model's embeddings, which a probe needs to be numbers."""
+        vectors = self.trainer.embed(pixels)
+        if not np.isfinite(vectors).all():
+            raise DataError(
+                f"{self.folder}: the embeddings are not finite after step {self.trainer.step}; "
+                "lower training.learning_rate and start anew"
+            )
+        return vectors
+
+    def _save(self, watch: Watch) -> None:
+        watch.check_finite()
+        self.trainer.save(self.folder / "checkpoint.pt", self.identity, self.facts)
+        self.saved = self.trainer.step
+        watch.tell()
+
+    def _diverged(self, error: NotFiniteError) -> DataError:
+        """Save the batch that did it and say what happened."""
+        failed = self.folder / "failed-batch.safetensors"
+        self.trainer.save_batch(failed, error.step)
+        last = f"of step {self.saved} is good" if self.saved else "has still to be made"
+        return DataError(
+            f"{self.folder}: {error}; the batch is in {failed.name}, the checkpoint {last}; "
+            "lower training.learning_rate or set training.gradient_clip, and start anew"
+        )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a question, so that a round is never left half played."""
+    received: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = {n: signal.signal(n, lambda number, _: received.append(number)) for n in numbers}
+    except ValueError:  # not the main thread: whoever started it handles signals
+        before = {}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

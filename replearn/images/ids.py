@@ -1,0 +1,97 @@
+"""Which image has which id, and in which order images are wanted."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from replearn.errors import DataError, UsageError
+from replearn.images.dicom import frame_count
+from replearn.images.sources import Source
+from replearn.images.stores import ImageFile
+
+IdsFrom = Literal["name", "path"]
+Frames = Literal["middle", "all"]
+Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in the final order
+
+MISSING = "no image with this id; ids have no extension"
+
+
+def make_plan(
+    place: Path,
+    source: Source,
+    ids: Sequence[str] | None,
+    ids_from: IdsFrom,
+    frames: Frames = "middle",
+) -> Plan:
+    """Return the wanted ids with their files: in the order of `ids`, or all of them sorted.
+
+    Args:
+        place: of the source, for messages.
+        source: whose files are meant.
+        ids: the images wanted; all of them if None.
+        ids_from: whether an id is the file's name or its path, without extension.
+        frames: of a DICOM file with several, the `middle` one, or `all`: `scan-0001` and so on.
+
+    Raises:
+        DataError: two wanted files share an id, or an id is asked for twice.
+        UsageError: ids cannot be made in this way.
+    """
+    if ids_from not in ("name", "path"):
+        raise UsageError(f"ids-from {ids_from}: name or path")
+    if frames not in ("middle", "all"):
+        raise UsageError(f"frames {frames}: middle or all")
+    refuse_repeated(ids or [])
+    wanted = None if ids is None else set(ids)
+    found: dict[str, ImageFile] = {}
+    files = source.files if frames == "middle" else list(_each_frame(source))
+    for file in sorted(files, key=lambda file: file.path):
+        id_ = _identifier(file.path, ids_from)
+        if wanted is not None and id_ not in wanted:
+            continue
+        if id_ in found:
+            by_path = "prepare them with --ids-from path"
+            remedy = by_path if ids_from == "name" else "rename one of them"
+            raise DataError(
+                f"{place}: {found[id_].path} and {file.path} share the id {id_!r}; {remedy}"
+            )
+        found[id_] = file
+    return [(id_, found.get(id_)) for id_ in (sorted(found) if ids is None else ids)]
+
+
+def _each_frame(source: Source) -> Iterator[ImageFile]:
+    """Yield the files, and for a DICOM file of several frames each of them as one."""
+    for file in source.files:
+        path = PurePosixPath(file.path)
+        count = _frames_in(source, file) if path.suffix.lower() in (".dcm", ".dicom") else 1
+        if count == 1:
+            yield file
+            continue
+        for frame in range(count):
+            name = path.with_stem(f"{path.stem}-{frame + 1:04d}").as_posix()
+            yield replace(file, path=name, frame=frame)
+
+
+def _frames_in(source: Source, file: ImageFile) -> int:
+    try:
+        return frame_count(source.store.read(file))
+    except DataError:
+        raise
+    except (OSError, ValueError):
+        return 1  # reported with its reason when it is decoded
+
+
+def _identifier(path: str, ids_from: IdsFrom) -> str:
+    file = PurePosixPath(path)
+    stem = (path if ids_from == "path" else file.name).removesuffix(file.suffix)
+    # Names of older disks need not be UTF-8, but ids are.
+    return os.fsencode(stem).decode("utf-8", "backslashreplace")
+
+
+def refuse_repeated(ids: Sequence[str]) -> None:
+    """Refuse a list that asks for an id twice, with a DataError."""
+    id_, count = Counter(ids).most_common(1)[0] if ids else ("", 1)
+    if count > 1:
+        raise DataError(f"the id {id_!r} is asked for {count} times; list each once")

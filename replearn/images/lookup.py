@@ -1,0 +1,74 @@
+"""Pictures of images by their ids, wherever these lie; the source is looked through once."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replearn.errors import DataError
+from replearn.images.ids import Plan, make_plan
+from replearn.images.image_set import ImageSet, is_prepared
+from replearn.images.readers import Files, Form
+from replearn.images.sources import open_source
+from replearn.images.stores import ImageFile, Store
+
+Pixels = NDArray[np.uint8]
+
+THUMBNAIL = Form(128, 3, "pad")
+_THREADS = 8
+_DECODING = Lock()  # that there are no more threads, however many ask
+
+
+@dataclass(frozen=True)
+class Album:
+    """Images that are shown by their ids.
+
+    Attributes:
+        source: a prepared image set, or whatever `replearn.images.sources.open_source` opens.
+        ids: all that may be asked for.
+    """
+
+    source: Path
+    ids: Sequence[str]
+
+    def pictures(self, ids: Sequence[str], form: Form | None = None) -> dict[str, Pixels]:
+        """Return those of the images that are there and can be read, uint8 [C, H, W].
+
+        Args:
+            ids: of the images.
+            form: that they are to have; without one, thumbnails, and what is prepared as it is.
+
+        Raises:
+            DataError: there is no source, or it is prepared in another form.
+        """
+        if self._prepared is None:
+            files, store, _ = self._files
+            plan: Plan = [(id_, files[id_]) for id_ in ids if id_ in files]
+            with _DECODING:
+                part = Files(store, plan, form or THUMBNAIL).read(_THREADS)
+            return dict(zip(part.ids, part.pixels, strict=True))
+        images, rows = self._prepared
+        found = Form(images.size, images.channels, images.fit)
+        if form not in (None, found):
+            raise DataError(f"{self.source}: prepared with {found}, where {form} is asked")
+        return {id_: np.asarray(images.pixels[rows[id_]]) for id_ in ids if id_ in rows}
+
+    @cached_property
+    def _prepared(self) -> tuple[ImageSet, dict[str, int]] | None:
+        if not is_prepared(self.source):
+            return None
+        images = ImageSet.load(self.source)
+        return images, {id_: row for row, id_ in enumerate(images.ids)}
+
+    @cached_property
+    def _files(self) -> tuple[dict[str, ImageFile], Store, ExitStack]:
+        """The file of each id, what reads it, and what keeps that open as long as this lives."""
+        kept = ExitStack()
+        source = kept.enter_context(open_source(self.source))
+        plan = make_plan(self.source, source, self.ids, "name")
+        return {id_: file for id_, file in plan if file is not None}, source.store, kept

@@ -1,0 +1,139 @@
+"""Images of any source -> an image set on disk, in shards that survive a kill."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replearn.artefacts import files as artefacts
+from replearn.artefacts import workers
+from replearn.artefacts.error_budget import Tally, check_errors
+from replearn.artefacts.shard_jobs import Made, enter, say_done, spread
+from replearn.artefacts.shards import (
+    Content,
+    Ledger,
+    made_from,
+    publish_shards,
+    size_of_shards,
+    write_shard,
+)
+from replearn.artefacts.throughput import Rates
+from replearn.errors import DataError
+from replearn.images.decoding import Fit
+from replearn.images.ids import Frames, IdsFrom
+from replearn.images.image_set import ImageSet, identity_of, is_prepared, open_files
+from replearn.images.readers import Files, Form
+from replearn.images.sources import refuse_missing
+
+NAME = "pixels"  # of the dataset
+
+
+@dataclass(frozen=True)
+class _Share:
+    """The images of one shard, and where it goes."""
+
+    folder: Path
+    wanted: range
+    files: Files
+    threads: int
+
+
+def prepare(
+    source: Path,
+    out: Path,
+    *,
+    size: int = 64,
+    channels: int = 1,
+    fit: Fit = "stretch",
+    ids: Sequence[str] | None = None,
+    ids_from: IdsFrom = "name",
+    frames: Frames = "middle",
+    max_errors: float = 0.05,
+    jobs: int | None = 1,
+    cluster: str | None = None,
+    overwrite: bool = False,
+) -> ImageSet:
+    """Write the images of `source` to the image set `out`, going on where a killed run stopped.
+
+    Args:
+        source: whatever `replearn.images.sources.open_source` opens.
+        out: one file if it ends in `.h5`, else a folder of shards.
+        size: height and width to bring the images to.
+        channels: 1 (grey) or 3 (red, green, blue).
+        fit: `stretch`, or `pad` to keep the aspect.
+        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids_from: whether an id is the file's name or its path, without extension.
+        frames: of a DICOM file with several, the `middle` one or `all`.
+        max_errors: the largest share of the wanted images that may be missing or unreadable.
+        jobs: processes; as many as pay off if None.
+        cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
+        overwrite: replace another set at `out`.
+
+    Raises:
+        DataError: as `open_images`, or `out` holds something else or is being written now, or a
+            worker died, or the disk is full.
+        UsageError: a value that cannot be.
+    """
+    if is_prepared(source):
+        raise DataError(f"{source}: prepared already; give it to the next stage as it is")
+    form = Form(size, channels, fit)
+    refuse_missing(source)
+    start = time.monotonic()
+    with (
+        artefacts.workspace(out, keep=True) as work,
+        open_files(source, form, ids=ids, ids_from=ids_from, frames=frames, scratch=work) as files,
+    ):
+        tally = Tally(source, len(files), max_errors)
+        plan = files.identity
+        if not artefacts.already_made(out, made_from(out, NAME), plan, overwrite=overwrite):
+            tally.check(files.missing())
+            size_of_shard = size_of_shards(len(files), files.image_bytes)
+            ledger = Ledger(work, plan, NAME, len(files), size_of_shard)
+            rates = _make_shards(ledger, files, tally, jobs, cluster)
+            facts: dict[str, Any] = {"size": size, "channels": channels, "fit": fit}
+            facts["folder"] = os.path.relpath(source, out.parent)  # a hint
+            facts["identity"] = identity_of_shards(ledger, form)
+            publish_shards(ledger, NAME, out, facts)
+            left_out = len(tally.errors)
+            made = f"{out}: {len(files) - left_out:,} images ({form})"
+            say_done(made, left_out, rates, time.monotonic() - start)
+    images = ImageSet.load(out)
+    check_errors(out, images.errors, len(files), max_errors)
+    return images
+
+
+def _make_shards(
+    ledger: Ledger, files: Files, tally: Tally, jobs: int | None, cluster: str | None
+) -> Rates:
+    # In a process of many, one thread decodes while another waits for a file.
+    threads = workers.cores() if jobs == 1 and cluster is None else 2
+    shares = [
+        _Share(ledger.folder, wanted, files.share(wanted), threads) for wanted in ledger.missing()
+    ]
+    rates = Rates()
+    made = spread(_make_shard, shares, rates, jobs=jobs, cluster=cluster)
+    enter(made, ledger, tally, rates)
+    return rates
+
+
+def _make_shard(share: _Share) -> Made:
+    """Decode the images of one shard and write it."""
+    part = share.files.read(share.threads)
+    rates = Rates(seconds=part.seconds)
+    content = Content(part.pixels, part.ids, part.errors, part.columns)
+    with rates.timing("writing"):
+        made_by = str(share.files.form)
+        shard = write_shard(share.folder, NAME, share.wanted, content, made_by)
+    return Made(shard, part.errors, rates.seconds)
+
+
+def identity_of_shards(ledger: Ledger, form: Form) -> str:
+    """Return the identity of the image set whose ids and digests the finished shards hold."""
+    found = [(rows.ids, rows.columns["digests"]) for rows in ledger.open()]
+    ids = [id_ for ids, _ in found for id_ in ids]
+    digests = np.concatenate([digests for _, digests in found])
+    return identity_of(ids, digests, (form.channels, form.size, form.size), form.fit)

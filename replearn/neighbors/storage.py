@@ -1,0 +1,180 @@
+"""Index folders: `index.json`, what the engine needs, and the concepts of the images."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from replearn.artefacts.files import digest, read_json, write_json
+from replearn.concepts.table import ConceptTable, write_concepts
+from replearn.errors import DataError, UsageError
+from replearn.neighbors.engine import Engine, Metric, Space
+from replearn.neighbors.faiss_engine import FaissEngine
+from replearn.neighbors.index import Index
+from replearn.neighbors.recall import Recall
+
+_HEADER = "id\tconcepts\n"  # keeps a first image called `image` from being taken for one
+_CHANGED_IN_PLACE = "milvus.db"  # `milvus_engine.FILE`, which only pymilvus lets be imported
+_METRICS: dict[str, Metric] = {"cosine": "cosine", "l2": "l2"}
+
+
+def save_index(folder: Path, index: Index) -> None:
+    """Write an index into a new folder: `index.json`, `concepts.tsv` if known, the engine's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    concepts_hash = None
+    if index.concepts is not None:
+        text = (_HEADER + write_concepts(index.concepts)).encode()
+        (folder / "concepts.tsv").write_bytes(text)
+        concepts_hash = digest(text)
+    space = index.engine.space
+    write_json(
+        folder / "index.json",
+        {
+            "identity": index.identity,
+            "metric": space.metric,
+            "centre": space.centre.tolist(),
+            "encoder": index.encoder,
+            "ids_hash": digest(*index.ids),
+            "concepts_hash": concepts_hash,
+            "hints": index.hints,
+            "history": list(index.history),
+            "recall": index.recall and index.recall.facts(),
+            "engine": {"kind": index.engine.kind, **index.engine.save(folder)},
+            "ids": index.ids,
+        },
+    )
+
+
+def load_index(
+    folder: Path, *, mapped: bool = True, device: str = "cpu", verify: bool = False
+) -> Index:
+    """Open an index folder.
+
+    Args:
+        folder: what `save_index` wrote.
+        mapped: leaves vectors in their file until they are needed; such an index cannot change.
+        device: where to search, such as `cuda`.
+        verify: reads all vectors first, to see whether they are those that were written.
+
+    Raises:
+        DataError: a part is missing, damaged, or does not belong to the others.
+        UsageError: the index cannot be searched on this device.
+    """
+    path = folder / "index.json"
+    if not path.exists():
+        raise DataError(f"{folder}: not an index folder (it has no index.json)")
+    facts = read_json(path)
+    try:
+        space = Space(_METRICS[facts["metric"]], np.array(facts["centre"], np.float32))
+        ids, ids_hash = facts["ids"], facts["ids_hash"]
+        engine_facts = facts["engine"]
+        recall = Recall(**facts["recall"]) if facts["recall"] else None
+        known = {key: facts[key] for key in ("encoder", "identity", "hints")}
+        load = _LOADERS[engine_facts["kind"]]
+        ids_there, concepts_hash = digest(*ids), facts["concepts_hash"]
+        history = tuple(facts["history"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: lacks or does not know {error}; index again") from None
+    try:
+        engine = load(folder, engine_facts, space, mapped, verify)
+    except KeyError as error:
+        raise DataError(f"{path}: lacks {error}; index again") from None
+    if ids_there != ids_hash or len(ids) != len(engine):
+        raise DataError(f"{folder}: ids and vectors do not belong together; index again")
+    table = _concepts_of(folder, ids, concepts_hash)
+    return Index(ids, _on(engine, device), **known, recall=recall, history=history, table=table)
+
+
+def open_to_change(folder: Path, work: Path) -> Index:
+    """Open an index that may change, and whose folder does not before it is published anew.
+
+    Args:
+        folder: what `save_index` wrote.
+        work: a folder for a copy of what changes where it lies, as a file of Milvus does.
+
+    Raises:
+        DataError: see `load_index`.
+    """
+    if not (folder / _CHANGED_IN_PLACE).exists():
+        return load_index(folder, mapped=False)
+    shutil.copytree(folder, work / "changing")
+    return load_index(work / "changing", mapped=False)
+
+
+def collection_of(folder: Path) -> str | None:
+    """Name the collection on a server that holds an index folder's vectors; None without one."""
+    path = folder / "index.json"
+    engine = read_json(path).get("engine", {}) if path.exists() else {}
+    on_server = engine.get("kind") == "milvus" and engine.get("uri") != _CHANGED_IN_PLACE
+    return f"{engine['uri']}: collection {engine['collection']!r}" if on_server else None
+
+
+def _load_faiss(
+    folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
+) -> Engine:
+    return FaissEngine.load(folder, facts, space, mapped=mapped, verify=verify)
+
+
+def _load_shards(
+    folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
+) -> Engine:
+    from replearn.neighbors.sharded_engine import ShardedEngine
+
+    return ShardedEngine.load(folder, facts, space, verify=verify)
+
+
+def _load_milvus(
+    folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
+) -> Engine:
+    from replearn.neighbors.milvus_engine import MilvusEngine  # pymilvus only where it is asked for
+
+    return MilvusEngine.load(folder, facts, space)
+
+
+_LOADERS: dict[str, Callable[[Path, dict[str, Any], Space, bool, bool], Engine]] = {
+    "faiss": _load_faiss,
+    "shards": _load_shards,
+    "milvus": _load_milvus,
+}
+
+
+def _on(engine: Engine, device: str) -> Engine:
+    if device == "cpu":
+        return engine
+    if not isinstance(engine, FaissEngine):
+        raise UsageError(f"an index of {engine.kind} searches where it lies, not on {device!r}")
+    return engine.on(device)
+
+
+def _concepts_of(
+    folder: Path, ids: list[str], known_hash: str | None
+) -> Callable[[], ConceptTable | None]:
+    """Return what gives the concepts, read when they are first asked for.
+
+    Raises:
+        DataError: they are not those of this index.
+    """
+    path = folder / "concepts.tsv"
+    if known_hash is None:
+        return lambda: None
+    content = path.read_bytes() if path.exists() else b""
+    if digest(content) != known_hash:
+        raise DataError(f"{path}: missing, damaged or of another index; index again")
+    return lambda: _as_written(content.decode(), ids)
+
+
+def _as_written(text: str, ids: list[str]) -> ConceptTable:
+    """Read what `save_index` wrote, which needs no reader of all layouts."""
+    fields = (
+        line[len(id_) + 1 :]
+        for id_, line in zip(ids, text.removeprefix(_HEADER).split("\n"), strict=False)
+    )
+    return ConceptTable(ids, [tuple(field.split(";")) if field else () for field in fields])
+
+
+def relative(hints: dict[str, str], start: Path, folder: Path) -> dict[str, str]:
+    """Return hints that are relative to the folder `start`, relative to another folder."""
+    return {key: os.path.relpath(start / hint, folder) for key, hint in hints.items()}

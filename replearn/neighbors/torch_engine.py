@@ -1,0 +1,95 @@
+"""Exact search through torch, for GPUs without faiss-gpu: blocks, and a running top-k."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from replearn.errors import UsageError, brief
+from replearn.neighbors.engine import Hits, Space, Unchanging, Vectors, even_blocks
+
+_QUERIES, _ROWS = 1024, 65536  # whose similarities are on the device at a time: 256 MiB
+_SHARE = 0.5  # of the free memory of a device that the vectors may take
+
+
+@dataclass
+class TorchEngine(Unchanging):
+    """Vectors that are searched on a device; on it if they fit, else sent block by block.
+
+    Attributes:
+        space: how the vectors are compared.
+        placed: the vectors as `space` places them, float32 [N, D], maybe a memory map.
+        device: where it searches, as torch calls it.
+        rows: vectors in a block.
+        keep: what owns the memory of `placed`.
+    """
+
+    space: Space
+    placed: NDArray[np.float32]
+    device: str
+    rows: int = _ROWS
+    keep: object = None
+    exact: bool = True
+    kind: ClassVar[str] = "torch"
+    what: ClassVar[str] = "an index on a device"
+    remedy: ClassVar[str] = "load it on the CPU"
+    _there: Tensor | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            if torch.device(self.device).type == "cuda":
+                free, _ = torch.cuda.mem_get_info(self.device)
+                fits = self.placed.nbytes <= _SHARE * free
+                self._there = self._send(slice(None)) if fits else None
+            else:
+                torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"device {self.device!r}: not usable here ({brief(error)})") from None
+
+    def __len__(self) -> int:
+        return len(self.placed)
+
+    def search(self, vectors: Vectors, k: int) -> Hits:
+        """Return the k nearest of each vector [M, D]."""
+        values = np.empty((len(vectors), k), np.float32)
+        rows = np.empty((len(vectors), k), np.int64)
+        for some in even_blocks(len(vectors), _QUERIES):
+            queries = torch.from_numpy(self.space.place(vectors[some])).to(self.device)
+            best, found = self._best(queries, k)
+            values[some], rows[some] = best.cpu().numpy(), found.cpu().numpy()
+        return self.space.hits(values, rows)
+
+    def _best(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return inner products or squared distances [M, k] and rows [M, k], nearest first."""
+        best = queries.new_empty(len(queries), 0)
+        rows = torch.empty(len(queries), 0, dtype=torch.int64, device=queries.device)
+        for start in range(0, len(self), self.rows):
+            block = self._block(slice(start, start + self.rows))
+            near = queries @ block.T  # [M, rows]
+            if self.space.metric == "l2":
+                near.mul_(2).sub_(block.square().sum(1))  # |q|^2 less the squared distance
+            near, places = near.topk(min(k, near.shape[1]))
+            best = torch.cat([best, near], dim=1)
+            rows = torch.cat([rows, places + start], dim=1)
+            best, order = best.topk(min(k, best.shape[1]))
+            rows = rows.gather(1, order)
+        if self.space.metric == "l2":
+            best = queries.square().sum(1, keepdim=True) - best
+        return best, rows
+
+    def _block(self, some: slice) -> Tensor:
+        return self._send(some) if self._there is None else self._there[some]
+
+    def _send(self, some: slice) -> Tensor:
+        block = self.placed[some]
+        # torch has no tensors that cannot be written to; on the CPU this one is only read.
+        writable = block if block.flags.writeable else block.copy()
+        return torch.from_numpy(writable).to(self.device)
+
+    def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """Return indexed vectors [M, D]; their direction alone for cosine."""
+        return np.asarray(self.placed[list(rows)] + self.space.centre)

@@ -1,0 +1,1 @@
+"""Search by image, and its page."""

@@ -1,0 +1,51 @@
+"""Shares of work in other processes, and what becomes of them when somebody stops the run."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Each share says that it began, and is saved when it is stopped.
+RUN = """
+import signal, sys, time
+from pathlib import Path
+from replearn.artefacts.workers import run
+
+def work(path):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    path.touch()
+    try:
+        time.sleep(60)
+    finally:
+        path.with_suffix(".saved").touch()
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):  # which a shell may have ignored
+        signal.signal(number, signal.default_int_handler)
+    list(run(work, [Path(sys.argv[1]) / str(share) for share in range(9)], jobs=2))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_stops_its_workers_and_begins_nothing_more(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(RUN, encoding="utf-8")
+    made = tmp_path / "made"
+    made.mkdir()
+    with subprocess.Popen(
+        [sys.executable, str(script), str(made)], cwd=ROOT, stderr=subprocess.PIPE
+    ) as child:
+        deadline = time.monotonic() + 60
+        while len(list(made.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(number)  # to this process alone
+        child.communicate(timeout=30)
+    assert child.returncode != 0
+    assert sorted(path.name for path in made.iterdir()) == ["0", "0.saved", "1", "1.saved"]

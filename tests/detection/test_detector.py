@@ -1,0 +1,316 @@
+"""Every kind of detector: tuned as promised, the same after loading, refused when damaged."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from replearn.concepts.table import ConceptTable, multi_hot, vocabulary
+from replearn.detection.decisions.rules import RULES, GlobalThreshold, Judged, RuleName, held_out_f1
+from replearn.detection.decisions.threshold import best_constant
+from replearn.detection.detector import Detector, load_detector, save_detector
+from replearn.detection.fit_detector import refit_linear, tune
+from replearn.detection.fit_scorers import (
+    Labelled,
+    Tuning,
+    fit_constant,
+    fit_fused,
+    fit_linear,
+    fit_neighbours,
+)
+from replearn.detection.logistic.regression import MultiLabelLogisticRegression
+from replearn.detection.scorers import SCORERS, LinearScorer
+from replearn.errors import DataError
+from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
+from replearn.neighbors.index import build_index
+
+WIDTH = 6
+DETECTORS = ["constant", "linear", "knn-union", "knn-vote", "fused"]
+LEARNING = DETECTORS[1:]
+EMPTY_RULES: list[EmptyRule] = ["skip", "match"]
+Harm = Callable[[Path], object]  # what is done to the folder of a detector
+
+
+def labelled(part: str, count: int, seed: int, images: str = "") -> Labelled:
+    """Return features with concepts: C0 to C4 where one is high, C9 at random, a few of none."""
+    generator = np.random.default_rng(seed)
+    vectors = generator.normal(size=(count, WIDTH)).astype(np.float32)
+    often = generator.random(count) < 0.7
+    concepts = [
+        tuple(f"C{column}" for column in np.flatnonzero(row[:5] > 0.9)) + ("C9",) * bool(extra)
+        for row, extra in zip(vectors, often, strict=True)
+    ]
+    # One concept that the training images do not have.
+    concepts[0] += (f"only-{part}",)
+    return Labelled(vectors, ConceptTable([f"{part}-{n}" for n in range(count)], concepts))
+
+
+def tuning(empty: EmptyRule = "match", limit: int | None = None) -> Tuning:
+    return Tuning(labelled("train", 200, 0), labelled("valid", 90, 1), empty, limit)
+
+
+QUERIES = labelled("test", 40, 2).vectors
+
+
+def fit(name: str, on: Tuning, rule: RuleName | None = None) -> Detector:
+    if name == "constant":
+        fitted = fit_constant(on)
+    elif name == "linear":
+        fitted = fit_linear(on, top=6)
+    else:
+        table = on.train.concepts
+        index = build_index(table.ids, on.train.vectors, metric="l2", concepts=table)
+        fitted = fit_neighbours(on, index, vote="union" if name == "knn-union" else "auto")
+        if name == "fused":
+            fitted = fit_fused(on, fit_linear(on, top=4), fitted)
+    identity = f"detector:{name}"
+    return tune(fitted, on, encoder="encoder:1", identity=identity, rule=rule)
+
+
+def plain_f1(detector: Detector, on: Tuning) -> list[float]:
+    """Return the F1 of each counting validation image, by sets of concepts."""
+    named = detector.name_concepts(on.valid.vectors, limit=on.limit)
+    pairs = zip(on.valid.concepts.concepts, named, strict=True)
+    counts = on.empty == "match"
+    return [f1_of_sets(set(true), set(found)) for true, found in pairs if true or counts]
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+@pytest.mark.parametrize("empty", EMPTY_RULES)
+@pytest.mark.parametrize("name", DETECTORS)
+def test_the_validation_f1_is_that_of_its_rule_on_images_held_out(
+    name: str, empty: EmptyRule, limit: int | None
+) -> None:
+    on = tuning(empty, limit)
+    detector = fit(name, on)
+    concepts = on.valid.concepts
+    truth = multi_hot(concepts, detector.vocabulary)
+    scores = detector.scorer.scores(on.valid.vectors)
+    f1 = held_out_f1(detector.rule.name, Judged(scores, truth, concepts.counts, empty, limit))
+    assert detector.validation["f1"] == pytest.approx(np.nanmean(f1))
+    assert detector.validation["interval"] == pytest.approx(bootstrap_interval(f1))
+    assert detector.validation["images"] == np.sum(~np.isnan(f1)) == len(plain_f1(detector, on))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_the_rule_is_the_best_of_those_compared(name: str) -> None:
+    detector = fit(name, tuning())
+    several = set(RULES) - {"per-group"}  # which takes more than one group
+    compared = {outcome["rule"]: outcome["f1"] for outcome in detector.comparison}
+    assert set(compared) == (several if name in LEARNING else {"threshold"})
+    assert compared[detector.rule.name] == max(compared.values()) == detector.validation["f1"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", LEARNING)
+def test_a_rule_that_is_asked_for_is_taken(name: str, rule: RuleName, tmp_path: Path) -> None:
+    detector = fit(name, tuning(), rule)
+    assert [outcome["rule"] for outcome in detector.comparison] == [rule]
+    save_detector(tmp_path, detector)
+    loaded = load_detector(tmp_path)
+    assert loaded.rule == detector.rule
+    assert loaded.rule.name == rule
+    assert loaded.name_concepts(QUERIES, limit=3) == detector.name_concepts(QUERIES, limit=3)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_a_detector_is_better_than_the_constant(name: str) -> None:
+    on = tuning()
+    floor = fit("constant", on).validation["f1"]
+    assert fit(name, on).validation["f1"] > floor + 0.02
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_no_other_threshold_is_better_on_validation(name: str) -> None:
+    on = tuning()
+    detector = fit(name, on, "threshold")
+    rule = detector.rule
+    assert isinstance(rule, GlobalThreshold)
+    best = np.mean(plain_f1(detector, on))
+    for factor in (0.0, 0.5, 0.8, 0.95, 1.05, 1.2, 2.0):
+        other = replace(detector, rule=replace(rule, value=factor * detector.threshold))
+        assert np.mean(plain_f1(other, on)) <= best + 1e-9
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_limit_bounds_the_concepts_of_every_image(name: str) -> None:
+    detector = fit(name, tuning())
+    free = detector.name_concepts(QUERIES, limit=None)
+    bound = detector.name_concepts(QUERIES, limit=1)
+    assert max(map(len, free)) > 1 or name == "constant"
+    for some, every in zip(bound, free, strict=True):
+        assert len(some) == min(1, len(every))
+        assert set(some) <= set(every)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_loaded_detector_names_the_same_concepts(name: str, tmp_path: Path) -> None:
+    saved = fit(name, tuning())
+    save_detector(tmp_path, saved)
+    loaded = load_detector(tmp_path)
+    assert loaded.name_concepts(QUERIES, limit=None) == saved.name_concepts(QUERIES, limit=None)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_loaded_detector_knows_all_that_the_saved_one_knew(name: str, tmp_path: Path) -> None:
+    saved = fit(name, tuning())
+    save_detector(tmp_path, saved)
+    loaded = load_detector(tmp_path)
+    assert loaded.scorer.kind == saved.scorer.kind == name.split("-")[0]
+    facts = {*vars(saved)} - {"scorer"}
+    for fact in facts:
+        assert getattr(loaded, fact) == getattr(saved, fact), fact
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_an_image_is_described_alone_as_among_others(name: str) -> None:
+    detector = fit(name, tuning())
+    together = detector.name_concepts(QUERIES, limit=None)
+    alone = [detector.name_concepts(row[None], limit=None)[0] for row in QUERIES]
+    assert alone == together
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_no_image_has_no_description(name: str) -> None:
+    assert fit(name, tuning()).name_concepts(QUERIES[:0], limit=None) == []
+
+
+@pytest.mark.parametrize("empty", EMPTY_RULES)
+def test_the_constant_detector_names_the_best_constant_everywhere(empty: EmptyRule) -> None:
+    on = tuning(empty)
+    detector = fit("constant", on)
+    words = vocabulary(on.train.concepts)
+    truth = multi_hot(on.train.concepts, words)
+    columns, _ = best_constant(truth, on.train.concepts.counts, empty=empty)
+    expected = sorted(words[column] for column in columns)
+    assert [sorted(named) for named in detector.name_concepts(QUERIES, limit=None)] == [
+        expected
+    ] * len(QUERIES)
+
+
+def test_the_constant_detector_names_nothing_where_that_is_better_on_validation() -> None:
+    on = tuning()
+    nothing = ConceptTable(on.valid.concepts.ids, [()] * len(on.valid.concepts))
+    detector = fit("constant", Tuning(on.train, Labelled(on.valid.vectors, nothing), "match"))
+    assert detector.validation["f1"] == 1
+    assert detector.name_concepts(QUERIES, limit=None) == [[]] * len(QUERIES)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_every_detector_knows_the_constant_for_images_without_features(name: str) -> None:
+    on = tuning()
+    constant = fit("constant", on)
+    assert fit(name, on).constant == constant.constant == ["C9"]
+
+
+def test_a_linear_detector_gives_the_probabilities_of_the_logistic_regression() -> None:
+    on = tuning()
+    fitted = fit_linear(on, top=4)
+    scorer, words = fitted.scorer, fitted.words
+    assert isinstance(scorer, LinearScorer)
+    assert words == vocabulary(on.train.concepts)[:4]
+    model = MultiLabelLogisticRegression(C=scorer.C)
+    model.fit(on.train.vectors, multi_hot(on.train.concepts, words))
+    np.testing.assert_allclose(
+        np.asarray(scorer.scores(QUERIES)), model.predict_proba(QUERIES), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("penalties", [(0.001,), (1e-6, 1.0), (1.0, 1e-6)])
+def test_the_penalty_is_the_best_on_validation(penalties: tuple[float, ...]) -> None:
+    scorer = fit_linear(tuning(), top=6, penalties=penalties).scorer
+    assert isinstance(scorer, LinearScorer)
+    assert max(penalties) == scorer.C
+
+
+def test_a_refitted_detector_learnt_from_all_images_with_the_settings_that_were_chosen() -> None:
+    on, before = tuning(), fit("linear", tuning())
+    assert isinstance(before.scorer, LinearScorer)
+    after = refit_linear(before, on)
+    model = MultiLabelLogisticRegression(C=before.scorer.C)
+    parts = (on.train, on.valid)
+    labels = np.vstack([multi_hot(part.concepts, before.vocabulary).toarray() for part in parts])
+    model.fit(np.vstack([part.vectors for part in parts]), labels)
+    np.testing.assert_allclose(
+        np.asarray(after.scorer.scores(QUERIES)), model.predict_proba(QUERIES), atol=1e-5
+    )
+    assert replace(after, scorer=before.scorer) == before
+
+
+def test_the_penalty_on_sizes_leaves_weights_that_are_zero() -> None:
+    model = MultiLabelLogisticRegression(penalty="l1")
+    scorer = fit_linear(tuning(), top=6, model=model, penalties=(0.1,)).scorer
+    assert isinstance(scorer, LinearScorer)
+    assert 0.1 < (scorer.coefficients == 0).mean() < 1
+
+
+@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("width", [WIDTH - 1, WIDTH + 1])
+def test_features_of_another_width_are_refused(width: int, name: str) -> None:
+    detector = fit(name, tuning())
+    with pytest.raises(DataError, match=f"width {width} .*{WIDTH}; use features of the same"):
+        detector.name_concepts(np.zeros((2, width), np.float32), limit=None)
+
+
+def without_file(name: str) -> Harm:
+    return lambda folder: (folder / name).unlink()
+
+
+def cut(name: str, size: int) -> Harm:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+
+def change(**facts: Any) -> Harm:
+    """Return what overwrites facts in `detector.json`; `...` removes one."""
+
+    def harm(folder: Path) -> None:
+        path = folder / "detector.json"
+        changed = json.loads(path.read_text()) | facts
+        path.write_text(json.dumps({k: v for k, v in changed.items() if v is not ...}))
+
+    return harm
+
+
+HARM: dict[str, tuple[str, Harm, str]] = {
+    "no detector.json": ("constant", without_file("detector.json"), "not a detector folder"),
+    "empty detector.json": ("linear", cut("detector.json", 0), "not readable as JSON"),
+    "cut detector.json": ("knn-vote", cut("detector.json", -9), "not readable as JSON"),
+    "no threshold": ("constant", change(threshold=...), "lacks .*'threshold'"),
+    "no vocabulary": ("knn-vote", change(vocabulary=...), "lacks .*'vocabulary'"),
+    "no width": ("constant", change(width=...), "lacks .*'width'"),
+    "unknown rule": ("linear", change(rule={"name": "oracle"}), "does not know 'oracle'"),
+    "rule without its number": ("linear", change(rule={"name": "top-k"}), "lacks .*'k'"),
+    "unknown kind": ("linear", change(kind="forest"), "does not know 'forest'"),
+    "no weights": ("linear", without_file("detector.safetensors"), "missing or damaged"),
+    "no whole weights": ("linear", cut("detector.safetensors", -1), "missing or damaged"),
+    "cut in the header": ("linear", cut("detector.safetensors", 20), "missing or damaged"),
+    "other vocabulary": ("linear", change(vocabulary=["C1"]), "another vocabulary"),
+    "no index": ("knn-union", without_file("index/index.json"), "not an index folder"),
+    "cut index": ("knn-vote", cut("index/index.faiss", -1), "missing or damaged"),
+    "no concepts": ("knn-union", without_file("index/concepts.tsv"), "missing, damaged"),
+    "fewer concepts": ("knn-vote", cut("index/concepts.tsv", 200), "of another index"),
+    "fused without weights": ("fused", without_file("detector.safetensors"), "missing or damaged"),
+    "fused without index": ("fused", without_file("index/index.faiss"), "missing or damaged"),
+    "no fusion": ("fused", change(fusion=...), "lacks .*'fusion'"),
+    "unknown vote": ("knn-vote", change(vote={"kind": "rank", "size": 3}), "size"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_damaged_detector_is_refused_in_one_line(harm: str, tmp_path: Path) -> None:
+    name, damage, message = HARM[harm]
+    save_detector(tmp_path, fit(name, tuning()))
+    load_detector(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(DataError, match=message) as refusal:
+        load_detector(tmp_path)
+    assert "\n" not in str(refusal.value)
+    assert str(tmp_path) in str(refusal.value)
+
+
+def test_every_kind_of_scorer_is_tested_here() -> None:
+    assert set(SCORERS) == {name.split("-")[0] for name in DETECTORS}

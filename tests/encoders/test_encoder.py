@@ -1,0 +1,185 @@
+"""Encoders on disk: what is saved comes back, and what is no encoder is refused in one line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from replearn.encoders.encoder import (
+    Description,
+    Encoder,
+    device_named,
+    load_encoder,
+    read_description,
+    save_encoder,
+)
+from replearn.encoders.training.trainer import seed_all
+from replearn.errors import DataError
+
+DESCRIPTION = Description(
+    model="sdae",
+    arguments={"latent_dim": 8, "width": 4, "layer": "code"},
+    size=20,
+    channels=1,
+    fit="pad",
+    crop=16,
+    identity="ae:0123456789abcdef",
+    training={"steps": 5, "learning_rate": {"autoencoder": 0.001}},
+)
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (10, 1, 20, 20)).astype(np.uint8)
+
+
+def new_encoder(description: Description = DESCRIPTION) -> Encoder:
+    seed_all(0)
+    return Encoder(description.build().eval(), description)
+
+
+def embeddings(encoder: Encoder, batch_size: int = 256) -> np.ndarray[Any, Any]:
+    return np.concatenate(list(encoder.embed(PIXELS, batch_size=batch_size)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "encoder"
+    path.mkdir()
+    save_encoder(path, new_encoder().model, DESCRIPTION)
+    return path
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        load_encoder(folder, "cpu")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+def test_an_encoder_comes_back_as_it_was_saved(folder: Path) -> None:
+    loaded = load_encoder(folder, "cpu")
+    assert loaded.description == DESCRIPTION
+    assert read_description(folder) == DESCRIPTION
+    assert not loaded.model.training
+    assert np.array_equal(embeddings(loaded), embeddings(new_encoder()))
+
+
+def test_a_folder_holds_weights_and_description_and_nothing_else(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "encoder.json",
+        "encoder.safetensors",
+    ]
+
+
+def test_embedding_takes_the_central_crop(folder: Path) -> None:
+    encoder = new_encoder()
+    whole = Encoder(encoder.model, replace(DESCRIPTION, size=16, crop=None))
+    (expected,) = whole.embed(PIXELS[:, :, 2:18, 2:18])
+    assert expected.dtype == np.float32
+    assert np.array_equal(embeddings(encoder), expected)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10])
+def test_embeddings_do_not_depend_on_the_batch_size(batch_size: int) -> None:
+    encoder = new_encoder()
+    blocks = list(encoder.embed(PIXELS, batch_size=batch_size))
+    assert [len(block) for block in blocks[:-1]] == [batch_size] * (len(blocks) - 1)
+    np.testing.assert_allclose(np.concatenate(blocks), embeddings(encoder), atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_gives_the_embeddings_of_the_processor_batch_by_batch(folder: Path) -> None:
+    expected = embeddings(load_encoder(folder, "cpu"))
+    found = embeddings(load_encoder(folder, "cuda"), batch_size=3)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "none", tmp_path / "empty"):
+        assert "not an encoder folder" in refusal(path)
+
+
+def test_an_unfinished_training_is_refused_with_the_remedy(folder: Path) -> None:
+    (folder / "encoder.json").unlink()
+    (folder / "checkpoint.pt").touch()
+    assert "train --resume" in refusal(folder)
+
+
+def test_missing_weights_are_refused(folder: Path) -> None:
+    (folder / "encoder.safetensors").unlink()
+    assert "encoder.safetensors: not found" in refusal(folder)
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, -1])
+def test_damaged_weights_are_refused(length: int, folder: Path) -> None:
+    path = folder / "encoder.safetensors"
+    path.write_bytes(path.read_bytes()[:length])
+    assert "encoder.safetensors: damaged" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "other", [{"model": "random"}, {"arguments": {"latent_dim": 9, "width": 4}}, {"channels": 3}]
+)
+def test_weights_of_another_model_are_refused(other: dict[str, Any], folder: Path) -> None:
+    save_encoder(folder.parent, new_encoder(replace(DESCRIPTION, **other)).model, DESCRIPTION)
+    assert "not this model's" in refusal(folder.parent)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"model": "sdae"', "[]", "3", "null", '{"model": 1}']
+)
+def test_a_damaged_description_is_refused(content: str, folder: Path) -> None:
+    (folder / "encoder.json").write_text(content)
+    assert "encoder.json: not " in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "aee"}, "no model 'aee'; known: aae, bigan, "),
+        ({"surplus": 1}, "surplus"),
+    ],
+)
+def test_a_description_of_something_unknown_is_refused(
+    change: dict[str, Any], said: str, folder: Path
+) -> None:
+    path = folder / "encoder.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert said in refusal(folder)
+
+
+def test_the_weights_are_no_pickle(folder: Path) -> None:
+    header = (folder / "encoder.safetensors").read_bytes()
+    assert header[8:9] == b"{"
+    json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "no-such-device", ""])
+def test_a_device_that_does_not_exist_is_refused_by_name(name: str, folder: Path) -> None:
+    for ask in (lambda: device_named(name), lambda: load_encoder(folder, name)):
+        with pytest.raises(DataError) as caught:
+            ask()
+        assert str(caught.value).startswith(f"device {name!r}: not usable here")
+        assert "\n" not in str(caught.value)
+
+
+def test_auto_is_a_device_that_works() -> None:
+    assert device_named("cpu") == torch.device("cpu")
+    assert torch.empty(1, device=device_named("auto")).numel() == 1
+
+
+def test_what_works_on_the_processor_stays_there(folder: Path, tmp_path: Path) -> None:
+    words = replace(DESCRIPTION, model="bovw", arguments={"words": 4}, crop=None)
+    place = tmp_path / "bovw"
+    place.mkdir()
+    save_encoder(place, words.build(), words)
+    # A device that every machine has, and on which nothing can be computed.
+    assert load_encoder(folder, "meta").device.type == "meta"
+    encoder = load_encoder(place, "meta")
+    assert encoder.device.type == "cpu"
+    assert embeddings(encoder).shape == (10, 5)

@@ -1,0 +1,323 @@
+"""Exact search against NumPy, where it loses digits, and what a damaged index says."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from replearn.concepts.table import ConceptTable
+from replearn.errors import DataError, UsageError
+from replearn.neighbors.index import Index, Metric, build_index
+from replearn.neighbors.storage import load_index, save_index
+
+METRICS: list[Metric] = list(get_args(Metric))
+Matrix = NDArray[np.floating[Any]]
+Harm = Callable[[Path], object]  # what is done to the folder of an index
+
+
+def random(count: int, width: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+
+
+def names(count: int) -> list[str]:
+    return [f"image-{number}" for number in range(count)]
+
+
+def index_of(vectors: Matrix, metric: Metric, **settings: Any) -> Index:
+    return build_index(names(len(vectors)), vectors, metric=metric, **settings)
+
+
+def plain_distances(queries: Matrix, vectors: Matrix, metric: Metric) -> NDArray[np.float64]:
+    """Return the distance of each query to each vector [M, N], in double precision."""
+    a, b = queries.astype(np.float64), vectors.astype(np.float64)
+    if metric == "l2":
+        return np.asarray(np.linalg.norm(a[:, None] - b, axis=2))
+    norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
+    return np.asarray(1 - a @ b.T / norms)
+
+
+@given(
+    st.sampled_from(METRICS),
+    st.integers(1, 40),
+    st.integers(1, 30),
+    st.integers(1, 9),
+    st.integers(1, 50),
+    st.integers(0, 2**32 - 1),
+)
+def test_exact_search_equals_brute_force(
+    metric: Metric, count: int, queries: int, width: int, k: int, seed: int
+) -> None:
+    vectors = random(count, width, seed)
+    # Some queries are indexed vectors and some vectors are there twice: ties.
+    asked = np.concatenate([random(queries, width, seed + 1), vectors[:3]])
+    vectors = np.concatenate([vectors, vectors[:5]])
+    distances, rows = index_of(vectors, metric).search(asked, k)
+    expected = plain_distances(asked, vectors, metric)
+    nearest = np.sort(expected, axis=1)[:, :k]
+    assert rows.shape == distances.shape == nearest.shape
+    found = np.take_along_axis(expected, rows, axis=1)
+    power = 2 if metric == "l2" else 1  # FAISS rounds the square
+    np.testing.assert_allclose(distances**power, nearest**power, atol=1e-4)
+    np.testing.assert_allclose(found**power, nearest**power, atol=1e-4)
+    assert all(len(set(row)) == len(row) for row in rows.tolist())
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_one_query_finds_what_it_finds_among_many(metric: Metric) -> None:
+    index, queries = index_of(random(300, 16), metric), random(1100, 16, seed=1)
+    distances, rows = index.search(queries, 5)
+    for place in (0, 500, 1023, 1024, 1099):
+        alone_distances, alone_rows = index.search(queries[[place]], 5)
+        np.testing.assert_array_equal(alone_rows[0], rows[place])
+        np.testing.assert_allclose(alone_distances[0], distances[place], rtol=1e-4)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_distances_ascend(metric: Metric) -> None:
+    distances, _ = index_of(random(300, 16), metric).search(random(50, 16, seed=1), 300)
+    assert (np.diff(distances, axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_asking_for_more_neighbours_than_there_are_returns_all(metric: Metric) -> None:
+    distances, rows = index_of(random(4, 3), metric).search(random(2, 3, seed=1), 10)
+    assert distances.shape == (2, 4)
+    np.testing.assert_array_equal(np.sort(rows, axis=1), [[0, 1, 2, 3]] * 2)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_no_query_finds_nothing(metric: Metric) -> None:
+    distances, rows = index_of(random(4, 3), metric).search(random(0, 3), 2)
+    assert distances.shape == rows.shape == (0, 2)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_indexed_vector_finds_itself_at_no_distance(metric: Metric) -> None:
+    vectors = random(200, 24)
+    distances, rows = index_of(vectors, metric).search(vectors, 1)
+    np.testing.assert_array_equal(rows[:, 0], np.arange(200))
+    np.testing.assert_allclose(distances, 0, atol=5e-3)
+    assert (distances >= 0).all()
+
+
+def test_the_distances_of_a_worked_example() -> None:
+    vectors = np.array([[3.0, 0.0], [0.0, 4.0], [-1.0, 0.0]])
+    query = np.array([[1.0, 0.0]])
+    np.testing.assert_allclose(index_of(vectors, "cosine").search(query, 3)[0], [[0, 1, 2]])
+    np.testing.assert_allclose(
+        index_of(vectors, "l2").search(query, 3)[0], [[2, 2, np.sqrt(17)]], rtol=1e-6
+    )
+
+
+def test_a_large_common_offset_costs_l2_no_precision() -> None:
+    # Unit vectors + 100 in every dimension: |x|^2 is about 5e6, and float32 has seven digits.
+    vectors = random(2000, 512)
+    vectors = 100 + vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    bare = faiss.IndexFlatL2(512)
+    bare.add(vectors)
+    assert (bare.search(vectors, 1)[1][:, 0] == np.arange(2000)).mean() < 0.5  # the trap
+    distances, rows = index_of(vectors, "l2").search(vectors, 2)
+    np.testing.assert_array_equal(rows[:, 0], np.arange(2000))
+    expected = plain_distances(vectors[:20], vectors, "l2")
+    np.testing.assert_allclose(distances[:20, 1], np.sort(expected, axis=1)[:, 1], rtol=1e-4)
+
+
+def test_cosine_and_l2_rank_normalised_vectors_alike() -> None:
+    vectors, queries = random(500, 12), random(60, 12, seed=1)
+    normalised = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (vectors, queries)]
+    cosine, by_cosine = index_of(vectors, "cosine").search(queries, 10)
+    l2, by_l2 = index_of(normalised[0], "l2").search(normalised[1], 10)
+    np.testing.assert_array_equal(by_cosine, by_l2)
+    np.testing.assert_allclose(l2**2, 2 * cosine, rtol=1e-3, atol=1e-5)
+
+
+def test_cosine_does_not_depend_on_the_length_of_vectors() -> None:
+    vectors, queries = random(100, 6), random(10, 6, seed=1)
+    lengths = np.random.default_rng(2).uniform(0.01, 100, size=(100, 1)).astype(np.float32)
+    plain, stretched = index_of(vectors, "cosine"), index_of(vectors * lengths, "cosine")
+    np.testing.assert_array_equal(stretched.search(3 * queries, 5)[1], plain.search(queries, 5)[1])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("form", [np.float16, np.float64, np.asfortranarray])
+def test_vectors_of_any_precision_and_layout_are_searched(
+    metric: Metric, form: Callable[[Matrix], Matrix]
+) -> None:
+    vectors = np.round(random(100, 6), 2)
+    _, rows = index_of(vectors, metric).search(vectors[:20], 5)
+    np.testing.assert_array_equal(
+        index_of(form(vectors), metric).search(form(vectors[:20]), 1)[1], rows[:, :1]
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_indexing_and_searching_change_no_vector(metric: Metric) -> None:
+    vectors = random(50, 6)
+    index_of(vectors, metric).search(vectors, 3)
+    np.testing.assert_array_equal(vectors, random(50, 6))
+
+
+def test_vectors_of_zero_are_refused_by_id_for_cosine_only() -> None:
+    vectors = random(20, 4)
+    vectors[[3, 11]] = 0
+    with pytest.raises(DataError, match=r"2 vectors are zero.*\(image-3, image-11\).*--metric l2"):
+        index_of(vectors, "cosine")
+    assert index_of(vectors, "l2").search(np.zeros((1, 4)), 1)[1] in (3, 11)
+
+
+def test_nothing_to_index_is_refused() -> None:
+    with pytest.raises(DataError, match="no vectors"):
+        index_of(random(0, 4), "l2")
+
+
+@pytest.mark.parametrize("width", [3, 5])
+def test_vectors_of_another_width_are_refused(width: int) -> None:
+    with pytest.raises(DataError, match=f"width {width} cannot be searched in .* width 4"):
+        index_of(random(9, 4), "l2").search(random(2, width), 1)
+
+
+@pytest.mark.parametrize("factory", ["Flatt", "", "IVF4096,Flat", "PQ3", "IDMap,Flat"])
+def test_a_factory_that_faiss_refuses_is_wrong_usage(factory: str) -> None:
+    with pytest.raises(UsageError, match=f"--factory '{factory}': FAISS refuses it") as refusal:
+        index_of(random(50, 8), "cosine", factory=factory)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("factory", ["IVF4,Flat", "HNSW16", "PCA8,Flat"])
+def test_an_approximate_index_mostly_finds_the_vectors_themselves(
+    factory: str, metric: Metric
+) -> None:
+    vectors = random(400, 8)
+    _, rows = index_of(vectors, metric, factory=factory).search(vectors, 1)
+    assert (rows[:, 0] == np.arange(400)).mean() > 0.95
+
+
+TABLE = ConceptTable(names(30), [(f"C{number % 4}", "C9") for number in range(30)])
+
+
+def save(folder: Path) -> Index:
+    known = {"encoder": "encoder:1", "identity": "index:1", "hints": {"images": "../images"}}
+    index = index_of(random(30, 6), "cosine", concepts=TABLE, **known)
+    save_index(folder, index)
+    return index
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("factory", ["Flat", "HNSW16"])
+def test_a_loaded_index_finds_what_the_saved_one_finds(
+    factory: str, metric: Metric, tmp_path: Path
+) -> None:
+    index = index_of(10 + random(80, 6), metric, factory=factory)
+    save_index(tmp_path, index)
+    queries = 10 + random(20, 6, seed=1)
+    for loaded, saved in zip(
+        load_index(tmp_path).search(queries, 7), index.search(queries, 7), strict=True
+    ):
+        np.testing.assert_array_equal(loaded, saved)
+
+
+def test_a_loaded_index_knows_all_that_the_saved_one_knew(tmp_path: Path) -> None:
+    saved, loaded = save(tmp_path), load_index(tmp_path)
+    for fact in ("ids", "metric", "encoder", "identity", "concepts", "hints"):
+        assert getattr(loaded, fact) == getattr(saved, fact), fact
+
+
+def test_an_index_without_concepts_loads_without(tmp_path: Path) -> None:
+    save_index(tmp_path, index_of(random(5, 3), "l2"))
+    assert load_index(tmp_path).concepts is None
+
+
+@pytest.mark.parametrize("first", ["image", "id", "röntgen 1", "COVID|1,a"])
+def test_ids_and_concepts_come_back_whatever_the_first_id_is(first: str, tmp_path: Path) -> None:
+    ids = [first, "b", "c"]
+    table = ConceptTable(ids, [("cui",), (), ("a", "b")])
+    save_index(tmp_path, build_index(ids, random(3, 2), concepts=table))
+    loaded = load_index(tmp_path)
+    assert (loaded.ids, loaded.concepts) == (ids, table)
+
+
+def without_file(name: str) -> Harm:
+    return lambda folder: (folder / name).unlink()
+
+
+def cut(name: str, size: int) -> Harm:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+
+def change(**facts: Any) -> Harm:
+    """Return what overwrites facts in `index.json`; `...` removes one."""
+
+    def harm(folder: Path) -> None:
+        path = folder / "index.json"
+        changed = json.loads(path.read_text()) | facts
+        path.write_text(json.dumps({k: v for k, v in changed.items() if v is not ...}))
+
+    return harm
+
+
+def part_of_another(name: str, metric: Metric = "cosine", count: int = 30) -> Harm:
+    """Return what puts a part of another index of the same vectors in the place of this one's."""
+
+    def harm(folder: Path) -> None:
+        other = folder.with_name("other")
+        vectors = random(30, 6)[:count]
+        ids = [f"other-{number}" for number in range(count)]
+        table = ConceptTable(ids, [("C1",)] * count)
+        save_index(other, build_index(ids, vectors, metric=metric, concepts=table))
+        shutil.copy(other / name, folder / name)
+
+    return harm
+
+
+def write(name: str, content: bytes) -> Harm:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+HARM: dict[str, tuple[Harm, str]] = {
+    "no index.json": (without_file("index.json"), "not an index folder"),
+    "no index.faiss": (without_file("index.faiss"), r"index\.faiss: missing or damaged"),
+    "empty index.faiss": (cut("index.faiss", 0), r"index\.faiss: missing or damaged"),
+    "cut in the header": (cut("index.faiss", 20), r"index\.faiss: missing or damaged"),
+    "cut at the end": (cut("index.faiss", -1), r"index\.faiss: missing or damaged"),
+    "not FAISS": (write("index.faiss", b"nonsense" * 99), r"index\.faiss: missing or damaged"),
+    "empty index.json": (cut("index.json", 0), "not readable as JSON"),
+    "cut index.json": (cut("index.json", -40), "not readable as JSON"),
+    "not text": (write("index.json", b"\xff\xfe{}"), "not readable as JSON"),
+    "a list": (write("index.json", b"[]"), r"index\.json: lacks"),
+    "no centre": (change(centre=...), r"index\.json: lacks .*'centre'"),
+    "no hash of its concepts": (change(concepts_hash=...), r"index\.json: lacks .*'concepts_hash'"),
+    "no factory": (change(engine={"kind": "faiss"}), r"index\.json: lacks 'factory'"),
+    "no ids": (change(ids=...), r"index\.json: lacks .*'ids'"),
+    "an unknown metric": (change(metric="dot"), r"index\.json: lacks or does not know 'dot'"),
+    "a centre of words": (change(centre=["a"] * 6), r"index\.json: lacks or does not know"),
+    "a short centre": (change(centre=[0.0] * 5), "do not belong together"),
+    "other ids": (change(ids=names(30)[::-1]), "do not belong together"),
+    "another metric": (change(metric="l2"), "do not belong together"),
+    "vectors of an L2 index": (part_of_another("index.faiss", "l2"), "of other vectors"),
+    "fewer vectors": (part_of_another("index.faiss", count=29), "of other vectors"),
+    "concepts of others": (part_of_another("concepts.tsv"), r"concepts\.tsv: .* of another index"),
+    "no concepts": (without_file("concepts.tsv"), r"concepts\.tsv: missing"),
+    "an unknown engine": (change(engine={"kind": "oracle"}), "does not know 'oracle'"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_damaged_index_is_refused_in_one_line(harm: str, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    save(folder)
+    load_index(folder)
+    damage, message = HARM[harm]
+    damage(folder)
+    with pytest.raises(DataError, match=message) as refusal:
+        load_index(folder)
+    assert "\n" not in str(refusal.value)
+    assert str(folder) in str(refusal.value)

@@ -1,0 +1,93 @@
+"""The stage `compare`, as a user types it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+
+from replearn.features import Features
+
+DETECTORS = ("linear", "knn-union", "knn-vote", "fused")
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_the_chain_runs_in_colour_on_train_concepts_only(run: Run, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert run("phantoms", data, "--count", 24, "--channels", 3)[0] == 0
+    pixels = cv2.imread(str(data / "images/phantom_000001.png"), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
+    assert pixels.shape == (64, 64, 3)
+    (data / "valid-concepts.tsv").unlink()
+    (tmp_path / "compare.yaml").write_text(
+        "encoders:\n"
+        "  raw: {model: raw}\n"
+        "  aae:\n"
+        "    model: aae\n"
+        "    arguments: {width: 4, latent_dim: 8}\n"
+        "    training: {steps: 2, batch_size: 4}\n"
+        "images: {channels: 3}\n"
+    )
+    out = tmp_path / "out"
+    status, table, err = run("compare", tmp_path / "compare.yaml", data, out)
+    assert status == 0, err
+    assert "| aae | linear |" in table
+    assert "held out" not in table
+    rows = json.loads((out / "table.json").read_text())
+    assert {(row["encoder"], row["detector"]) for row in rows} == {
+        ("none", "constant"),
+        *((name, kind) for name in ("raw", "aae") for kind in DETECTORS),
+    }
+    assert {"encoder", "detector", "f1", "interval", "rule", "threshold", "seed"} <= set(rows[0])
+    assert (out / "queries.png").exists()
+    assert (out / "aae-reconstructions.png").exists()
+    status, _, err = run("compare", tmp_path / "compare.yaml", data, out)
+    assert status == 0
+    assert "already trained" in err
+    draw_models = [ROOT / "benchmarks/model_sheets.py", out, data / "test-concepts.tsv", out]
+    done = subprocess.run([sys.executable, *map(str, draw_models)], capture_output=True, text=True)
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last == {"benchmark": "model_sheets", "written": ["aae.png"]}
+    together = cv2.imread(str(out / "aae.png"))
+    assert together is not None
+    assert together.shape[1] == 10 * 66 + 2
+
+
+def test_encoders_of_a_comparison_have_images_and_detectors_of_their_own(
+    run: Run, tmp_path: Path
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    assert run("phantoms", data, "--count", 40)[0] == 0
+    (tmp_path / "words.yaml").write_text(
+        "{model: bovw, arguments: {words: 4}, images: {size: 32, channels: 3}}"
+    )
+    (tmp_path / "compare.yaml").write_text(
+        "encoders: {raw: {model: raw}, words: words.yaml}\n"
+        "detectors:\n"
+        "  few: {method: linear, concepts: 5, rule: threshold}\n"
+        "  near: {method: knn, vote: union, metric: l2}\n"
+        "rows: {words: [near]}\n"
+        "images: {size: 16}\n"
+        "published: {images: 6, f1: {words: {near: 0.25}}}\n"
+    )
+    command = ["compare", tmp_path / "compare.yaml", data, out, "--jobs", 2]
+    command += ["--set", "encoders.words.arguments.words=8"]
+    status, table, err = run(*command)
+    assert status == 0, err
+    rows = json.loads((out / "table.json").read_text())
+    names = [(row["encoder"], row["detector"]) for row in rows]
+    assert names == [("none", "constant"), ("raw", "few"), ("raw", "near"), ("words", "near")]
+    assert [row["concepts"] for row in rows][1] == 5
+    assert Features.load(out / "seed-0/raw/test.h5").vectors.shape == (6, 256)
+    assert Features.load(out / "seed-0/words/test.h5").vectors.shape == (6, 9)  # and one of none
+    assert table.splitlines()[0].endswith("| published F1 on test |")
+    assert table.splitlines()[5].endswith("| 0.2500 |")
+    assert (out / "table.tex").exists()
+    assert (out / "table.csv").exists()
+    before = [row["seconds"] for row in rows]
+    assert run(*command)[0] == 0
+    again = [row["seconds"] for row in json.loads((out / "table.json").read_text())]
+    assert again == before, "what was not done again keeps its time"
