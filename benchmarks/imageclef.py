@@ -24,8 +24,8 @@ import numpy as np
 import typer
 
 from replearn.artefacts.files import say
-from replearn.concepts import vocabulary as vocabularies
 from replearn.concepts.table import ConceptTable, read_concepts, vocabulary
+from replearn.concepts.vocabulary import frequent_pairs
 from replearn.errors import DataError, UsageError
 from replearn.imageclef import (
     Edition,
@@ -107,7 +107,7 @@ def time_all(labels: ConceptTable, count: int, edition: Edition, work: Path) -> 
         "score": lambda: evaluate_run(path, truth, edition),
         "write": lambda: write_run(ids, run.concepts, edition),
         "merge two runs": lambda: merge_runs({truth: table, path: run}, "union"),
-        "count pairs of concepts": lambda: sum(1 for _ in vocabularies.frequent_pairs(run, words)),
+        "count pairs of concepts": lambda: sum(1 for _ in frequent_pairs(run, words)),
     }
     return [_timed(task, count, do) for task, do in tasks.items()]
 

@@ -26,9 +26,8 @@ from pipelines.split import split
 from pipelines.train import train
 from replearn import imageclef
 from replearn.artefacts.files import read_json, say, warnings_as_lines, write_json, write_text
-from replearn.comparison import results as comparison
 from replearn.comparison.data_folder import Data, find_data
-from replearn.comparison.results import Result
+from replearn.comparison.results import Result, to_csv, to_latex, to_markdown
 from replearn.comparison.settings import Comparison, read_comparison
 from replearn.concepts.table import read_concepts, read_ids
 from replearn.detection.detector import load_detector
@@ -247,10 +246,10 @@ def _write_tables(results: list[Result], chosen: Comparison, data: Data, out: Pa
     published = None
     if chosen.published and data.test and len(read_ids(data.test)) == chosen.published.images:
         published = chosen.published.f1
-    table = comparison.to_markdown(results, part=data.scored, published=published)
+    table = to_markdown(results, part=data.scored, published=published)
     write_text(out / "table.md", table)
-    write_text(out / "table.csv", comparison.to_csv(results))
-    in_paper = comparison.to_latex(results, part=data.scored, published=published)
+    write_text(out / "table.csv", to_csv(results))
+    in_paper = to_latex(results, part=data.scored, published=published)
     write_text(out / "table.tex", in_paper)
     write_json(out / "table.json", [result.as_row() for result in results])
     print(table, end="")

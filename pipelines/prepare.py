@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from replearn.concepts import table as concepts
-from replearn.images import image_set as images
+from replearn.concepts.table import read_ids
+from replearn.images.image_set import Fit, Frames, IdsFrom
 from replearn.images.preparation import prepare as prepare_images
 
 
@@ -25,15 +25,15 @@ def prepare(
     size: Annotated[int, typer.Option(help="Height and width to bring the images to.")] = 64,
     channels: Annotated[int, typer.Option(help="1 (grey) or 3 (red, green, blue).")] = 1,
     fit: Annotated[
-        images.Fit,
+        Fit,
         typer.Option(help="stretch to the square, or keep the aspect and pad with black."),
     ] = "stretch",
     ids_from: Annotated[
-        images.IdsFrom,
+        IdsFrom,
         typer.Option(help="An id is the file's name, or its path, without extension."),
     ] = "name",
     frames: Annotated[
-        images.Frames,
+        Frames,
         typer.Option(help="Of a DICOM file with several frames: the middle one, or all."),
     ] = "middle",
     max_errors: Annotated[
@@ -59,7 +59,7 @@ def prepare(
         size=size,
         channels=channels,
         fit=fit,
-        ids=concepts.read_ids(ids) if ids else None,
+        ids=read_ids(ids) if ids else None,
         ids_from=ids_from,
         frames=frames,
         max_errors=max_errors,

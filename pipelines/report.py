@@ -19,7 +19,7 @@ from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.images.lookup import Album
-from replearn.report import comparison as of_comparison
+from replearn.report import comparison
 from replearn.report.comparison import Curve
 from replearn.report.concept_scores import along_thresholds, score_concepts
 from replearn.report.embeddings import Find, Shown
@@ -177,7 +177,7 @@ def _of_comparison(
         _finder(images or _images_of(run, facts, best), truth.ids),
     )
     curves = _curves(run, results, read_concepts(lists["valid"]), rules)
-    return of_comparison.page(results, part=part, curves=curves, predicted=predicted)
+    return comparison.page(results, part=part, curves=curves, predicted=predicted)
 
 
 def _place(run: Path, place: str, data: Path | None) -> Path:

@@ -66,8 +66,8 @@ def serve(
         # Before gradio is imported: uploads and pictures lie there and go with it.
         os.environ["GRADIO_TEMP_DIR"] = temporary
         try:
-            from replearn.retrieval import page as app
+            from replearn.retrieval.page import run
         except ImportError:
             raise UsageError("serve needs gradio; install it with: make setup EXTRAS=cpu,app")
         say(f"http://{host}:{port}: {len(search.index):,} images; stop with Ctrl-C")
-        app.run(desk, host, port, (user, password) if user and password else None, max_megabytes)
+        run(desk, host, port, (user, password) if user and password else None, max_megabytes)

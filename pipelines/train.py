@@ -23,7 +23,7 @@ from replearn.encoders.encoder import (
 )
 from replearn.encoders.models import MODELS, check_arguments
 from replearn.encoders.sheets import fixed_images, pictures_of, write_sheets
-from replearn.encoders.training import distributed as processes
+from replearn.encoders.training.distributed import count, joined, number, told
 from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings
@@ -89,7 +89,7 @@ def train(
     chosen = check_settings(Configuration, read_yaml(config, settings or ()), "")
     arguments = check_arguments(chosen.model, chosen.arguments or {})
     training = check_settings(TrainingSettings, chosen.training, "training")
-    with processes.joined(training.device):
+    with joined(training.device):
         images = _open(source, chosen.images, read_ids(ids) if ids else None, max_errors)
         if training.crop and training.crop > images.size:
             raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
@@ -117,7 +117,7 @@ def train(
             resume=resume,
             overwrite=overwrite,
         )
-        if processes.number() > 0:
+        if number() > 0:
             _follow(plan)
         else:
             _lead(plan)
@@ -157,8 +157,8 @@ class _Plan:
             facts |= {"probe": self.probe.identity, "probe_every": self.training.probe_every}
         if self.start:
             facts["init"] = self.start.description.identity
-        if processes.count() > 1 and issubclass(MODELS[self.model], Objective):
-            facts["processes"] = processes.count()  # each draws noise of its own
+        if count() > 1 and issubclass(MODELS[self.model], Objective):
+            facts["processes"] = count()  # each draws noise of its own
         return facts
 
     @cached_property
@@ -183,9 +183,9 @@ def _lead(plan: _Plan) -> None:
             work = stack.enter_context(workspace(folder))
             finished = plan.place.is_finished()
         except Exception:
-            processes.told(True)  # the other processes would wait for an answer
+            told(True)  # the other processes would wait for an answer
             raise
-        if processes.told(finished):
+        if told(finished):
             plan.place.finish()  # a kill may have come before that
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
@@ -209,7 +209,7 @@ def _chosen(folder: Path) -> str:
 
 def _follow(plan: _Plan) -> None:
     """Take part in what the first of several processes leads, if there is anything to do."""
-    finished = processes.told(False)
+    finished = told(False)
     model = _new_model(plan)
     if not finished and isinstance(model, Objective):
         _fit(plan, model)
@@ -298,9 +298,9 @@ def _fit(plan: _Plan, model: Objective) -> tuple[Model, dict[str, Any] | None]:
     if plan.start:
         trainer.start_from(plan.start.model.state_dict(), str(plan.init))
     # Nothing was refused.  Checkpoints have to outlive a kill, so the folder fills up from now on.
-    if processes.number() == 0:
+    if number() == 0:
         plan.place.make_room()
-    processes.told("made")  # before the others look for a checkpoint
+    told("made")  # before the others look for a checkpoint
     identity = plan.description.identity
     trained = fit(trainer, plan.folder, identity, plan.facts, resume=plan.resume, probe=plan.probe)
     if trainer.best is None:

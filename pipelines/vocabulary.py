@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from replearn.artefacts.files import say, write_results
-from replearn.concepts import vocabulary as vocabularies
 from replearn.concepts.table import ConceptTable, count_concepts, read_with_layout
+from replearn.concepts.vocabulary import frequent_pairs, images_of, pool
 from replearn.errors import UsageError
 
 
@@ -39,17 +39,17 @@ def vocabulary(
     places = [path.absolute() for path in (out, inverse, pairs) if path]
     if len(set(places)) < len(places):
         raise UsageError("--out, --inverse and --pairs: give each a file of its own")
-    table = vocabularies.pool(map(_read, concept_files))
+    table = pool(map(_read, concept_files))
     counts = count_concepts(table, top)
     words = list(counts)
     files: dict[Path, str | bytes] = {}
     if out:
         files[out] = _lines(counts.items())
     if inverse:
-        images = vocabularies.images_of(table, words)
+        images = images_of(table, words)
         files[inverse] = _lines((word, ";".join(ids)) for word, ids in images.items())
     if pairs:
-        files[pairs] = _lines(vocabularies.frequent_pairs(table, words))
+        files[pairs] = _lines(frequent_pairs(table, words))
     write_results(files, overwrite=overwrite)
     if not out:
         print(_lines(counts.items()), end="")

@@ -16,8 +16,7 @@ from sklearn.base import clone
 
 from replearn.artefacts.disk_rows import choose
 from replearn.concepts.table import ConceptTable, multi_hot, vocabulary
-from replearn.detection.decisions import threshold as decisions
-from replearn.detection.decisions.threshold import Scores
+from replearn.detection.decisions.threshold import Scores, Threshold, best_constant, tune_threshold
 from replearn.detection.fusion import Fusion, fit_fusion
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import (
@@ -97,7 +96,7 @@ class Tuning:
 
     def threshold(
         self, scores: Scores, words: Sequence[str], truth: sparse.csr_array | None = None
-    ) -> decisions.Threshold:
+    ) -> Threshold:
         """Return the best threshold for scores [M, L] of the validation images.
 
         Args:
@@ -106,15 +105,13 @@ class Tuning:
             truth: 0/1 [M, L], where it is at hand.
         """
         truth = multi_hot(self.valid.concepts, words) if truth is None else truth
-        return decisions.tune_threshold(scores, truth, self.valid.concepts.counts, empty=self.empty)
+        return tune_threshold(scores, truth, self.valid.concepts.counts, empty=self.empty)
 
     def constant(self, words: Sequence[str]) -> list[int]:
         """Return the columns of the best constant prediction on the training images."""
         concepts = self.train.concepts
         truth = multi_hot(concepts, words)
-        columns, _ = decisions.best_constant(
-            truth, concepts.counts, empty=self.empty, limit=self.limit
-        )
+        columns, _ = best_constant(truth, concepts.counts, empty=self.empty, limit=self.limit)
         return columns
 
     def parts(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:

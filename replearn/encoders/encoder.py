@@ -11,9 +11,9 @@ import safetensors.torch
 import torch
 
 from replearn.artefacts.files import publish, read_json, write_json, writing
-from replearn.encoders import preprocessing as batches
 from replearn.encoders.contract import Model
 from replearn.encoders.models import MODELS, build
+from replearn.encoders.preprocessing import Pixels, centre_crop, scaled
 from replearn.errors import DataError
 from replearn.memory import keep_freed_memory
 
@@ -82,7 +82,7 @@ class Encoder:
 
     def embed(
         self,
-        pixels: batches.Pixels,
+        pixels: Pixels,
         *,
         batch_size: int | None = None,
         precision: Precision = "float32",
@@ -100,7 +100,7 @@ class Encoder:
 
 def embeddings(
     model: Model,
-    pixels: batches.Pixels,
+    pixels: Pixels,
     *,
     crop: int | None,
     device: torch.device,
@@ -126,7 +126,7 @@ def embeddings(
     size = batch_size or (_BATCH if device.type == "cpu" else _BATCH_ON_GPU)
     start, last = 0, None
     while start < len(pixels):
-        block = np.array(batches.centre_crop(pixels[start : start + size], crop))
+        block = np.array(centre_crop(pixels[start : start + size], crop))
         try:
             vectors = _returned(_embed(model, _sent(block, device), precision))
         except torch.OutOfMemoryError:
@@ -143,7 +143,7 @@ def embeddings(
         yield last()
 
 
-def _sent(block: batches.Pixels, device: torch.device) -> torch.Tensor:
+def _sent(block: Pixels, device: torch.device) -> torch.Tensor:
     """Return pixels on the device, a GPU without waiting for what it has to do before."""
     pixels = torch.from_numpy(block)
     if device.type == "cuda":
@@ -168,7 +168,7 @@ def _returned(vectors: torch.Tensor) -> Callable[[], Vectors]:
 def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
     half = precision == "bfloat16"
     with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
-        return model.embed(batches.scaled(pixels)).float()
+        return model.embed(scaled(pixels)).float()
 
 
 def device_named(name: str) -> torch.device:

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from replearn.artefacts.disk_rows import all_over
 from replearn.encoders import plots
-from replearn.encoders import preprocessing as batches
 from replearn.encoders.contract import Model
+from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
 
 
-def fixed_images(pixels: batches.Pixels, crop: int | None, count: int = 32) -> Tensor:
+def fixed_images(pixels: Pixels, crop: int | None, count: int = 32) -> Tensor:
     """Return images from all over a set of pixels uint8 [N, C, H, W], the same at every call."""
     rows = all_over(len(pixels), count)
-    return batches.to_float(batches.centre_crop(pixels[rows], crop))
+    return to_float(centre_crop(pixels[rows], crop))
 
 
 def pictures_of(model: Model, images: Tensor) -> dict[str, Tensor]:

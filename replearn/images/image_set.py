@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from replearn.artefacts import files as artefacts
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import Array, DiskRows, choose
 from replearn.artefacts.error_budget import Tally, check_errors, check_some
+from replearn.artefacts.files import digest, identify
 from replearn.errors import DataError
 from replearn.images.decoding import Fit, UnreadableImage, decode
 from replearn.images.ids import MISSING, Frames, IdsFrom, make_plan, refuse_repeated
@@ -119,12 +119,12 @@ def _take(pixels: Array, rows: list[int]) -> Array:
 
 def identity_of(ids: Sequence[str], digests: Array, shape: Sequence[int], fit: str) -> str:
     """Return the identity of a set, by its ids [N], the hashes of its images [N, 16] and shape."""
-    return artefacts.identify(
+    return identify(
         "images",
-        ids=artefacts.digest(*ids),
+        ids=digest(*ids),
         shape=list(shape),
         fit=fit,
-        pixels=artefacts.digest(digests.tobytes()),
+        pixels=digest(digests.tobytes()),
     )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from replearn.artefacts import files as artefacts
 from replearn.artefacts import workers
 from replearn.artefacts.error_budget import Tally, check_errors
+from replearn.artefacts.files import already_made, workspace
 from replearn.artefacts.shard_jobs import Made, enter, say_done, spread
 from replearn.artefacts.shards import (
     Content,
@@ -84,12 +84,12 @@ def prepare(
     refuse_missing(source)
     start = time.monotonic()
     with (
-        artefacts.workspace(out, keep=True) as work,
+        workspace(out, keep=True) as work,
         open_files(source, form, ids=ids, ids_from=ids_from, frames=frames, scratch=work) as files,
     ):
         tally = Tally(source, len(files), max_errors)
         plan = files.identity
-        if not artefacts.already_made(out, made_from(out, NAME), plan, overwrite=overwrite):
+        if not already_made(out, made_from(out, NAME), plan, overwrite=overwrite):
             tally.check(files.missing())
             size_of_shard = size_of_shards(len(files), files.image_bytes)
             ledger = Ledger(work, plan, NAME, len(files), size_of_shard)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from replearn.encoders import plots
-from replearn.encoders import preprocessing as batches
 from replearn.encoders.contract import Model
+from replearn.encoders.preprocessing import Pixels
 from replearn.encoders.sheets import fixed_images, pictures_of, write_sheets
 
 
-def pixels(count: int, size: int = 6) -> batches.Pixels:
+def pixels(count: int, size: int = 6) -> Pixels:
     """Return images that each have their number, in two bytes, as pixels."""
     numbers = np.arange(count)
     both = np.stack([numbers // 256, numbers % 256], axis=1).astype(np.uint8)

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from pipelines.__main__ import main
-from replearn.artefacts import files as artefacts
 from replearn.artefacts import shards
+from replearn.artefacts.files import workspace
 from replearn.errors import DataError
-from replearn.images import readers as supply
+from replearn.images import readers
 from replearn.images.decoding import decode
 from replearn.images.image_set import ImageSet, open_images
 from replearn.images.preparation import prepare
@@ -31,13 +31,13 @@ import sys, time
 from pathlib import Path
 from replearn.images import preparation as preparing
 from replearn.artefacts import shards
-from replearn.images import readers as supply
+from replearn.images import readers
 shards.ROWS = {rows}
-decode = supply.decode
+decode = readers.decode
 def slowly(*data, **form):
     time.sleep(0.3)
     return decode(*data, **form)
-supply.decode = slowly
+readers.decode = slowly
 preparing.prepare(Path(sys.argv[1]), Path(sys.argv[2]), size=8)
 """
 
@@ -90,7 +90,7 @@ def test_running_again_says_so_and_decodes_nothing(
     folder: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(folder, out, size=8)
-    monkeypatch.setattr(supply, "decode", None)
+    monkeypatch.setattr(readers, "decode", None)
     prepare(folder, out, size=8)
     assert "already made" in capsys.readouterr().err
 
@@ -202,7 +202,7 @@ def test_a_killed_run_is_gone_on_with_and_ends_the_same(
         decoded.append(data)
         return decode(data, **form)
 
-    monkeypatch.setattr(supply, "decode", counting)
+    monkeypatch.setattr(readers, "decode", counting)
     prepare(folder, out, size=8)
     assert len(decoded) == COUNT - 4 * kept
     undisturbed = out.with_name("undisturbed.h5")
@@ -212,7 +212,7 @@ def test_a_killed_run_is_gone_on_with_and_ends_the_same(
 
 def test_two_runs_at_once_are_refused(folder: Path, out: Path) -> None:
     with (
-        artefacts.workspace(out, keep=True),
+        workspace(out, keep=True),
         pytest.raises(DataError, match="another process is writing it"),
     ):
         prepare(folder, out, size=8)

@@ -17,13 +17,12 @@ from replearn.artefacts.disk_rows import DiskRows, Segment, as_array
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.neighbors import faiss_engine
-from replearn.neighbors import storage as index_files
 from replearn.neighbors.engine import Hits, Metric, Space, even_blocks, merge
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.index import Builder, Index, build_here, build_index
 from replearn.neighbors.recall import exact_others, reach, recall_of
 from replearn.neighbors.sharded_engine import build_shards
-from replearn.neighbors.storage import load_index, open_to_change, save_index
+from replearn.neighbors.storage import _LOADERS, load_index, open_to_change, save_index
 from replearn.neighbors.torch_engine import TorchEngine
 
 Matrix = NDArray[np.float32]
@@ -497,4 +496,4 @@ def test_a_mapped_index_is_saved_whole(factory: str, tmp_path: Path) -> None:
 
 
 def test_every_engine_that_can_be_opened_is_tested_here() -> None:
-    assert set(STORED) == set(index_files._LOADERS)
+    assert set(STORED) == set(_LOADERS)

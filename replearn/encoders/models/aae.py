@@ -10,8 +10,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import Objective
+from replearn.encoders.grids import of_autoencoder
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
@@ -97,6 +97,4 @@ class AAE(Objective):
         return compare(self.encode(images), self.prior)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return pictures.of_autoencoder(
-            images, encode=self.encode, decode=self.decoder, prior=self.prior
-        )
+        return of_autoencoder(images, encode=self.encode, decode=self.decoder, prior=self.prior)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import Objective
+from replearn.encoders.grids import of_autoencoder
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
 from replearn.encoders.networks.convolutional import (
@@ -93,6 +93,4 @@ class BiGAN(Objective):
         return compare(self.encode(images), self.prior)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return pictures.of_autoencoder(
-            images, encode=self.encode, decode=self.generator, prior=self.prior
-        )
+        return of_autoencoder(images, encode=self.encode, decode=self.generator, prior=self.prior)

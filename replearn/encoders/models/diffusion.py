@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import Objective
+from replearn.encoders.grids import in_rows
 from replearn.encoders.networks.convolutional import Convolutional, Maps
 from replearn.encoders.networks.unet import UNet
 
@@ -77,5 +77,5 @@ class Diffusion(Objective):
             columns += [mixtures.clamp(-1, 1), self.denoise(mixtures, share)]
         return {
             "denoised": torch.stack(columns, dim=1),
-            "samples": pictures.in_rows(self.sample(noise)),
+            "samples": in_rows(self.sample(noise)),
         }

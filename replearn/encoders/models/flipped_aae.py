@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import Objective
+from replearn.encoders.grids import of_autoencoder
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
 from replearn.encoders.networks import two_level
@@ -121,7 +121,7 @@ class FlippedAAE(Objective):
         return compare(self.encode(images), self.prior)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return pictures.of_autoencoder(
+        return of_autoencoder(
             images,
             encode=self.encode,
             decode=lambda codes: self.generate(codes)[0],

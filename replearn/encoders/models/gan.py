@@ -9,8 +9,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import Objective
+from replearn.encoders.grids import of_generator
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName
 from replearn.encoders.networks.convolutional import Architecture, ImageTrunk, decoder
@@ -69,4 +69,4 @@ class GAN(Objective):
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         codes = self.draw(images[:1].expand(32, -1, -1, -1))
-        return pictures.of_generator(codes, decode=self.generator, prior=self.prior)
+        return of_generator(codes, decode=self.generator, prior=self.prior)

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import Objective
+from replearn.encoders.grids import in_rows
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.networks.convolutional import Architecture, ImageTrunk, decoder
 from replearn.encoders.networks.precision import full
@@ -100,7 +100,7 @@ class InfoGAN(Objective):
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
         codes = self.draw(images[:1].expand(32, -1, -1, -1))
         return {
-            "samples": pictures.in_rows(self.generator(codes)),
+            "samples": in_rows(self.generator(codes)),
             "categories": self._varied(codes[:8], category=True),
             "numbers": self._varied(codes[:8], category=False),
         }

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import FittedEncoder
+from replearn.encoders.grids import of_autoencoder
 from replearn.errors import DataError
 
 
@@ -44,4 +44,4 @@ class PCA(FittedEncoder):
             pixels = codes @ self.components + self.mean
             return pixels.clamp(-1, 1).reshape(-1, *images.shape[1:])
 
-        return pictures.of_autoencoder(images, encode=self.embed, decode=decode)
+        return of_autoencoder(images, encode=self.embed, decode=decode)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import Objective
+from replearn.encoders.grids import of_autoencoder
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.precision import full
 
@@ -68,4 +68,4 @@ class SDAE(Objective):
         return self.encoder.pooled(images, self.layer)
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return pictures.of_autoencoder(images, encode=self.encode, decode=self.decoder)
+        return of_autoencoder(images, encode=self.encode, decode=self.decoder)

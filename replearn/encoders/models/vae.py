@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders import grids as pictures
 from replearn.encoders.contract import Objective
+from replearn.encoders.grids import of_autoencoder
 from replearn.encoders.losses.priors import PRIORS, compare
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.precision import full
@@ -87,9 +87,7 @@ class VAE(Objective):
         return compare(mean, self.prior, drawn=_drawn(mean, log_variance))
 
     def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return pictures.of_autoencoder(
-            images, encode=self.encode, decode=self.decoder, prior=self.prior
-        )
+        return of_autoencoder(images, encode=self.encode, decode=self.decoder, prior=self.prior)
 
 
 def _drawn(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from replearn.artefacts.disk_rows import DiskRows
-from replearn.encoders import preprocessing as batches
+from replearn.encoders.preprocessing import WHOLE, Pixels, Rows, Views, rows_of, scaled, sent
 from replearn.encoders.training.settings import TrainingSettings
 
 _AHEAD = 4  # batches that wait for the device
@@ -25,7 +25,7 @@ class Feed:
 
     def __init__(
         self,
-        pixels: batches.Pixels,
+        pixels: Pixels,
         settings: TrainingSettings,
         device: torch.device,
         *,
@@ -61,31 +61,31 @@ class Feed:
         free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         return self._pixels.nbytes <= _SHARE * free
 
-    def rows(self, step: int) -> batches.Rows:
+    def rows(self, step: int) -> Rows:
         """Return which images make this process's share of a step's batch."""
         return self._joint_rows(step)[self._share]
 
     def batch(self, step: int) -> Tensor:
         """Return this process's share of a step's batch, float [n, C, H, W] in [-1, 1]."""
-        return batches.scaled(self._views(step).share(self._share).of(self._pixels_of(step)))
+        return scaled(self._views(step).share(self._share).of(self._pixels_of(step)))
 
-    def joint(self, step: int) -> tuple[batches.Rows, Tensor]:
+    def joint(self, step: int) -> tuple[Rows, Tensor]:
         """Return which images make the batch of all processes, and it, in the host's memory."""
         rows = self._joint_rows(step)
-        return rows, batches.scaled(self._views(step).of(self._gathered(rows)))
+        return rows, scaled(self._views(step).of(self._gathered(rows)))
 
-    def _joint_rows(self, step: int) -> batches.Rows:
-        return batches.rows_of(
+    def _joint_rows(self, step: int) -> Rows:
+        return rows_of(
             step,
             len(self._pixels),
             batch_size=self.batch_size,
             seed=self._settings.seed,
-            whole=self._pixels.nbytes <= batches.WHOLE,
+            whole=self._pixels.nbytes <= WHOLE,
         )
 
-    def _views(self, step: int) -> batches.Views:
+    def _views(self, step: int) -> Views:
         settings = self._settings
-        return batches.Views.draw(
+        return Views.draw(
             self.batch_size,
             self._pixels.shape[-1],
             crop=settings.crop,
@@ -96,7 +96,7 @@ class Feed:
 
     def _pixels_of(self, step: int) -> Tensor:
         if self._resident is not None:
-            return self._resident[batches.sent(self.rows(step), self.device)]
+            return self._resident[sent(self.rows(step), self.device)]
         if self._reader is None:
             return self._read(step)
         if self._coming and self._coming[0][0] != step:
@@ -109,12 +109,12 @@ class Feed:
         pixels = self._gathered(self.rows(step))
         return pixels.pin_memory() if self.device.type == "cuda" else pixels
 
-    def _gathered(self, rows: batches.Rows) -> Tensor:
+    def _gathered(self, rows: Rows) -> Tensor:
         # Rows that follow each other may be a view of the file, which torch warns not to write to.
         return torch.from_numpy(np.require(self._pixels[rows], requirements="W"))
 
 
-def _moved(pixels: batches.Pixels, device: torch.device) -> Tensor:
+def _moved(pixels: Pixels, device: torch.device) -> Tensor:
     """Copy images to the device in parts: the whole set may not fit into the host's memory."""
     there = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
     for start in range(0, len(pixels), _PART):

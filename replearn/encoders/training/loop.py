@@ -10,18 +10,18 @@ import numpy as np
 
 from replearn.artefacts.files import say
 from replearn.detection.probe import Probe, Vectors
-from replearn.encoders import preprocessing as batches
 from replearn.encoders.contract import FittedEncoder, Model
 from replearn.encoders.encoder import save_weights
+from replearn.encoders.preprocessing import Pixels
 from replearn.encoders.sheets import fixed_images, pictures_of
-from replearn.encoders.training import distributed as processes
+from replearn.encoders.training import distributed
 from replearn.encoders.training.monitor import NotFiniteError, Watch
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, sample, seed_all
 from replearn.errors import DataError
 
 
-def fit_encoder(model: FittedEncoder, pixels: batches.Pixels, settings: TrainingSettings) -> None:
+def fit_encoder(model: FittedEncoder, pixels: Pixels, settings: TrainingSettings) -> None:
     """Fit on at most `fit_images` of the pixels uint8 [N, C, H, W], drawn by the seed."""
     seed_all(settings.seed)
     model.eval()
@@ -48,21 +48,21 @@ def fit(
         KeyboardInterrupt: stopped by a signal, after saving.
     """
     checkpoint = folder / "checkpoint.pt"
-    if resume and processes.told(checkpoint.exists()):
-        if processes.in_any(not checkpoint.exists()):
+    if resume and distributed.told(checkpoint.exists()):
+        if distributed.in_any(not checkpoint.exists()):
             raise DataError(f"{checkpoint}: not there for every process; share the folder")
         trainer.resume(checkpoint, identity, facts)
-        if processes.number() == 0:
+        if distributed.number() == 0:
             say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
     if trainer.step == 0:
         trainer.prepare()
     with _stop_signals() as stopped:
-        if processes.number() == 0:
+        if distributed.number() == 0:
             _Lead(trainer, folder, identity, facts, probe).play(stopped)
         else:
             _follow(trainer, stopped)
-        if processes.in_any(stopped()):
-            if processes.number() == 0:
+        if distributed.in_any(stopped()):
+            if distributed.number() == 0:
                 say(f"{folder}: stopped after step {trainer.step}, saved")
             raise KeyboardInterrupt
     if trainer.best is not None:
@@ -74,7 +74,7 @@ def _follow(trainer: Trainer, stopped: Callable[[], bool]) -> None:
     """Play every round with the first process, which does all the rest."""
     while trainer.step < trainer.steps:
         trainer.train_step()
-        if processes.in_any(stopped()):
+        if distributed.in_any(stopped()):
             return
 
 
@@ -105,7 +105,7 @@ class _Lead:
                 try:
                     watch.begin()
                     watch.add(trainer.train_step())
-                    stop = processes.in_any(stopped())  # once: what is said has to be done
+                    stop = distributed.in_any(stopped())  # once: what is said has to be done
                     self._look(watch)
                     if stop or self._due(trainer.settings.checkpoint_every):
                         self._save(watch)
@@ -144,7 +144,7 @@ class _Lead:
         if found or self._due(settings.log_every):
             watch.log(found)
 
-    def _embed(self, pixels: batches.Pixels) -> Vectors:
+    def _embed(self, pixels: Pixels) -> Vectors:
         """Return the averaged model's embeddings, which a probe needs to be numbers."""
         vectors = self.trainer.embed(pixels)
         if not np.isfinite(vectors).all():

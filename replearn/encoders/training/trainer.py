@@ -21,14 +21,21 @@ import torch
 from torch import Tensor, nn
 
 from replearn.artefacts.files import publish, writing
-from replearn.encoders import preprocessing as batches
 from replearn.encoders.contract import Objective
 from replearn.encoders.encoder import device_named, embeddings
 from replearn.encoders.losses.adversarial import games_of
+from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
 from replearn.encoders.sheets import fixed_images, noise_of_its_own
 from replearn.encoders.training import acceleration
-from replearn.encoders.training import distributed as processes
 from replearn.encoders.training.checkpoint import checkpoint_of
+from replearn.encoders.training.distributed import (
+    count,
+    join_batch_norms,
+    joint_means,
+    number,
+    share_gradients,
+    share_state,
+)
 from replearn.encoders.training.loader import Feed
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import DataError, UsageError, brief
@@ -55,10 +62,10 @@ def seed_all(*numbers: int, device: torch.device | None = None) -> None:
         getattr(module, "manual_seed_all", module.manual_seed)(seed)
 
 
-def sample(pixels: batches.Pixels, settings: TrainingSettings) -> Tensor:
+def sample(pixels: Pixels, settings: TrainingSettings) -> Tensor:
     """Return at most `fit_images` images, drawn by the seed, in their order."""
     rows = np.random.default_rng(settings.seed).permutation(len(pixels))[: settings.fit_images]
-    return batches.to_float(batches.centre_crop(pixels[np.sort(rows)], settings.crop))
+    return to_float(centre_crop(pixels[np.sort(rows)], settings.crop))
 
 
 class Trainer:
@@ -71,9 +78,7 @@ class Trainer:
         waited: seconds in which no batch was there.
     """
 
-    def __init__(
-        self, objective: Objective, pixels: batches.Pixels, settings: TrainingSettings
-    ) -> None:
+    def __init__(self, objective: Objective, pixels: Pixels, settings: TrainingSettings) -> None:
         self.device = device_named(settings.device)
         for game in games_of(objective):
             game.refuse_what_nothing_holds()
@@ -82,7 +87,7 @@ class Trainer:
         objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = objective.to(self.device).train()
         self.average = copy.deepcopy(self.objective).eval().requires_grad_(False)
-        processes.join_batch_norms(self.objective)
+        join_batch_norms(self.objective)
         self.pixels = pixels
         self.settings = settings
         self.precision = acceleration.precision_of(settings, self.device)
@@ -101,7 +106,7 @@ class Trainer:
         """Play one round; return each term of the joint batch, averaged over a player's moves."""
         settings = self.settings
         # The first process draws what one alone would draw, the others each something else.
-        own = [processes.number()] * (processes.number() > 0)
+        own = [number()] * (number() > 0)
         seed_all(settings.seed, 2, self.step, *own, device=self.device)
         factor = settings.rate_at(self.step, self.steps)
         moves: dict[str, list[Tensor]] = {}
@@ -120,7 +125,7 @@ class Trainer:
                 moves.setdefault(f"{player}/{name}", []).append(value.detach())
         self.step += 1
         self._update_average()
-        return processes.joint_means({name: _mean(each) for name, each in moves.items()})
+        return joint_means({name: _mean(each) for name, each in moves.items()})
 
     def _images(self) -> Tensor:
         began = time.perf_counter()
@@ -153,7 +158,7 @@ class Trainer:
 
     def _gradient(self, parameters: list[nn.Parameter]) -> Tensor:
         """Average the gradient over all processes, shorten it if asked; return its length."""
-        processes.share_gradients(parameters)
+        share_gradients(parameters)
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.settings.gradient_clip:
             nn.utils.clip_grads_with_norm_(parameters, self.settings.gradient_clip, norm)
@@ -192,7 +197,7 @@ class Trainer:
             seed_all(self.settings.seed, device=self.device)
             # The averaged copy, whose batch normalisation is not joined: each process sees it all.
             self.average.prepare(self._sample())
-            processes.share_state(self.average)
+            share_state(self.average)
             self.objective.load_state_dict(self.average.state_dict())
 
     @torch.no_grad()
@@ -208,7 +213,7 @@ class Trainer:
         with noise_of_its_own(self.device):
             return {name: float(value) for name, value in self.average.statistics(shown).items()}
 
-    def embed(self, pixels: batches.Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def embed(self, pixels: Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the averaged model's embeddings float32 [N, D] of pixels uint8 [N, C, H, W]."""
         parts = embeddings(self.average, pixels, crop=self.settings.crop, device=self.device)
         return np.concatenate(list(parts))
@@ -299,14 +304,14 @@ def _save(state: dict[str, Any], path: Path) -> None:
         raise OSError(brief(error)) from None
 
 
-def _feed(pixels: batches.Pixels, settings: TrainingSettings, device: torch.device) -> Feed:
-    parts = processes.count()
+def _feed(pixels: Pixels, settings: TrainingSettings, device: torch.device) -> Feed:
+    parts = count()
     if min(settings.batch_size, len(pixels)) % parts:
         raise UsageError(
             f"training.batch_size: {min(settings.batch_size, len(pixels))} images cannot be "
             f"shared evenly by {parts} processes"
         )
-    return Feed(pixels, settings, device, part=processes.number(), parts=parts)
+    return Feed(pixels, settings, device, part=number(), parts=parts)
 
 
 def _optimisers(

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
 from replearn.artefacts.disk_rows import DiskRows, Segment
-from replearn.detection.logistic import loss as logistic_loss
+from replearn.detection.logistic import loss
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.errors import DataError
 from replearn.features import Features
@@ -91,7 +91,7 @@ def test_features_of_single_precision_reach_the_least_objective_too(C: float) ->
 def test_features_with_too_many_axes_reach_the_least_objective_too(
     rows: int, axes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logistic_loss, "_WIDE", axes)
+    monkeypatch.setattr(loss, "_WIDE", axes)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(rows, 80)) @ generator.normal(size=(80, 80)) / 9
     Y = (X[:, :3] + generator.logistic(size=(rows, 3)) > 1).astype(np.float64)

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from replearn.detection.logistic import standardised_rows as standardised
+from replearn.detection.logistic import standardised_rows
 from replearn.detection.logistic.standardised_rows import (
     StandardisedRows,
     StoredRows,
@@ -18,7 +18,7 @@ from replearn.errors import DataError
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standardised, "BLOCK", 64)
+    monkeypatch.setattr(standardised_rows, "BLOCK", 64)
 
 
 def features(count: int = 500, width: int = 7) -> np.ndarray:

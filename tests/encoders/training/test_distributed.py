@@ -19,7 +19,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from replearn.encoders.contract import Objective
 from replearn.encoders.models import build
-from replearn.encoders.training import distributed as processes
+from replearn.encoders.training.distributed import (
+    count,
+    gathered,
+    in_any,
+    joined,
+    joint_mean,
+    number,
+    told,
+)
 from replearn.encoders.training.loop import fit
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
@@ -93,7 +101,7 @@ def trained(case: str) -> dict[str, Any]:
     """
     trainer = new_trainer(case)
     trainer.prepare()
-    with JointNoise(processes.number(), processes.count()):
+    with JointNoise(number(), count()):
         for _ in range(STEPS):
             terms = trainer.train_step()
     return state_of(trainer) | {"terms": terms}
@@ -109,9 +117,9 @@ def whole_and_resumed(case: str, folder: Path) -> list[dict[str, Any]]:
     for _ in range(STEPS):
         whole.train_step()
     first.train_step()
-    if processes.number() == 0:
+    if number() == 0:
         first.save(folder / f"{case}-checkpoint.pt", "x:1", {})
-    processes.told("written")
+    told("written")
     second.resume(folder / f"{case}-checkpoint.pt", "x:1", {})
     while second.step < STEPS:
         second.train_step()
@@ -120,14 +128,12 @@ def whole_and_resumed(case: str, folder: Path) -> list[dict[str, Any]]:
 
 def child(folder: str, fast: bool) -> None:
     """Train each model with the other processes and write what came of it."""
-    with processes.joined("cpu"):
+    with joined("cpu"):
         for case in CASES:
             if not fast or case in FAST:
                 place = f"{folder}/{case}"
-                torch.save(trained(case), f"{place}-{processes.number()}.pt")
-                torch.save(
-                    whole_and_resumed(case, Path(folder)), f"{place}-twice-{processes.number()}.pt"
-                )
+                torch.save(trained(case), f"{place}-{number()}.pt")
+                torch.save(whole_and_resumed(case, Path(folder)), f"{place}-twice-{number()}.pt")
 
 
 FAST = ("sdae", "bigan, relativistic", "a part that is not trained")
@@ -135,8 +141,8 @@ FAST = ("sdae", "bigan, relativistic", "a part that is not trained")
 
 def resumed_apart(folder: str) -> None:
     """Go on from a folder of which the second process sees another, empty one."""
-    with processes.joined("cpu"):
-        own = Path(folder) / str(processes.number())
+    with joined("cpu"):
+        own = Path(folder) / str(number())
         with pytest.raises(DataError, match=r"not there for every process; share the folder"):
             fit(new_trainer("sdae"), own, "x:1", {}, resume=True)
 
@@ -225,17 +231,17 @@ def test_each_process_needs_a_gpu_of_its_own(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with (
         pytest.raises(UsageError, match=said),
-        processes.joined(device),
+        joined(device),
     ):
         pytest.fail("they joined")
 
 
 def test_alone_nothing_is_shared() -> None:
     values = torch.arange(6.0).reshape(3, 2)
-    assert processes.count() == 1
-    assert processes.number() == 0
-    assert processes.gathered(values) is values
-    assert torch.equal(processes.joint_mean(values), values.mean(0))
-    assert processes.told("x") == "x"
-    assert processes.in_any(True)
-    assert not processes.in_any(False)
+    assert count() == 1
+    assert number() == 0
+    assert gathered(values) is values
+    assert torch.equal(joint_mean(values), values.mean(0))
+    assert told("x") == "x"
+    assert in_any(True)
+    assert not in_any(False)

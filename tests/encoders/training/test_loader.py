@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from replearn.encoders import preprocessing as batches
+from replearn.encoders.preprocessing import Pixels, Views, to_float
 from replearn.encoders.training.loader import Feed
 from replearn.encoders.training.settings import TrainingSettings
 
@@ -32,7 +32,7 @@ def settings_of(**changes: Any) -> TrainingSettings:
     return TrainingSettings.model_validate({"batch_size": 8, "seed": 3, "device": "cpu"} | changes)
 
 
-def in_memory() -> batches.Pixels:
+def in_memory() -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (COUNT, 3, SIDE, SIDE), dtype=np.uint8)
 
 
@@ -101,9 +101,7 @@ def test_batches_belong_to_their_caller(tmp_path: Path) -> None:
 def test_a_batch_shows_the_views_of_its_rows(view: dict[str, Any]) -> None:
     settings = settings_of(**view)
     feed, pixels = Feed(in_memory(), settings, CPU), in_memory()
-    drawn = batches.Views.draw(
-        8, SIDE, crop=settings.crop, flip=settings.flip, seed=settings.seed, step=5
-    )
+    drawn = Views.draw(8, SIDE, crop=settings.crop, flip=settings.flip, seed=settings.seed, step=5)
     for place, row in enumerate(feed.rows(5)):
         image = pixels[row].astype(np.float32) / 127.5 - 1
         if settings.crop:
@@ -191,7 +189,7 @@ def test_images_that_follow_each_other_on_the_disk_are_read_without_a_warning(
     in_memory().tofile(tmp_path / "pixels")
     pixels = View(tmp_path / "pixels", np.uint8, "r", shape=(1, 3, SIDE, SIDE))
     feed = Feed(pixels, settings_of(batch_size=2), CPU)
-    expected = batches.to_float(in_memory()[:1])
+    expected = to_float(in_memory()[:1])
     torch.set_warn_always(True)  # else once in a process, which may have been in another test
     try:
         torch.testing.assert_close(feed.batch(0), expected, rtol=0, atol=0)
