@@ -14,14 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn.artefacts.files import say, write_text
-from replearn.concepts.table import (
-    ConceptTable,
-    multi_hot,
-    read_concepts,
-    vocabulary,
-    write_concepts,
-)
+from replearn.artefacts.files import write_text
+from replearn.concepts.table import ConceptTable, read_concepts, write_concepts
+from replearn.concepts.vocabulary import multi_hot, vocabulary
+from replearn.console import say
 from replearn.encoders.preprocessing import Pixels
 from replearn.errors import DataError
 from replearn.images.image_set import ImageSet

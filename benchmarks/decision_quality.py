@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from replearn.artefacts.files import say
-from replearn.concepts.table import ConceptTable, multi_hot, read_concepts, split, vocabulary
+from replearn.concepts.split import split
+from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.concepts.vocabulary import multi_hot, vocabulary
+from replearn.console import say
 from replearn.detection.decisions.rules import RULES, Judged, RuleName, choose_rule, compare_rules
 from replearn.detection.fit_scorers import Fitted, Labelled, Tuning, fit_linear, fit_neighbours
 from replearn.detection.scorers import Scorer

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse, special
 
 from benchmarks import decision_quality
-from replearn.artefacts.files import say
+from replearn.console import say
 from replearn.detection.decisions.expected_f1 import best_numbers
 from replearn.detection.decisions.rules import RULES, ExpectedF1, Judged
 from replearn.detection.decisions.threshold import name_above, tune_threshold

@@ -43,7 +43,7 @@ from benchmarks.recipes import (
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
 from replearn.artefacts import workers
-from replearn.artefacts.files import say, warnings_as_lines
+from replearn.console import say, warnings_as_lines
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.models import MODELS
 from replearn.errors import DataError, UsageError, brief

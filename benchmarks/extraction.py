@@ -42,7 +42,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from replearn.artefacts.files import say
+from replearn.console import say
 from replearn.errors import DataError, UsageError
 from replearn.images.image_set import ImageSet, open_files
 from replearn.images.preparation import prepare

@@ -23,9 +23,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from replearn.artefacts.files import say
-from replearn.concepts.table import ConceptTable, read_concepts, vocabulary
-from replearn.concepts.vocabulary import frequent_pairs
+from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.concepts.vocabulary import frequent_pairs, vocabulary
+from replearn.console import say
 from replearn.errors import DataError, UsageError
 from replearn.imageclef import (
     Edition,

@@ -14,9 +14,11 @@ import torch
 from benchmarks.datasets import Data, Form, facts_of, open_data
 from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
 from benchmarks.recipes import Recipe
-from replearn.artefacts.files import identify, workspace
+from replearn.artefacts.files import workspace
+from replearn.artefacts.identity import identify
 from replearn.encoders.contract import FittedEncoder, Model, Objective
-from replearn.encoders.encoder import Description, Encoder, device_named
+from replearn.encoders.embedding import device_named
+from replearn.encoders.encoder import Description, Encoder
 from replearn.encoders.models import MODELS, build, check_arguments
 from replearn.encoders.networks.normalisation import measure_statistics
 from replearn.encoders.preprocessing import Pixels

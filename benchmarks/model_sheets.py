@@ -16,9 +16,8 @@ import numpy as np
 from torch import Tensor
 
 from replearn.concepts.table import read_ids
-from replearn.encoders import plots
 from replearn.encoders.encoder import load_encoder
-from replearn.encoders.sheets import fixed_images, pictures_of
+from replearn.encoders.sheets import Picture, fixed_images, pictures_of, sheet
 from replearn.images.image_set import ImageSet
 
 ROWS = 4  # of each sheet
@@ -26,18 +25,18 @@ CAPTION = 22  # pixels above each sheet
 MOST = 800  # pixels across; a wider picture is shrunk to it
 
 
-def together(grids: dict[str, Tensor]) -> plots.Picture:
+def together(grids: dict[str, Tensor]) -> Picture:
     """Lay the first rows of each named grid below each other, with its name above it."""
-    sheets = {name: plots.sheet(grid[:ROWS]) for name, grid in grids.items()}
+    sheets = {name: sheet(grid[:ROWS]) for name, grid in grids.items()}
     width = max(sheet.shape[1] for sheet in sheets.values())
     parts = []
-    for name, sheet in sheets.items():
+    for name, picture in sheets.items():
         caption = np.full((CAPTION, width, 3), 255, np.uint8)
         cv2.putText(
             caption, name, (2, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA
         )
-        white = ((0, 0), (0, width - sheet.shape[1]), (0, 0))
-        parts += [caption, np.pad(sheet, white, constant_values=255)]
+        white = ((0, 0), (0, width - picture.shape[1]), (0, 0))
+        parts += [caption, np.pad(picture, white, constant_values=255)]
     return np.concatenate(parts)
 
 

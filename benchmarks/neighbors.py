@@ -33,7 +33,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from replearn.artefacts.files import say
+from replearn.console import say
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.index import build_index
 from replearn.neighbors.storage import load_index, save_index

@@ -33,9 +33,9 @@ import numpy as np
 import typer
 
 from pipelines.__main__ import main as replearn
-from replearn.artefacts.files import say
 from replearn.artefacts.hdf5 import write_rows
 from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.console import say
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
 from replearn.neighbors.index import build_index

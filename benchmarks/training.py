@@ -58,7 +58,7 @@ from benchmarks.rivals import (
     write_files,
 )
 from replearn.encoders.contract import Objective
-from replearn.encoders.encoder import device_named
+from replearn.encoders.embedding import device_named
 from replearn.encoders.models import MODELS
 from replearn.encoders.preprocessing import Pixels
 from replearn.phantoms import render

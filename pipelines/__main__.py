@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from replearn.artefacts.files import warnings_as_lines
+from replearn.console import warnings_as_lines
 from replearn.errors import DataError, UsageError
 
 _STOPPED = 130  # exit status after Ctrl-C, as shells have it

@@ -6,19 +6,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.artefacts.files import (
-    already_made,
-    check_same,
-    digest,
-    identify,
-    identity_in,
-    publish,
-    say,
-    warn,
-    workspace,
-)
+from replearn.artefacts.files import already_made, identity_in, publish, workspace
+from replearn.artefacts.identity import check_same, digest, identify
 from replearn.artefacts.workers import joblib_on
 from replearn.concepts.table import read_concepts, read_names
+from replearn.console import say, warn
 from replearn.detection.detector import Detector, save_detector
 from replearn.detection.fit_detector import refit_linear, tune
 from replearn.detection.fit_scorers import (

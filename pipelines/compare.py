@@ -25,19 +25,20 @@ from pipelines.prepare import prepare
 from pipelines.split import split
 from pipelines.train import train
 from replearn import imageclef
-from replearn.artefacts.files import read_json, say, warnings_as_lines, write_json, write_text
+from replearn.artefacts.files import read_json, write_json, write_text
 from replearn.comparison.data_folder import Data, find_data
 from replearn.comparison.results import Result, to_csv, to_latex, to_markdown
 from replearn.comparison.settings import Comparison, read_comparison
 from replearn.concepts.table import read_concepts, read_ids
+from replearn.console import say, warnings_as_lines
 from replearn.detection.detector import load_detector
-from replearn.encoders import plots
 from replearn.encoders.models import check_arguments
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import UsageError
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
 from replearn.neighbors.storage import load_index
+from replearn.retrieval.contact_sheet import write_query_sheet
 from replearn.settings import check_settings
 
 
@@ -299,4 +300,4 @@ def _draw_queries(folder: Path, data: Data, image_set: Path, path: Path) -> None
     titles = [
         [[data.names.get(c, c) for c in known.get(id_, ())] for id_ in line] for line in shown
     ]
-    plots.write_query_sheet(path, pixels, titles)
+    write_query_sheet(path, pixels, titles)

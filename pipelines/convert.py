@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.artefacts.files import say, warn
 from replearn.concepts.table import ConceptTable, arrange, read_ids, read_with_layout
+from replearn.console import say, warn
 
 
 def convert(

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts.files import say
 from replearn.concepts.table import read_ids
+from replearn.console import say
 from replearn.encoders import extraction
-from replearn.encoders.encoder import Precision, load_encoder, name_of
+from replearn.encoders.embedding import Precision, name_of
+from replearn.encoders.encoder import load_encoder
 from replearn.images.image_set import Frames, IdsFrom, is_prepared, open_files, open_prepared
 from replearn.images.readers import Form
 

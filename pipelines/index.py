@@ -6,18 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.artefacts.files import (
-    already_made,
-    check_same,
-    digest,
-    identify,
-    identity_in,
-    publish,
-    say,
-    warn,
-    workspace,
-)
+from replearn.artefacts.files import already_made, identity_in, publish, workspace
+from replearn.artefacts.identity import check_same, digest, identify
 from replearn.concepts.table import ConceptTable, read_concepts, read_ids
+from replearn.console import say, warn
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.neighbors.index import Builder, Index, build_here, build_index

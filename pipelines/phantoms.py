@@ -7,16 +7,10 @@ import cv2
 import typer
 from tqdm import tqdm
 
-from replearn.artefacts.files import (
-    already_made,
-    identify,
-    identity_in,
-    publish,
-    say,
-    workspace,
-    write_json,
-)
+from replearn.artefacts.files import already_made, identity_in, publish, workspace, write_json
+from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable, write_concepts
+from replearn.console import say
 from replearn.errors import UsageError
 from replearn.phantoms import CONCEPTS, render
 

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.artefacts.files import check_same, say, warn
+from replearn.artefacts.identity import check_same
 from replearn.concepts.table import read_ids
+from replearn.console import say, warn
 from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features

@@ -8,8 +8,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from replearn.artefacts.files import warn
 from replearn.concepts.table import read_names
+from replearn.console import warn
 from replearn.errors import DataError, UsageError
 from replearn.images.image_set import UnreadableImage
 from replearn.retrieval.image_search import Search
@@ -116,7 +116,7 @@ def _prepare(search: Search, path: Path) -> NDArray[np.uint8]:
 
 def _draw(sheet: Path, search: Search, queries: list[Query], results: list[dict[str, Any]]) -> None:
     """Write the contact sheet: each query and what was found for it, in a row."""
-    from replearn.encoders import plots
+    from replearn.retrieval.contact_sheet import write_query_sheet
 
     ids = {hit["id"] for result in results for hit in result["hits"]}
     ids |= {query.id for query in queries if query.pixels is None}
@@ -139,7 +139,7 @@ def _draw(sheet: Path, search: Search, queries: list[Query], results: list[dict[
         [f"{query.id}\nquery", *(f"{hit['id']}\n{hit['distance']:.4f}" for hit in result["hits"])]
         for query, result in zip(queries, results, strict=True)
     ]
-    plots.write_query_sheet(sheet, rows, concepts, titles)
+    write_query_sheet(sheet, rows, concepts, titles)
 
 
 def _own(search: Search, query: Query) -> list[str]:

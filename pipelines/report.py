@@ -12,9 +12,12 @@ import numpy as np
 import typer
 
 from replearn import imageclef
-from replearn.artefacts.files import check_same, read_json, warn, write_result
+from replearn.artefacts.files import read_json, write_result
+from replearn.artefacts.identity import check_same
 from replearn.comparison.results import Result, by_name, chosen
-from replearn.concepts.table import ConceptTable, multi_hot, read_concepts, read_names
+from replearn.concepts.table import ConceptTable, read_concepts, read_names
+from replearn.concepts.vocabulary import multi_hot
+from replearn.console import warn
 from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts.files import say
 from replearn.concepts.table import read_names
+from replearn.console import say
 from replearn.detection.detector import load_detector
 from replearn.errors import UsageError
 from replearn.features import Features

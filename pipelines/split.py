@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts.files import say, write_result
-from replearn.concepts import table as concepts
+from replearn.artefacts.files import write_result
+from replearn.concepts.split import split as split_table
+from replearn.concepts.table import read_concepts, read_names, write_concepts
+from replearn.console import say
 from replearn.errors import DataError
 
 
@@ -30,13 +32,13 @@ def split(
 
     Example: replearn split concepts.tsv lists --groups patients.tsv
     """
-    table = concepts.read_concepts(concept_file)
-    group_of = concepts.read_names(groups) if groups else None
-    parts = concepts.split(table, valid=valid, test=test, seed=seed, groups=group_of)
+    table = read_concepts(concept_file)
+    group_of = read_names(groups) if groups else None
+    parts = split_table(table, valid=valid, test=test, seed=seed, groups=group_of)
     _refuse_leftovers(folder, set(parts), overwrite=overwrite)
     for part, table in parts.items():
         path = folder / f"{part}-concepts.tsv"
-        write_result(path, concepts.write_concepts(table), overwrite=overwrite)
+        write_result(path, write_concepts(table), overwrite=overwrite)
     say(", ".join(f"{part} {len(table)}" for part, table in parts.items()) + f" images in {folder}")
 
 

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from replearn.artefacts.files import identify, publish, say, warn, workspace
+from replearn.artefacts.files import publish, workspace
+from replearn.artefacts.identity import identify
 from replearn.concepts.table import read_concepts, read_ids
+from replearn.console import say, warn
 from replearn.detection.probe import Probe
 from replearn.encoders.configuration import Configuration, ImageSettings
 from replearn.encoders.contract import FittedEncoder, Model, Objective
@@ -22,8 +24,9 @@ from replearn.encoders.encoder import (
     save_encoder,
 )
 from replearn.encoders.models import MODELS, check_arguments
+from replearn.encoders.networks.collective import count, number
 from replearn.encoders.sheets import fixed_images, pictures_of, write_sheets
-from replearn.encoders.training.distributed import count, joined, number, told
+from replearn.encoders.training.distributed import joined, told
 from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings

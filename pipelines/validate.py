@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.artefacts.files import say, warn
 from replearn.concepts.table import read_ids
+from replearn.console import say, warn
 
 
 def validate(

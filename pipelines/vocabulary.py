@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts.files import say, write_results
-from replearn.concepts.table import ConceptTable, count_concepts, read_with_layout
-from replearn.concepts.vocabulary import frequent_pairs, images_of, pool
+from replearn.artefacts.files import write_results
+from replearn.concepts.table import ConceptTable, read_with_layout
+from replearn.concepts.vocabulary import count_concepts, frequent_pairs, images_of, pool
+from replearn.console import say
 from replearn.errors import UsageError
 
 

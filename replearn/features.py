@@ -9,7 +9,7 @@ import numpy as np
 
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import choose
-from replearn.artefacts.files import digest
+from replearn.artefacts.identity import digest
 from replearn.errors import DataError
 
 HINTS: list[str] = ["encoder_path", "images_path"]

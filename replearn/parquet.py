@@ -12,8 +12,6 @@ from typing import Any
 from replearn.errors import DataError, UsageError, brief
 
 _BATCH = 4096  # rows
-_ID = ("image_id", "id")
-_CONCEPTS = ("cui", "cuis", "concepts")
 
 
 def is_parquet(path: Path) -> bool:
@@ -56,28 +54,3 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: not readable as Parquet ({brief(error)}); fetch it again")
-
-
-def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield the id and the concepts of each image of a file, or of all files of a folder by name.
-
-    Raises:
-        DataError: a file is damaged, has other columns or an id that is missing.
-        UsageError: pyarrow is not installed.
-    """
-    for part in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
-        names = list(column_types(part))
-        id_name, concepts_name = (
-            next((name for name in names if name.lower() in wanted), None)
-            for wanted in (_ID, _CONCEPTS)
-        )
-        if id_name is None or concepts_name is None:
-            raise DataError(
-                f"{part}: has the columns {', '.join(names)}; `image_id` and `cui` are expected"
-            )
-        for row in rows_of(part, [id_name, concepts_name]):
-            id_, named = row[id_name], row[concepts_name]
-            if not id_:
-                raise DataError(f"{part}: an image without id; is it the right file?")
-            listed = named.split(";") if isinstance(named, str) else named or []
-            yield str(id_), [str(concept) for concept in listed]

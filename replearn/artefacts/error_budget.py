@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from replearn.artefacts.files import warn
 from replearn.artefacts.hdf5 import Errors
+from replearn.console import warn
 from replearn.errors import DataError, UsageError
 
 

@@ -7,71 +7,19 @@ version is part of it.
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
-import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from replearn.artefacts.identity import digest, identify
+from replearn.console import say
 from replearn.errors import DataError
 
 _REPLACED = "replaced"  # in a work folder: what was there before, while it is being replaced
-
-
-def identify(kind: str, **facts: Any) -> str:
-    """Return `kind:digest`, the identity of an artefact of this kind that these facts determine."""
-    canonical = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return f"{kind}:{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
-
-
-def digest(*chunks: str | bytes | memoryview) -> str:
-    """Return the SHA-256 of the chunks as 16 hexadecimal digits; a text counts as its UTF-8."""
-    state = hashlib.sha256()
-    for chunk in chunks:
-        data = chunk.encode() if isinstance(chunk, str) else chunk
-        # The length keeps ("ab", "c") and ("a", "bc") apart.
-        state.update(len(data).to_bytes(8, "little"))
-        state.update(data)
-    return state.hexdigest()[:16]
-
-
-def check_same(expected: str | None, found: str | None, message: str) -> None:
-    """Refuse two identities that contradict each other; warn where one of them is missing.
-
-    Raises:
-        DataError: both are known and differ; the text is `message` with both identities.
-    """
-    if expected is None or found is None:
-        warn(f"{message} cannot be checked: one of the two carries no identity")
-    elif expected != found:
-        raise DataError(f"{message}: expected {expected}, found {found}")
-
-
-def warn(message: str) -> None:
-    """Print one line to stderr that the user should know but that stops nothing."""
-    print(f"warning: {message}", file=sys.stderr)
-
-
-@contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """Print what libraries warn of as `warn` does, without the place in their code."""
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        warn(" ".join(str(message).split()))
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield
-
-
-def say(message: str) -> None:
-    """Print one line of progress to stderr; stdout belongs to results."""
-    print(message, file=sys.stderr)
 
 
 def already_made(out: Path, existing: str | None, wanted: str, *, overwrite: bool) -> bool:

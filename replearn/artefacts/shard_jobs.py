@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from replearn.artefacts import workers
 from replearn.artefacts.error_budget import Tally, TooManyErrors
-from replearn.artefacts.files import say
 from replearn.artefacts.hdf5 import Errors
 from replearn.artefacts.shards import Ledger, Shard
 from replearn.artefacts.throughput import Rates, Seconds
+from replearn.console import say
 
 Share = TypeVar("Share")
 Result = TypeVar("Result")

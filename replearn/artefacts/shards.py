@@ -16,7 +16,9 @@ from typing import Any
 
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import Array
-from replearn.artefacts.files import digest, publish, say, write_text, writing
+from replearn.artefacts.files import publish, write_text, writing
+from replearn.artefacts.identity import digest
+from replearn.console import say
 from replearn.errors import DataError
 
 ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows

@@ -13,7 +13,7 @@ comma a TAB or quotes around it.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from replearn.concepts.text_files import not_utf8, read_bytes, refuse_binary
 from replearn.errors import DataError
 from replearn.memory import uncollected
-from replearn.parquet import is_parquet, read_rows
+from replearn.parquet import column_types, is_parquet, rows_of
 
 _WANTED = "a list of ids or concepts as UTF-8 text"
 _HEADER_FIRST = {"image", "image_id", "imageid", "filename", "name"}
@@ -201,3 +201,34 @@ def _separator(images: Sequence[Line]) -> str:
     """Return the `;`, or the comma where no field has one but some field has that."""
     fields = "\0".join(cell for _, cells in images for cell in cells[1:])
     return next((separator for separator in ";," if separator in fields), ";")
+
+
+_ID = ("image_id", "id")
+
+
+_CONCEPTS = ("cui", "cuis", "concepts")
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the id and the concepts of each image of a file, or of all files of a folder by name.
+
+    Raises:
+        DataError: a file is damaged, has other columns or an id that is missing.
+        UsageError: pyarrow is not installed.
+    """
+    for part in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
+        names = list(column_types(part))
+        id_name, concepts_name = (
+            next((name for name in names if name.lower() in wanted), None)
+            for wanted in (_ID, _CONCEPTS)
+        )
+        if id_name is None or concepts_name is None:
+            raise DataError(
+                f"{part}: has the columns {', '.join(names)}; `image_id` and `cui` are expected"
+            )
+        for row in rows_of(part, [id_name, concepts_name]):
+            id_, named = row[id_name], row[concepts_name]
+            if not id_:
+                raise DataError(f"{part}: an image without id; is it the right file?")
+            listed = named.split(";") if isinstance(named, str) else named or []
+            yield str(id_), [str(concept) for concept in listed]

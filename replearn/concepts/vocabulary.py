@@ -1,11 +1,12 @@
 """What a concept table holds, seen from its concepts: counts, images, companions."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
 
-from replearn.concepts.table import ConceptTable, multi_hot
+from replearn.concepts.table import ConceptTable
 
 
 def pool(tables: Iterable[ConceptTable]) -> ConceptTable:
@@ -41,3 +42,24 @@ def frequent_pairs(table: ConceptTable, words: Sequence[str]) -> Iterator[tuple[
     pairs = sparse.triu(co_occurrence(table, words), k=1, format="coo")
     for place in np.lexsort((pairs.col, pairs.row, -pairs.data)):
         yield words[pairs.row[place]], words[pairs.col[place]], int(pairs.data[place])
+
+
+def count_concepts(table: ConceptTable, top: int | None = None) -> dict[str, int]:
+    """Return how many images show each concept, most first, ties by name; at most `top`."""
+    counts = Counter(concept for concepts in table.concepts for concept in concepts)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top])
+
+
+def vocabulary(table: ConceptTable, top: int | None = None) -> list[str]:
+    """Return the concepts of the table in the order of `count_concepts`."""
+    return list(count_concepts(table, top))
+
+
+def multi_hot(table: ConceptTable, vocabulary: Sequence[str]) -> sparse.csr_array:
+    """Return the table as a sparse 0/1 matrix float32 [N, L]; other concepts are left out."""
+    columns = {concept: column for column, concept in enumerate(vocabulary)}
+    known = [sorted(columns[c] for c in cs if c in columns) for cs in table.concepts]
+    starts = np.concatenate([[0], np.cumsum([len(row) for row in known])]).astype(np.int32)
+    indices = np.array([column for row in known for column in row], dtype=np.int32)
+    shape = (len(table), len(vocabulary))
+    return sparse.csr_array((np.ones(len(indices), np.float32), indices, starts), shape=shape)

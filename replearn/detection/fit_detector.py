@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 
-from replearn.concepts.table import multi_hot
+from replearn.concepts.vocabulary import multi_hot
 from replearn.detection.decisions.rules import (
     GROUP,
     RULES,

@@ -15,7 +15,8 @@ from scipy import sparse
 from sklearn.base import clone
 
 from replearn.artefacts.disk_rows import choose
-from replearn.concepts.table import ConceptTable, multi_hot, vocabulary
+from replearn.concepts.table import ConceptTable
+from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.threshold import Scores, Threshold, best_constant, tune_threshold
 from replearn.detection.fusion import Fusion, fit_fusion
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.artefacts.files import digest, identify
+from replearn.artefacts.identity import digest, identify
 from replearn.concepts.table import ConceptTable
 from replearn.detection.fit_scorers import Labelled, Tuning, fit_linear, fit_neighbours
 from replearn.neighbors.index import build_index

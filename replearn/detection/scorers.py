@@ -14,7 +14,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from replearn.concepts.table import multi_hot
+from replearn.concepts.vocabulary import multi_hot
 from replearn.detection import voting
 from replearn.detection.decisions.threshold import Scores
 from replearn.detection.fusion import Evidence, Fusion

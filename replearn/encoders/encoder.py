@@ -1,28 +1,20 @@
 """A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 
 from replearn.artefacts.files import publish, read_json, write_json, writing
 from replearn.encoders.contract import Model
+from replearn.encoders.embedding import Precision, Vectors, device_named, embeddings
 from replearn.encoders.models import MODELS, build
-from replearn.encoders.preprocessing import Pixels, centre_crop, scaled
+from replearn.encoders.preprocessing import Pixels
 from replearn.errors import DataError
-from replearn.memory import keep_freed_memory
-
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
-
-_BATCH = 256  # images
-_BATCH_ON_GPU = 1024
 
 
 @dataclass(frozen=True)
@@ -96,104 +88,6 @@ class Encoder:
             batch_size=batch_size,
             precision=precision,
         )
-
-
-def embeddings(
-    model: Model,
-    pixels: Pixels,
-    *,
-    crop: int | None,
-    device: torch.device,
-    batch_size: int | None = None,
-    precision: Precision = "float32",
-) -> Iterator[Vectors]:
-    """Yield a model's embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W].
-
-    Args:
-        model: in evaluation mode.
-        pixels: uint8; maybe on disk.
-        crop: side of the central crop, None for the whole image.
-        device: where the model is.
-        batch_size: images at a time; half as many as soon as they do not fit.
-        precision: of the arithmetic.
-
-    Raises:
-        DataError: not even one image fits into the device's memory.
-    """
-    if device.type == "cpu":
-        keep_freed_memory()
-    torch.backends.cudnn.allow_tf32 = False  # float32 has 23 bits after the point, not 10
-    size = batch_size or (_BATCH if device.type == "cpu" else _BATCH_ON_GPU)
-    start, last = 0, None
-    while start < len(pixels):
-        block = np.array(centre_crop(pixels[start : start + size], crop))
-        try:
-            vectors = _returned(_embed(model, _sent(block, device), precision))
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise DataError(f"device {device}: not enough memory for one image; use another")
-            size = max(1, size // 2)
-            torch.cuda.empty_cache()
-            continue
-        # One batch late, so that the device has the next one before it is waited for.
-        if last is not None:
-            yield last()
-        start, last = start + len(block), vectors
-    if last is not None:
-        yield last()
-
-
-def _sent(block: Pixels, device: torch.device) -> torch.Tensor:
-    """Return pixels on the device, a GPU without waiting for what it has to do before."""
-    pixels = torch.from_numpy(block)
-    if device.type == "cuda":
-        return pixels.pin_memory().to(device, non_blocking=True)
-    return pixels.to(device)
-
-
-def _returned(vectors: torch.Tensor) -> Callable[[], Vectors]:
-    """Begin to copy vectors to the host; what is returned waits for them, and for nothing later."""
-    if vectors.device.type != "cuda":
-        return lambda: vectors.cpu().numpy()
-    copied = vectors.to("cpu", non_blocking=True)
-    done = torch.cuda.current_stream(vectors.device).record_event()
-
-    def wait() -> Vectors:
-        done.synchronize()
-        return copied.numpy()
-
-    return wait
-
-
-def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
-    half = precision == "bfloat16"
-    with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
-        return model.embed(scaled(pixels)).float()
-
-
-def device_named(name: str) -> torch.device:
-    """Return the device of this name; `auto` takes a GPU if there is one.
-
-    Raises:
-        DataError: the device was asked for by name and is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise DataError(
-            f"device {name!r}: not usable here ({str(error).splitlines()[0]}); "
-            "give another, or `auto`"
-        ) from None
-    return torch.device(name)
-
-
-def name_of(device: torch.device) -> str:
-    """Return what people call a device."""
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return str(device)
 
 
 def save_encoder(folder: Path, model: Model, description: Description) -> None:

@@ -20,7 +20,8 @@ import torch
 
 from replearn.artefacts import hdf5, workers
 from replearn.artefacts.error_budget import Tally
-from replearn.artefacts.files import already_made, identify, workspace
+from replearn.artefacts.files import already_made, workspace
+from replearn.artefacts.identity import identify
 from replearn.artefacts.shard_jobs import Made, enter, say_done, spread
 from replearn.artefacts.shards import (
     Content,
@@ -31,7 +32,8 @@ from replearn.artefacts.shards import (
     write_shard,
 )
 from replearn.artefacts.throughput import Rates, Seconds
-from replearn.encoders.encoder import PRECISIONS, Encoder, Precision, load_encoder
+from replearn.encoders.embedding import PRECISIONS, Precision
+from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import Features, Vectors
 from replearn.images.image_set import ImageSet

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from replearn.artefacts.disk_rows import all_over
-from replearn.encoders import plots
+from replearn.artefacts.files import publish
 from replearn.encoders.contract import Model
 from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
 
@@ -38,5 +41,42 @@ def write_sheets(folder: Path, grids: Mapping[str, Tensor], suffix: str = "") ->
     paths = []
     for name, grid in grids.items():
         paths.append(folder / f"{name}{suffix}.png")
-        plots.write_png(paths[-1], plots.sheet(grid.cpu()))
+        write_png(paths[-1], sheet(grid.cpu()))
     return paths
+
+
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def to_pixels(images: Tensor) -> Picture:
+    """Turn images float [N, C, H, W] in [-1, 1] into pixels uint8 [N, H, W, 3]."""
+    scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
+    return scaled.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+
+
+def sheet(grid: Tensor, *, gap: int = 2) -> Picture:
+    """Lay a grid of images float [rows, columns, C, h, w] in [-1, 1] out, uint8 [H, W, 3].
+
+    Args:
+        grid: what to show.
+        gap: white pixels between images.
+    """
+    rows, columns, _, height, width = grid.shape
+    pixels = to_pixels(grid.flatten(0, 1)).reshape(rows, columns, height, width, 3)
+    canvas = np.full(
+        (rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8
+    )
+    for row in range(rows):
+        for column in range(columns):
+            top, left = gap + row * (height + gap), gap + column * (width + gap)
+            canvas[top : top + height, left : left + width] = pixels[row, column]
+    return canvas
+
+
+def write_png(path: Path, picture: Picture) -> None:
+    """Write a picture uint8 [H, W, 3] as PNG, all at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(".png", picture[..., ::-1])
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data.tobytes())
+    publish(temporary, path)

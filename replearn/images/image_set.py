@@ -16,7 +16,7 @@ from tqdm import tqdm
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import Array, DiskRows, choose
 from replearn.artefacts.error_budget import Tally, check_errors, check_some
-from replearn.artefacts.files import digest, identify
+from replearn.artefacts.identity import digest, identify
 from replearn.errors import DataError
 from replearn.images.decoding import Fit, UnreadableImage, decode
 from replearn.images.ids import MISSING, Frames, IdsFrom, make_plan, refuse_repeated

@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from replearn.artefacts.disk_rows import Array, choose
-from replearn.artefacts.files import digest, identify
 from replearn.artefacts.hdf5 import Errors
+from replearn.artefacts.identity import digest, identify
 from replearn.artefacts.throughput import Rates, Seconds
 from replearn.errors import UsageError
 from replearn.images.decoding import Fit, UnreadableImage, decode

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import h5py
 
-from replearn.artefacts.files import warn
+from replearn.console import warn
 from replearn.errors import DataError
 from replearn.images.archives import is_tar, tar_members, zip_members
 from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip, size_tells

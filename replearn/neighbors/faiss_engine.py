@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.artefacts.disk_rows import lies_in_a_file
-from replearn.artefacts.files import digest
+from replearn.artefacts.identity import digest
 from replearn.errors import DataError, UsageError
 from replearn.neighbors.engine import Engine, Hits, Space, Vectors, even_blocks
 

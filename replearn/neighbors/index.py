@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.artefacts.files import identify
+from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, some_of
 from replearn.neighbors import faiss_engine

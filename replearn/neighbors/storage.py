@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from replearn.artefacts.files import digest, read_json, write_json
+from replearn.artefacts.files import read_json, write_json
+from replearn.artefacts.identity import digest
 from replearn.concepts.table import ConceptTable, write_concepts
 from replearn.errors import DataError, UsageError
 from replearn.neighbors.engine import Engine, Metric, Space

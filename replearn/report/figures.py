@@ -20,7 +20,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from replearn.artefacts.files import digest
+from replearn.artefacts.identity import digest
 
 INK, MUTED, GRID, PAPER, FAINT = "#010101", "#020202", "#030303", "#040404", "#050505"
 SERIES = ("#0a0000", "#0a0001", "#0a0002", "#0a0003", "#0a0004", "#0a0005")
@@ -146,7 +146,7 @@ def without_gaps(sheet: NDArray[np.uint8], side: int, gap: int = 2) -> NDArray[n
     """Make the white between the images of a sheet [H, W, 3] transparent, uint8 [H, W, 4].
 
     Args:
-        sheet: what `plots.sheet` laid out.
+        sheet: what `replearn.encoders.sheets.sheet` laid out.
         side: of its square images, in pixels.
         gap: between them, in pixels.
     """

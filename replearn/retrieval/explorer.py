@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.artefacts.files import check_same
+from replearn.artefacts.identity import check_same
 from replearn.detection.decisions.threshold import Scores
 from replearn.detection.detector import Detector
 from replearn.errors import DataError, UsageError
@@ -200,16 +200,15 @@ class Desk:
         Between the two lies what is decoded from places on the way from code to code, both ends
         included.  There is no way where the encoder cannot decode.
         """
-        from replearn.encoders import plots
         from replearn.encoders.preprocessing import centre_crop, to_float
-        from replearn.encoders.sheets import pictures_of
+        from replearn.encoders.sheets import pictures_of, to_pixels
 
         encoder = self.search.encoder
         images = to_float(centre_crop(np.stack([first, second]), encoder.description.crop))
         grids = pictures_of(encoder.model, images.to(encoder.device))
         if "reconstructions" not in grids or "interpolations" not in grids:
             return []  # a generator's ways are between images of its own
-        return list(plots.to_pixels(grids["interpolations"][0].cpu()))
+        return list(to_pixels(grids["interpolations"][0].cpu()))
 
 
 def _dense(scores: Scores) -> NDArray[np.float64]:

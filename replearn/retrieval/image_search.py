@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.artefacts.files import check_same
+from replearn.artefacts.identity import check_same
 from replearn.errors import UsageError
 from replearn.images.image_set import decode
 from replearn.images.lookup import Album, Pixels

@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 
 from replearn.artefacts.files import (
     already_made,
-    check_same,
-    digest,
-    identify,
     publish,
     read_json,
     workspace,
@@ -23,6 +20,7 @@ from replearn.artefacts.files import (
     write_result,
     write_text,
 )
+from replearn.artefacts.identity import check_same, digest, identify
 from replearn.errors import DataError
 
 json_values = st.recursive(

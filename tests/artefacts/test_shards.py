@@ -20,7 +20,7 @@ from PIL import Image
 from pipelines.__main__ import main
 from replearn.artefacts import shards
 from replearn.artefacts.error_budget import Tally, TooManyErrors
-from replearn.artefacts.files import digest
+from replearn.artefacts.identity import digest
 from replearn.artefacts.shard_jobs import Made, enter
 from replearn.artefacts.shards import (
     Content,

@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 
 from pipelines.__main__ import main
 from replearn.concepts.layouts import read_entries
+from replearn.concepts.split import split
 from replearn.concepts.table import (
     ConceptTable,
-    multi_hot,
     read_concepts,
     read_ids,
     read_names,
-    split,
-    vocabulary,
     write_concepts,
 )
+from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.errors import DataError, UsageError
 
 Write = Callable[..., Path]

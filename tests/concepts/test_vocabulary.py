@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.__main__ import main
-from replearn.concepts.table import ConceptTable, count_concepts, vocabulary
-from replearn.concepts.vocabulary import co_occurrence, frequent_pairs, images_of, pool
+from replearn.concepts.table import ConceptTable
+from replearn.concepts.vocabulary import (
+    co_occurrence,
+    count_concepts,
+    frequent_pairs,
+    images_of,
+    pool,
+    vocabulary,
+)
 
 Lines = Callable[..., Path]
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replearn.concepts.table import ConceptTable, multi_hot, vocabulary
+from replearn.concepts.table import ConceptTable
+from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.rules import RULES, GlobalThreshold, Judged, RuleName, held_out_f1
 from replearn.detection.decisions.threshold import best_constant
 from replearn.detection.detector import Detector, load_detector, save_detector

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn.concepts.table import ConceptTable, multi_hot
+from replearn.concepts.table import ConceptTable
+from replearn.concepts.vocabulary import multi_hot
 from replearn.detection.fit_scorers import (
     Fitted,
     Labelled,

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from replearn.concepts.table import ConceptTable, multi_hot, vocabulary
+from replearn.concepts.table import ConceptTable
+from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.threshold import best_constant
 from replearn.detection.probe import Embed, Probe, Vectors, rankme
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from replearn.encoders.embedding import device_named
 from replearn.encoders.encoder import (
     Description,
     Encoder,
-    device_named,
     load_encoder,
     read_description,
     save_encoder,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from replearn.encoders.preprocessing import Pixels, Views, centre_crop, rows_of, to_float
+from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
+from replearn.encoders.training.sampling import Views, rows_of
 
 SIDE = 7
 

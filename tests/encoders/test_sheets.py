@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from replearn.encoders import plots
 from replearn.encoders.contract import Model
 from replearn.encoders.preprocessing import Pixels
-from replearn.encoders.sheets import fixed_images, pictures_of, write_sheets
+from replearn.encoders.sheets import fixed_images, pictures_of, sheet, write_sheets
 
 
 def pixels(count: int, size: int = 6) -> Pixels:
@@ -143,7 +142,7 @@ def test_each_grid_becomes_a_file_with_its_name(suffix: str, channels: int, tmp_
     for path, grid in zip(paths, grids.values(), strict=True):
         read = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
         assert read is not None
-        np.testing.assert_array_equal(read, plots.sheet(grid))
+        np.testing.assert_array_equal(read, sheet(grid))
 
 
 def test_grids_made_without_gradients_are_written(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from pipelines.__main__ import main
 from replearn import metrics
 from replearn.comparison.results import Result
-from replearn.concepts.table import ConceptTable, multi_hot, vocabulary
+from replearn.concepts.table import ConceptTable
+from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.threshold import tune_threshold
 from replearn.encoders.encoder import Description
 from replearn.features import Features

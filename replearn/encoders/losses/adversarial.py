@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from replearn.encoders.networks.collective import gathered, joint_mean
 from replearn.encoders.networks.critic import Critic, Trunk
 from replearn.encoders.networks.precision import full
-from replearn.encoders.training.distributed import gathered, joint_mean
 from replearn.errors import UsageError
 
 Inputs = Tensor | tuple[Tensor, ...]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from replearn.encoders.contract import Objective
 from replearn.encoders.grids import of_autoencoder
 from replearn.encoders.losses.priors import PRIORS, compare
+from replearn.encoders.networks.collective import joint_mean
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.precision import full
-from replearn.encoders.training.distributed import joint_mean
 
 _PIXEL_VARIANCE = 0.1  # of images in [-1, 1]
 

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from replearn.encoders.networks.collective import gathered
 from replearn.encoders.networks.precision import full
-from replearn.encoders.training.distributed import gathered
 
 
 class Trunk(nn.Module):

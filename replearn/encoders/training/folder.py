@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from replearn.artefacts.files import identity_in, read_json, say
+from replearn.artefacts.files import identity_in, read_json
+from replearn.console import say
 from replearn.encoders.encoder import has_weights
 from replearn.encoders.training.checkpoint import checkpoint_of, differences, read_checkpoint
 from replearn.errors import DataError

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from replearn.artefacts.disk_rows import DiskRows
-from replearn.encoders.preprocessing import WHOLE, Pixels, Rows, Views, rows_of, scaled, sent
+from replearn.encoders.preprocessing import Pixels, scaled
+from replearn.encoders.training.sampling import WHOLE, Rows, Views, rows_of, sent
 from replearn.encoders.training.settings import TrainingSettings
 
 _AHEAD = 4  # batches that wait for the device

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from replearn.artefacts.files import say
+from replearn.console import say
 from replearn.detection.probe import Probe, Vectors
 from replearn.encoders.contract import FittedEncoder, Model
 from replearn.encoders.encoder import save_weights
+from replearn.encoders.networks.collective import number
 from replearn.encoders.preprocessing import Pixels
 from replearn.encoders.sheets import fixed_images, pictures_of
 from replearn.encoders.training import distributed
@@ -52,17 +53,17 @@ def fit(
         if distributed.in_any(not checkpoint.exists()):
             raise DataError(f"{checkpoint}: not there for every process; share the folder")
         trainer.resume(checkpoint, identity, facts)
-        if distributed.number() == 0:
+        if number() == 0:
             say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
     if trainer.step == 0:
         trainer.prepare()
     with _stop_signals() as stopped:
-        if distributed.number() == 0:
+        if number() == 0:
             _Lead(trainer, folder, identity, facts, probe).play(stopped)
         else:
             _follow(trainer, stopped)
         if distributed.in_any(stopped()):
-            if distributed.number() == 0:
+            if number() == 0:
                 say(f"{folder}: stopped after step {trainer.step}, saved")
             raise KeyboardInterrupt
     if trainer.best is not None:

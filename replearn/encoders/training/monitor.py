@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from replearn.artefacts.files import say, write_text
-from replearn.encoders import plots
-from replearn.encoders.sheets import write_sheets
+from replearn.artefacts.files import write_text
+from replearn.console import say
+from replearn.encoders.sheets import sheet, write_sheets
 from replearn.encoders.training.trainer import Trainer
 
 _TOGETHER = 16  # rounds whose terms are looked at together
@@ -148,7 +148,7 @@ class Watch:
         step = self.trainer.step
         write_sheets(self.folder / "sheets", pictures, f"-{step:07d}")
         for name, grid in pictures.items():
-            self._writer.add_image(name, plots.sheet(grid.cpu()), step, dataformats="HWC")
+            self._writer.add_image(name, sheet(grid.cpu()), step, dataformats="HWC")
 
 
 def _forget_after(metrics: Path, step: int) -> None:

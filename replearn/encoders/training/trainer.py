@@ -22,20 +22,14 @@ from torch import Tensor, nn
 
 from replearn.artefacts.files import publish, writing
 from replearn.encoders.contract import Objective
-from replearn.encoders.encoder import device_named, embeddings
+from replearn.encoders.embedding import device_named, embeddings
 from replearn.encoders.losses.adversarial import games_of
+from replearn.encoders.networks.collective import count, join_batch_norms, number
 from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
 from replearn.encoders.sheets import fixed_images, noise_of_its_own
 from replearn.encoders.training import acceleration
 from replearn.encoders.training.checkpoint import checkpoint_of
-from replearn.encoders.training.distributed import (
-    count,
-    join_batch_norms,
-    joint_means,
-    number,
-    share_gradients,
-    share_state,
-)
+from replearn.encoders.training.distributed import joint_means, share_gradients, share_state
 from replearn.encoders.training.loader import Feed
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import DataError, UsageError, brief

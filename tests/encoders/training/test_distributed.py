@@ -19,15 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from replearn.encoders.contract import Objective
 from replearn.encoders.models import build
-from replearn.encoders.training.distributed import (
-    count,
-    gathered,
-    in_any,
-    joined,
-    joint_mean,
-    number,
-    told,
-)
+from replearn.encoders.networks.collective import count, gathered, joint_mean, number
+from replearn.encoders.training.distributed import in_any, joined, told
 from replearn.encoders.training.loop import fit
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from replearn.encoders.preprocessing import Pixels, Views, to_float
+from replearn.encoders.preprocessing import Pixels, to_float
 from replearn.encoders.training.loader import Feed
+from replearn.encoders.training.sampling import Views
 from replearn.encoders.training.settings import TrainingSettings
 
 COUNT, SIDE = 30, 9

@@ -20,7 +20,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from replearn.artefacts.files import identify
+from replearn.artefacts.identity import identify
 from replearn.encoders.contract import FittedEncoder, Model, Objective
 from replearn.encoders.models import MODELS, build, check_arguments
 from replearn.encoders.models.aae import AAE

@@ -1,0 +1,70 @@
+"""Divides a concept table into train, validation and test, keeping groups (patients) together."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from replearn.concepts.table import ConceptTable
+from replearn.errors import DataError, UsageError
+
+
+def split(
+    table: ConceptTable,
+    *,
+    valid: float,
+    test: float = 0.0,
+    seed: int = 0,
+    groups: Mapping[str, str] | None = None,
+) -> dict[str, ConceptTable]:
+    """Divide a table at random into train, valid and test, keeping each group together.
+
+    Args:
+        table: all images.
+        valid: share of the images for validation, in [0, 1).
+        test: share of the images for test, in [0, 1).
+        seed: the same seed gives the same parts.
+        groups: the group (patient, study) of each id; an id without one is a group of its own.
+
+    Raises:
+        UsageError: the shares or the seed are out of range.
+        DataError: a part that was asked for would be empty, or the groups are of other images.
+    """
+    if not (valid >= 0 and test >= 0 and valid + test < 1 and seed >= 0):
+        raise UsageError(
+            f"valid {valid}, test {test}, seed {seed}: give shares of 0 to 1, together below 1, "
+            "and a seed of at least 0"
+        )
+    if groups is not None and groups.keys().isdisjoint(table.ids):
+        raise DataError(
+            f"no group is given for any of the {len(table)} images, such as {table.ids[:1]}; "
+            "write the ids as in the concept file"
+        )
+    group_of = [(groups or {}).get(id_, f"\0{id_}") for id_ in table.ids]
+    shares = {"test": test, "valid": valid}
+    wanted = {part: round(share * len(table)) for part, share in shares.items()}
+    part_of = _deal(Counter(group_of), wanted, seed)
+    parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    for id_, group in zip(table.ids, group_of, strict=True):
+        parts[part_of.get(group, "train")].append(id_)
+    for part, ids in parts.items():
+        if not ids and shares.get(part, 1) > 0:
+            raise DataError(
+                f"the {part} part of {len(table)} images in {len(set(group_of))} groups would be "
+                "empty; change the shares or give more images"
+            )
+    return {part: table.select(ids) for part, ids in parts.items() if ids}
+
+
+def _deal(sizes: Mapping[str, int], wanted: Mapping[str, int], seed: int) -> dict[str, str]:
+    """Return the part of each group, drawn at random until each part has the wanted images."""
+    order = sorted(sizes)
+    np.random.default_rng(seed).shuffle(order)
+    part_of: dict[str, str] = {}
+    for part, count in wanted.items():
+        taken = 0
+        while order and taken < count:
+            group = order.pop()
+            part_of[group] = part
+            taken += sizes[group]
+    return part_of
