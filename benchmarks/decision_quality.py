@@ -24,8 +24,20 @@ from replearn.concepts.split import split
 from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.console import say
-from replearn.detection.decisions.rules import RULES, Judged, RuleName, choose_rule, compare_rules
-from replearn.detection.fit_scorers import Fitted, Labelled, Tuning, fit_linear, fit_neighbours
+from replearn.detection.decisions.rules import (
+    RULES,
+    RuleName,
+    ScoredImages,
+    choose_rule,
+    compare_rules,
+)
+from replearn.detection.fit_scorers import (
+    DetectionTask,
+    FittedScorer,
+    LabelledFeatures,
+    fit_linear,
+    fit_neighbours,
+)
 from replearn.detection.scorers import Scorer
 from replearn.metrics import EmptyRule, bootstrap_interval, mean_score
 from replearn.neighbors.index import build_index
@@ -63,10 +75,10 @@ class Tried:
     f1: dict[RuleName, NDArray[np.float64]]
 
 
-def try_rules(data: str, images: Labelled, seed: int) -> list[Tried]:
+def try_rules(data: str, images: LabelledFeatures, seed: int) -> list[Tried]:
     """Return what the rules reach with every detector on these images."""
     parts = _divide(images, seed)
-    tuning = Tuning(parts["train"], parts["valid"], EMPTY, LIMIT)
+    tuning = DetectionTask(parts["train"], parts["valid"], EMPTY, LIMIT)
     tried = []
     for detector in DETECTORS:
         fitted = _fit(detector, tuning)
@@ -80,17 +92,17 @@ def try_rules(data: str, images: Labelled, seed: int) -> list[Tried]:
     return tried
 
 
-def phantoms(count: int, seed: int) -> Labelled:
+def phantoms(count: int, seed: int) -> LabelledFeatures:
     """Draw phantoms."""
     drawn = [render(number, seed, size=32, channels=1) for number in range(count)]
     pixels = np.stack([phantom.pixels.ravel() for phantom in drawn]).astype(np.float32)
     components = PCA(min(128, count // 2), random_state=0).fit_transform(pixels)
     ids = [str(number) for number in range(count)]
     table = ConceptTable(ids, [phantom.concepts for phantom in drawn])
-    return Labelled(components.astype(np.float32), table)
+    return LabelledFeatures(components.astype(np.float32), table)
 
 
-def carrying(path: Path, seed: int, *, unevenness: float = 1.0) -> Labelled:
+def carrying(path: Path, seed: int, *, unevenness: float = 1.0) -> LabelledFeatures:
     """Return features that carry the concepts of a file, in noise more or less the same for all."""
     table = read_concepts(path)
     shown = multi_hot(table, vocabulary(table))
@@ -98,19 +110,19 @@ def carrying(path: Path, seed: int, *, unevenness: float = 1.0) -> Labelled:
     directions = generator.normal(size=(shown.shape[1], _DIMENSIONS)).astype(np.float32)
     strength = _NOISE * unevenness ** generator.uniform(-1, 1, size=(len(table), 1))
     noise = strength * generator.normal(size=(len(table), _DIMENSIONS))
-    return Labelled((shown @ directions + noise).astype(np.float32), table)
+    return LabelledFeatures((shown @ directions + noise).astype(np.float32), table)
 
 
-def _divide(images: Labelled, seed: int) -> dict[str, Labelled]:
+def _divide(images: LabelledFeatures, seed: int) -> dict[str, LabelledFeatures]:
     row = {id_: number for number, id_ in enumerate(images.concepts.ids)}
     parts = split(images.concepts, valid=_SHARE, test=_SHARE, seed=seed)
     return {
-        part: Labelled(images.vectors[[row[id_] for id_ in table.ids]], table)
+        part: LabelledFeatures(images.vectors[[row[id_] for id_ in table.ids]], table)
         for part, table in parts.items()
     }
 
 
-def _fit(detector: Detector, tuning: Tuning) -> Fitted:
+def _fit(detector: Detector, tuning: DetectionTask) -> FittedScorer:
     if detector == "linear":
         return fit_linear(tuning, top=CONCEPTS)
     learn = tuning.train
@@ -120,10 +132,10 @@ def _fit(detector: Detector, tuning: Tuning) -> Fitted:
     )
 
 
-def _judged(scorer: Scorer, words: Sequence[str], images: Labelled) -> Judged:
+def _judged(scorer: Scorer, words: Sequence[str], images: LabelledFeatures) -> ScoredImages:
     truth = multi_hot(images.concepts, words)
     scores = scorer.scores(images.vectors)
-    return Judged(scores, truth, images.concepts.counts, EMPTY, LIMIT)
+    return ScoredImages(scores, truth, images.concepts.counts, EMPTY, LIMIT)
 
 
 def summarise(tried: Sequence[Tried]) -> list[Row]:

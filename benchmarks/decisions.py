@@ -27,14 +27,14 @@ from scipy import sparse, special
 from benchmarks import decision_quality
 from replearn.console import say
 from replearn.detection.decisions.expected_f1 import best_numbers
-from replearn.detection.decisions.rules import RULES, ExpectedF1, Judged
+from replearn.detection.decisions.rules import RULES, ExpectedF1, ScoredImages
 from replearn.detection.decisions.threshold import name_above, tune_threshold
 from replearn.errors import DataError, UsageError
 
 Row = dict[str, Any]
 
 
-def draw(count: int, width: int, seed: int) -> Judged:
+def draw(count: int, width: int, seed: int) -> ScoredImages:
     """Return probabilities and a truth drawn by them."""
     generator = np.random.default_rng(seed)
     frequency = 0.3 * np.arange(1, width + 1) ** -0.9 + 0.001
@@ -43,7 +43,7 @@ def draw(count: int, width: int, seed: int) -> Judged:
     scores = special.expit(logits)
     shown = generator.random(scores.shape, dtype=np.float32) < scores
     truth = sparse.csr_array(shown.astype(np.float32))
-    return Judged(scores, truth, shown.sum(axis=1), "skip")
+    return ScoredImages(scores, truth, shown.sum(axis=1), "skip")
 
 
 def plain_threshold(scores: NDArray[np.float32], truth: sparse.csr_array) -> float:

@@ -17,7 +17,7 @@ from benchmarks.recipes import Recipe
 from replearn.artefacts.files import workspace
 from replearn.artefacts.identity import identify
 from replearn.encoders.contract import FittedEncoder, Model, Objective
-from replearn.encoders.embedding import device_named
+from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import Description, Encoder
 from replearn.encoders.models import MODELS, build, check_arguments
 from replearn.encoders.networks.normalisation import measure_statistics
@@ -74,7 +74,7 @@ class Job:
         """Return the settings behind a result, complete."""
         recipe = self.recipe
         learns = issubclass(MODELS[recipe.model], Objective) and recipe.trained
-        device = device_named(self.training.device)
+        device = find_device(self.training.device)
         precision = acceleration.precision_of(self.training, device)
         settings = self.training.facts() | {"precision": str(precision).removeprefix("torch.")}
         # What is fitted at once knows no others.
@@ -148,7 +148,7 @@ def train(job: Job, pixels: Pixels, folder: Path) -> tuple[Model, float]:
     model = _build(job, job.layers[0])
     if not job.recipe.trained:
         # Without them the floor would be lower than an untrained network deserves.
-        device = device_named(job.training.device)
+        device = find_device(job.training.device)
         images = sample(pixels, job.training).to(device)
         measure_statistics(model.to(device).eval(), images, look=model.embed)
     elif isinstance(model, Objective):
@@ -157,7 +157,7 @@ def train(job: Job, pixels: Pixels, folder: Path) -> tuple[Model, float]:
         return model.eval(), _seconds(folder, trainer.batch_size)
     elif isinstance(model, FittedEncoder):
         fit_encoder(model, pixels, job.training)
-        model.to(device_named(job.training.device))
+        model.to(find_device(job.training.device))
     return model.eval(), time.perf_counter() - start
 
 
@@ -176,7 +176,7 @@ def _measure_layer(job: Job, model: Model, layer: str, data: Data) -> dict[str, 
     features = extract(job, model, layer, data)
     seconds = time.perf_counter() - start
     start = time.perf_counter()
-    scores = probe(features, data.labels, str(device_named(job.training.device)))
+    scores = probe(features, data.labels, str(find_device(job.training.device)))
     return {
         "dimensions": features["train"].shape[1],
         "extract_seconds": seconds,
@@ -195,7 +195,7 @@ def extract(job: Job, model: Model, layer: str, data: Data) -> dict[str, Feature
     # Reading elsewhere is an argument of the constructor; the weights are the same.
     reader = _build(job, layer)
     reader.load_state_dict(model.state_dict())
-    reader.to(device_named(job.training.device)).eval()
+    reader.to(find_device(job.training.device)).eval()
     form = job.form
     description = Description(
         model=job.recipe.model,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from replearn.concepts.table import read_ids
 from replearn.encoders.encoder import load_encoder
-from replearn.encoders.sheets import Picture, fixed_images, pictures_of, sheet
+from replearn.encoders.sheets import Picture, fixed_images, grids_of, sheet
 from replearn.images.image_set import ImageSet
 
 ROWS = 4  # of each sheet
@@ -47,7 +47,7 @@ def main(comparison: Path, ids: Path, out: Path) -> None:
     for folder in sorted(comparison.glob("seed-0/*/encoder")):
         encoder = load_encoder(folder, "cpu")
         shown = fixed_images(images.pixels, encoder.description.crop)
-        grids = pictures_of(encoder.model, shown)
+        grids = grids_of(encoder.model, shown)
         if grids:
             picture = together(grids)
             if picture.shape[1] > MOST:

@@ -58,7 +58,7 @@ from benchmarks.rivals import (
     write_files,
 )
 from replearn.encoders.contract import Objective
-from replearn.encoders.embedding import device_named
+from replearn.encoders.embedding import find_device
 from replearn.encoders.models import MODELS
 from replearn.encoders.preprocessing import Pixels
 from replearn.phantoms import render
@@ -232,7 +232,7 @@ def asked(arguments: list[str]) -> Options:
         rounds=args.rounds or (9 if args.quick else 15),
         seconds=args.seconds,
         workers=args.workers,
-        device=device_named(args.device),
+        device=find_device(args.device),
         precision=args.precision,
     )
 

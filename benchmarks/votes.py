@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.concepts.table import ConceptTable
-from replearn.detection.fit_detector import tune as tune_detector
-from replearn.detection.fit_scorers import NEIGHBOURS, Labelled, Tuning, fit_neighbours
-from replearn.detection.scorers import NeighborScorer
+from replearn.detection.fit_detector import fit_rule
+from replearn.detection.fit_scorers import KS, DetectionTask, LabelledFeatures, fit_neighbours
+from replearn.detection.scorers import NeighbourScorer
 from replearn.neighbors.engine import Hits, Vectors
 from replearn.neighbors.index import Index, build_index
 
@@ -43,7 +43,7 @@ class Searched(Index):
         return self.found
 
 
-def draw(count: int, concepts: int, seed: int) -> Labelled:
+def draw(count: int, concepts: int, seed: int) -> LabelledFeatures:
     """Return features float32 [N, 16] of images with up to six concepts each."""
     directions = np.random.default_rng(0).standard_normal((concepts, 16), np.float32)
     generator = np.random.default_rng(seed + 1)
@@ -52,21 +52,21 @@ def draw(count: int, concepts: int, seed: int) -> Labelled:
     vectors = directions[shown].sum(axis=1)
     vectors += 2 * generator.standard_normal(vectors.shape, np.float32)
     named = [tuple(f"C{concept}" for concept in sorted(set(row))) for row in shown.tolist()]
-    return Labelled(vectors, ConceptTable([f"{seed}-{n}" for n in range(count)], named))
+    return LabelledFeatures(vectors, ConceptTable([f"{seed}-{n}" for n in range(count)], named))
 
 
 def tune(images: int, concepts: int) -> dict[str, Any]:
     """Return seconds to choose k, weights and smoothing, and then the decision rule."""
     learn, choose = (draw(images, concepts, seed) for seed in (0, 1))
-    tuning = Tuning(learn, choose, "match", 100)
+    tuning = DetectionTask(learn, choose, "match", 100)
     index = build_index(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
-    found = index.search_others(choose.vectors, max(NEIGHBOURS), choose.concepts.ids)
+    found = index.search_others(choose.vectors, max(KS), choose.concepts.ids)
     start = _clocks()
     fitted = fit_neighbours(tuning, Searched(index.ids, index.engine, found=found))
     between = _clocks()
-    detector = tune_detector(fitted, tuning, encoder=None, identity="")
+    detector = fit_rule(fitted, tuning, encoder=None, identity="")
     end = _clocks()
-    assert isinstance(fitted.scorer, NeighborScorer)
+    assert isinstance(fitted.scorer, NeighbourScorer)
     return {
         "neighbours": found.rows.shape[1],
         "vote": dict(zip(("seconds", "processor"), between - start, strict=True)),

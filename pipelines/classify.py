@@ -12,19 +12,19 @@ from replearn.artefacts.workers import joblib_on
 from replearn.concepts.table import read_concepts, read_names
 from replearn.console import say, warn
 from replearn.detection.detector import Detector, save_detector
-from replearn.detection.fit_detector import refit_linear, tune
+from replearn.detection.fit_detector import fit_rule, refit_linear
 from replearn.detection.fit_scorers import (
-    NEIGHBOURS,
-    Fitted,
-    Labelled,
-    Tuning,
+    KS,
+    DetectionTask,
+    FittedScorer,
+    LabelledFeatures,
     fit_constant,
     fit_fused,
     fit_linear,
     fit_neighbours,
 )
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
-from replearn.detection.scorers import FusedScorer, LinearScorer, NeighborScorer, Scorer
+from replearn.detection.scorers import FusedScorer, LinearScorer, NeighbourScorer, Scorer
 from replearn.detection.voting import Kind
 from replearn.errors import DataError, UsageError, some_of
 from replearn.features import Features
@@ -111,7 +111,7 @@ def classify(
     choose, choose_features = _labelled(valid, valid_concepts)
     _check_together(train, learn_features, valid, choose_features)
     together = _groups(groups, learn, choose) if groups else None
-    tuning = Tuning(learn, choose, rules.empty, rules.max_concepts, together)
+    tuning = DetectionTask(learn, choose, rules.empty, rules.max_concepts, together)
     index = _index(index_folder, learn, learn_features, metric) if _searches(method) else None
     options = _of_regression(method, concepts, penalty, refit)
     options |= _of_neighbours(index, index_folder, vote, neighbours)
@@ -132,7 +132,7 @@ def classify(
             return
         regression = MultiLabelLogisticRegression(penalty=penalty, device=device)
         with joblib_on(cluster, jobs):
-            detector = tune(
+            detector = fit_rule(
                 _fit(method, tuning, index, concepts, regression, vote, neighbours),
                 tuning,
                 encoder=learn_features.encoder,
@@ -179,7 +179,9 @@ def _of_neighbours(
     return options | ({"neighbours": number} if number else {})
 
 
-def _index(folder: Path | None, learn: Labelled, features: Features, metric: Metric) -> Index:
+def _index(
+    folder: Path | None, learn: LabelledFeatures, features: Features, metric: Metric
+) -> Index:
     """Return an index of the training images: the given one if it is of these, or an exact one."""
     if folder is not None:
         index = load_index(folder)
@@ -199,26 +201,26 @@ def _index(folder: Path | None, learn: Labelled, features: Features, metric: Met
 
 def _fit(
     method: str,
-    tuning: Tuning,
+    tuning: DetectionTask,
     index: Index | None,
     concepts: int,
     regression: MultiLabelLogisticRegression,
     vote: Kind | Literal["auto"],
     number: int | None,
-) -> Fitted:
-    def linear() -> Fitted:
+) -> FittedScorer:
+    def linear() -> FittedScorer:
         return fit_linear(tuning, top=concepts, model=regression)
 
     if index is None:
         return fit_constant(tuning) if method == "constant" else linear()
-    counts = (number,) if number else NEIGHBOURS
+    counts = (number,) if number else KS
     neighbours = fit_neighbours(tuning, index, vote=vote, counts=counts)
     if method == "knn":
         return neighbours
     return fit_fused(tuning, linear(), neighbours)
 
 
-def _groups(path: Path, learn: Labelled, choose: Labelled) -> dict[str, str]:
+def _groups(path: Path, learn: LabelledFeatures, choose: LabelledFeatures) -> dict[str, str]:
     """Return the group of each id; without any of these images' the list is another one's."""
     groups = read_names(path)
     ids = {*learn.concepts.ids, *choose.concepts.ids}
@@ -236,7 +238,7 @@ def _groups(path: Path, learn: Labelled, choose: Labelled) -> dict[str, str]:
     return groups
 
 
-def _labelled(path: Path, concepts_path: Path) -> tuple[Labelled, Features]:
+def _labelled(path: Path, concepts_path: Path) -> tuple[LabelledFeatures, Features]:
     """Bring features and concepts together by id, and tell what has no counterpart."""
     features, table = Features.load(path), read_concepts(concepts_path)
     known = set(features.ids)
@@ -259,7 +261,7 @@ def _labelled(path: Path, concepts_path: Path) -> tuple[Labelled, Features]:
             f"{path}: {len(features) - len(ids)} of {len(features)} images have no line in "
             f"{concepts_path} and are not used"
         )
-    return Labelled(features.select(ids), table.select(ids)), features
+    return LabelledFeatures(features.select(ids), table.select(ids)), features
 
 
 def _check_together(train: Path, learn: Features, valid: Path, choose: Features) -> None:
@@ -288,7 +290,7 @@ def _told(scorer: Scorer) -> str:
     """Return what was chosen."""
     if isinstance(scorer, LinearScorer):
         return f"linear, C {scorer.C:g}"
-    if isinstance(scorer, NeighborScorer):
+    if isinstance(scorer, NeighbourScorer):
         vote = scorer.vote
         return f"knn, {vote.kind} {vote.parameter:.3g} of {vote.k}, smoothed by {vote.smoothing:g}"
     if isinstance(scorer, FusedScorer):

@@ -26,7 +26,7 @@ from pipelines.split import split
 from pipelines.train import train
 from replearn import imageclef
 from replearn.artefacts.files import read_json, write_json, write_text
-from replearn.comparison.data_folder import Data, find_data
+from replearn.comparison.data_folder import DataFolder, find_data_folder
 from replearn.comparison.results import Result, to_csv, to_latex, to_markdown
 from replearn.comparison.settings import Comparison, read_comparison
 from replearn.concepts.table import read_concepts, read_ids
@@ -77,7 +77,7 @@ def compare(
     """
     chosen = read_comparison(config, settings or ())
     _refuse_what_trainings_would(chosen)
-    found = _with_valid(find_data(data), out, overwrite=overwrite)
+    found = _with_valid(find_data_folder(data), out, overwrite=overwrite)
     images = _prepare(chosen, found, out, overwrite=overwrite)
     tasks = [
         _Task(chosen, found, images[name], out, name, seed, overwrite)
@@ -102,7 +102,7 @@ def _refuse_what_trainings_would(chosen: Comparison) -> None:
         chosen.form_of(name)
 
 
-def _with_valid(data: Data, out: Path, *, overwrite: bool) -> Data:
+def _with_valid(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
     """Split a tenth of train off to choose on, where there is no list for that."""
     if data.valid:
         return data
@@ -111,7 +111,9 @@ def _with_valid(data: Data, out: Path, *, overwrite: bool) -> Data:
     return replace(data, train=train, valid=valid)
 
 
-def _prepare(chosen: Comparison, data: Data, out: Path, *, overwrite: bool) -> dict[str, Path]:
+def _prepare(
+    chosen: Comparison, data: DataFolder, out: Path, *, overwrite: bool
+) -> dict[str, Path]:
     """Prepare the images in every form that an encoder asks for; return each encoder's."""
     paths: dict[str, Path] = {}
     for name in chosen.encoders:
@@ -129,7 +131,7 @@ class _Task:
     """One encoder with one seed, and all of its detectors."""
 
     chosen: Comparison
-    data: Data
+    data: DataFolder
     images: Path
     out: Path
     encoder: str
@@ -243,7 +245,7 @@ def _stamp(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _write_tables(results: list[Result], chosen: Comparison, data: Data, out: Path) -> None:
+def _write_tables(results: list[Result], chosen: Comparison, data: DataFolder, out: Path) -> None:
     published = None
     if chosen.published and data.test and len(read_ids(data.test)) == chosen.published.images:
         published = chosen.published.f1
@@ -257,7 +259,7 @@ def _write_tables(results: list[Result], chosen: Comparison, data: Data, out: Pa
     say(f"tables, sheets and run files are in {out}")
 
 
-def _write_places(chosen: Comparison, data: Data, images: dict[str, Path], out: Path) -> None:
+def _write_places(chosen: Comparison, data: DataFolder, images: dict[str, Path], out: Path) -> None:
     """Note what the comparison is of and where that lies, for reports; places may go stale."""
     places = {
         "parts": {part: os.path.relpath(path, out) for part, path in data.parts.items()},
@@ -268,7 +270,7 @@ def _write_places(chosen: Comparison, data: Data, images: dict[str, Path], out: 
 
 
 def _write_sheets(
-    results: list[Result], data: Data, images: dict[str, Path], out: Path, *, overwrite: bool
+    results: list[Result], data: DataFolder, images: dict[str, Path], out: Path, *, overwrite: bool
 ) -> None:
     """Copy the last sheets of the training, and draw queries with what the best encoder finds."""
     for encoder in sorted(out.glob("seed-0/*/encoder")):
@@ -284,7 +286,7 @@ def _write_sheets(
     _draw_queries(folder, data, images[best], out / "queries.png")
 
 
-def _draw_queries(folder: Path, data: Data, image_set: Path, path: Path) -> None:
+def _draw_queries(folder: Path, data: DataFolder, image_set: Path, path: Path) -> None:
     part = "test" if data.test else "valid"
     queries, searched = Features.load(folder / f"{part}.h5"), load_index(folder / "index")
     ids = queries.ids[:: max(len(queries) // 6, 1)][:6]

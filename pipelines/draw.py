@@ -8,7 +8,7 @@ import typer
 from replearn.concepts.table import read_ids
 from replearn.encoders.encoder import load_encoder
 from replearn.encoders.preprocessing import centre_crop, to_float
-from replearn.encoders.sheets import fixed_images, pictures_of, write_sheets
+from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
 from replearn.errors import DataError, UsageError
 from replearn.images.image_set import open_images
 
@@ -60,7 +60,7 @@ def draw(
         if images
         else fixed_images(found.pixels, form.crop)
     )
-    grids = pictures_of(loaded.model, shown.to(loaded.device))
+    grids = grids_of(loaded.model, shown.to(loaded.device))
     if not grids:
         raise DataError(
             f"{encoder}: the model {form.model} has no pictures to show; take another encoder"

@@ -10,7 +10,7 @@ import typer
 from replearn.concepts.table import read_ids
 from replearn.console import say
 from replearn.encoders import extraction
-from replearn.encoders.embedding import Precision, name_of
+from replearn.encoders.embedding import Precision, device_label
 from replearn.encoders.encoder import load_encoder
 from replearn.images.image_set import Frames, IdsFrom, is_prepared, open_files, open_prepared
 from replearn.images.readers import Form
@@ -71,7 +71,7 @@ def extract(
                 )
             )
         )
-        say(f"{encoder_folder} on {name_of(encoder.device)}, {precision}")
+        say(f"{encoder_folder} on {device_label(encoder.device)}, {precision}")
         extraction.extract(
             encoder,
             images,
@@ -82,7 +82,7 @@ def extract(
                 "encoder_path": os.path.relpath(encoder_folder, out.parent),
                 "images_path": os.path.relpath(source, out.parent),
             },
-            manner=extraction.Manner(precision, kind),
+            numerics=extraction.Numerics(precision, kind),
             jobs=jobs,
             cluster=cluster,
             overwrite=overwrite,

@@ -12,7 +12,7 @@ from replearn.concepts.table import ConceptTable, read_concepts, read_ids
 from replearn.console import say, warn
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
-from replearn.neighbors.index import Builder, Index, build_here, build_index
+from replearn.neighbors.index import Builder, Index, build_index, build_with_faiss
 from replearn.neighbors.sharded_engine import build_shards
 from replearn.neighbors.storage import collection_of, open_to_change, relative, save_index
 
@@ -126,7 +126,7 @@ def _builder(made: Path, shards: int, jobs: int, milvus: str | None, identity: s
         # Not by the identity alone: two folders of the same index must not change each other's.
         collection = f"replearn_{identity.partition(':')[2]}_{secrets.token_hex(4)}"
         return milvus_engine.builder(uri, collection)
-    return build_here
+    return build_with_faiss
 
 
 def _add(features: Features, table: ConceptTable | None, path: Path, folder: Path) -> None:

@@ -12,7 +12,7 @@ from replearn.concepts.table import read_names
 from replearn.console import warn
 from replearn.errors import DataError, UsageError
 from replearn.images.image_set import UnreadableImage
-from replearn.retrieval.image_search import Search
+from replearn.retrieval.image_search import ImageSearch
 
 
 class Query(NamedTuple):
@@ -69,7 +69,7 @@ def query(
     if k < 1:
         raise UsageError(f"-k {k}: at least 1")
     called = read_names(names) if names else {}
-    search = Search.open(
+    search = ImageSearch.open(
         index_folder,
         device=device,
         verify=verify,
@@ -89,7 +89,7 @@ def query(
     print(json.dumps(results, indent=2, ensure_ascii=False) if as_json else _table(results, search))
 
 
-def _queries(search: Search, images: list[str]) -> list[Query]:
+def _queries(search: ImageSearch, images: list[str]) -> list[Query]:
     """Return what is asked about in the order given; a file comes before an id of its name."""
     index = search.index
     files = [said for said in images if Path(said).is_file() or said not in index.rows]
@@ -105,7 +105,7 @@ def _queries(search: Search, images: list[str]) -> list[Query]:
     ]
 
 
-def _prepare(search: Search, path: Path) -> NDArray[np.uint8]:
+def _prepare(search: ImageSearch, path: Path) -> NDArray[np.uint8]:
     if not path.is_file():
         raise DataError(f"{path}: neither an image file nor the id of an indexed image")
     try:
@@ -114,13 +114,15 @@ def _prepare(search: Search, path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path}: {error}") from None
 
 
-def _draw(sheet: Path, search: Search, queries: list[Query], results: list[dict[str, Any]]) -> None:
+def _draw(
+    sheet: Path, search: ImageSearch, queries: list[Query], results: list[dict[str, Any]]
+) -> None:
     """Write the contact sheet: each query and what was found for it, in a row."""
     from replearn.retrieval.contact_sheet import write_query_sheet
 
     ids = {hit["id"] for result in results for hit in result["hits"]}
     ids |= {query.id for query in queries if query.pixels is None}
-    pixels = search.album.pictures(sorted(ids))
+    pixels = search.images_by_id.pictures(sorted(ids))
     if len(pixels) < len(ids):
         warn(f"{sheet}: {len(ids) - len(pixels)} of {len(ids)} images are not there")
     white = np.full((1, 8, 8), 255, np.uint8)  # for an image that is not there any more
@@ -142,13 +144,13 @@ def _draw(sheet: Path, search: Search, queries: list[Query], results: list[dict[
     write_query_sheet(sheet, rows, concepts, titles)
 
 
-def _own(search: Search, query: Query) -> list[str]:
+def _own(search: ImageSearch, query: Query) -> list[str]:
     """Return the names of the concepts of an indexed image that is asked about."""
     known = query.pixels is None
     return search.called(search.concepts_at(search.index.rows[query.id])) if known else []
 
 
-def _table(results: list[dict[str, Any]], search: Search) -> str:
+def _table(results: list[dict[str, Any]], search: ImageSearch) -> str:
     lines = []
     for result in results:
         width = max((len(hit["id"]) for hit in result["hits"]), default=0)

@@ -21,11 +21,11 @@ from replearn.console import warn
 from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.images.lookup import Album
+from replearn.images.lookup import ImageLookup
 from replearn.report import comparison
 from replearn.report.comparison import Curve
 from replearn.report.concept_scores import along_thresholds, score_concepts
-from replearn.report.embeddings import Find, Shown
+from replearn.report.embeddings import EmbeddedImages, Find
 from replearn.report.page import Page, to_html
 from replearn.report.predictions import Predictions
 
@@ -70,7 +70,7 @@ def report(
 
 def _finder(source: Path | None, ids: Sequence[str]) -> Find:
     """Return what finds pictures of these ids; none where there is no source."""
-    return Album(source, ids).pictures if source and source.exists() else lambda _: {}
+    return ImageLookup(source, ids).pictures if source and source.exists() else lambda _: {}
 
 
 # An encoder ---------------------------------------------------------------------------------------
@@ -109,13 +109,13 @@ def _largest_beside(run: Path, identity: str) -> Path | None:
     return max(sizes, key=lambda path: sizes[path], default=None)
 
 
-def _shown(path: Path, images: Path | None, known: Mapping[str, tuple[str, ...]]) -> Shown:
+def _shown(path: Path, images: Path | None, known: Mapping[str, tuple[str, ...]]) -> EmbeddedImages:
     found = Features.load(path)
     hint = found.hints.get("images_path")
     source = images or (path.parent / hint if hint else None)
     if source is not None and not source.exists():
         warn(f"{source}: the images are not there; give their place with --images")
-    return Shown(found, path.name, known, _finder(source, found.ids))
+    return EmbeddedImages(found, path.name, known, _finder(source, found.ids))
 
 
 def _known(run: Path, concepts: Path | None, names: Path | None) -> dict[str, tuple[str, ...]]:

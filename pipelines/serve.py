@@ -13,8 +13,8 @@ from replearn.console import say
 from replearn.detection.detector import load_detector
 from replearn.errors import UsageError
 from replearn.features import Features
-from replearn.retrieval.explorer import Desk
-from replearn.retrieval.image_search import Search
+from replearn.retrieval.explorer import Explorer
+from replearn.retrieval.image_search import ImageSearch
 
 
 def serve(
@@ -48,18 +48,18 @@ def serve(
     """
     if (user is None) != (password is None) or "" in (user, password):
         raise UsageError("--user and a password belong together; give both, not empty, or none")
-    search = Search.open(
+    search = ImageSearch.open(
         index_folder,
         encoder_folder=encoder,
         images=images,
         names=read_names(names) if names else {},
     )
-    desk = Desk(
+    explorer = Explorer(
         search.shared(),
         load_detector(detector) if detector else None,
         Features.load(features) if features else None,
     )
-    desk.check()
+    explorer.check()
     # A service is stopped by SIGTERM: end as by Ctrl-C, and leave no files.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="replearn-") as temporary:
@@ -70,4 +70,4 @@ def serve(
         except ImportError:
             raise UsageError("serve needs gradio; install it with: make setup EXTRAS=cpu,app")
         say(f"http://{host}:{port}: {len(search.index):,} images; stop with Ctrl-C")
-        run(desk, host, port, (user, password) if user and password else None, max_megabytes)
+        run(explorer, host, port, (user, password) if user and password else None, max_megabytes)

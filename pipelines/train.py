@@ -24,9 +24,9 @@ from replearn.encoders.encoder import (
     save_encoder,
 )
 from replearn.encoders.models import MODELS, check_arguments
-from replearn.encoders.networks.collective import count, number
-from replearn.encoders.sheets import fixed_images, pictures_of, write_sheets
-from replearn.encoders.training.distributed import joined, told
+from replearn.encoders.networks.collective import rank, world_size
+from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
+from replearn.encoders.training.distributed import broadcast, process_group
 from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings
@@ -92,7 +92,7 @@ def train(
     chosen = check_settings(Configuration, read_yaml(config, settings or ()), "")
     arguments = check_arguments(chosen.model, chosen.arguments or {})
     training = check_settings(TrainingSettings, chosen.training, "training")
-    with joined(training.device):
+    with process_group(training.device):
         images = _open(source, chosen.images, read_ids(ids) if ids else None, max_errors)
         if training.crop and training.crop > images.size:
             raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
@@ -120,7 +120,7 @@ def train(
             resume=resume,
             overwrite=overwrite,
         )
-        if number() > 0:
+        if rank() > 0:
             _follow(plan)
         else:
             _lead(plan)
@@ -160,8 +160,8 @@ class _Plan:
             facts |= {"probe": self.probe.identity, "probe_every": self.training.probe_every}
         if self.start:
             facts["init"] = self.start.description.identity
-        if count() > 1 and issubclass(MODELS[self.model], Objective):
-            facts["processes"] = count()  # each draws noise of its own
+        if world_size() > 1 and issubclass(MODELS[self.model], Objective):
+            facts["processes"] = world_size()  # each draws noise of its own
         return facts
 
     @cached_property
@@ -186,9 +186,9 @@ def _lead(plan: _Plan) -> None:
             work = stack.enter_context(workspace(folder))
             finished = plan.place.is_finished()
         except Exception:
-            told(True)  # the other processes would wait for an answer
+            broadcast(True)  # the other processes would wait for an answer
             raise
-        if told(finished):
+        if broadcast(finished):
             plan.place.finish()  # a kill may have come before that
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
@@ -212,7 +212,7 @@ def _chosen(folder: Path) -> str:
 
 def _follow(plan: _Plan) -> None:
     """Take part in what the first of several processes leads, if there is anything to do."""
-    finished = told(False)
+    finished = broadcast(False)
     model = _new_model(plan)
     if not finished and isinstance(model, Objective):
         _fit(plan, model)
@@ -289,7 +289,7 @@ def _train(plan: _Plan, work: Path) -> None:
         made = work / "encoder"
         made.mkdir()
         shown = fixed_images(plan.images.pixels, plan.training.crop)
-        write_sheets(made / "sheets", pictures_of(model, shown))
+        write_sheets(made / "sheets", grids_of(model, shown))
         save_encoder(made, model, plan.description)
         plan.place.make_room()
         publish(made, folder)
@@ -301,9 +301,9 @@ def _fit(plan: _Plan, model: Objective) -> tuple[Model, dict[str, Any] | None]:
     if plan.start:
         trainer.start_from(plan.start.model.state_dict(), str(plan.init))
     # Nothing was refused.  Checkpoints have to outlive a kill, so the folder fills up from now on.
-    if number() == 0:
+    if rank() == 0:
         plan.place.make_room()
-    told("made")  # before the others look for a checkpoint
+    broadcast("made")  # before the others look for a checkpoint
     identity = plan.description.identity
     trained = fit(trainer, plan.folder, identity, plan.facts, resume=plan.resume, probe=plan.probe)
     if trainer.best is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from replearn.artefacts import hdf5
-from replearn.artefacts.disk_rows import choose
+from replearn.artefacts.disk_rows import select_rows
 from replearn.artefacts.identity import digest
 from replearn.errors import DataError
 
@@ -69,7 +69,7 @@ class Features:
         if ids == self.ids:
             return self.vectors
         rows = {id_: row for row, id_ in enumerate(self.ids)}
-        return choose(self.vectors, [rows[id_] for id_ in ids])
+        return select_rows(self.vectors, [rows[id_] for id_ in ids])
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Return those of the ids that have no features."""

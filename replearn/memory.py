@@ -13,7 +13,7 @@ _RETURNED = 2**27  # what takes more at once is given back as ever
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Keep the collector of cycles from running inside; also usable as a decorator.
 
     It would look through all objects made so far again and again, which for the rows of 100,000

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from replearn.memory import uncollected
+from replearn.memory import no_garbage_collection
 
 # As of a network's feature maps: many of 2 MB, all free before the next ones.
 ROUNDS = """
@@ -39,7 +39,7 @@ def test_memory_that_was_freed_is_not_asked_for_anew() -> None:
 def test_the_collector_waits_and_then_is_as_before(running: bool) -> None:
     (gc.enable if running else gc.disable)()
     try:
-        with uncollected():
+        with no_garbage_collection():
             assert not gc.isenabled()
         assert gc.isenabled() is running
     finally:

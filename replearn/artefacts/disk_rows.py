@@ -35,7 +35,7 @@ class Segment:
 
     @classmethod
     def of(cls, rows: np.memmap[Any, Any]) -> "Segment":
-        """Return where the rows of a memory map that `lies_in_a_file`, or of a part of one, lie.
+        """Return where the rows of a memory map that `is_file_backed`, or of a part of one, lie.
 
         Raises:
             DataError: another file has taken its place.
@@ -46,7 +46,7 @@ class Segment:
         path = str(rows.filename)
         found = cls(path, offset, rows.dtype.str, rows.shape, stamp_of(path))
         # A map goes on showing a file that has been replaced, which its path no longer leads to.
-        some = all_over(len(rows), 16)
+        some = evenly_spaced(len(rows), 16)
         if not np.array_equal(found.map()[some], rows[some], equal_nan=True):
             raise _replaced(path)
         return found
@@ -86,7 +86,7 @@ def _replaced(path: str) -> DataError:
     return DataError(f"{path}: removed or replaced while it was in use; run this again")
 
 
-def lies_in_a_file(rows: Any) -> TypeGuard[np.memmap[Any, Any]]:
+def is_file_backed(rows: Any) -> TypeGuard[np.memmap[Any, Any]]:
     """Tell whether rows are what a file holds, one after another, and nothing else."""
     # One that can be written to may hold what the file does not; and copies of maps, which lie in
     # memory, are called maps by NumPy too.
@@ -103,15 +103,15 @@ def as_array(rows: "DiskRows") -> Array:
     return cast(Array, rows)
 
 
-def all_over(count: int, most: int) -> Array:
+def evenly_spaced(count: int, most: int) -> Array:
     """Return numbers of rows from all over `count`, at most so many, the same at every call."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))
 
 
-def choose(rows: Array, chosen: Sequence[int] | Array) -> Array:
+def select_rows(rows: Array, chosen: Sequence[int] | Array) -> Array:
     """Return rows [M, ...] of a file's memory map or of `DiskRows` without reading them."""
     places = np.array(chosen, np.int64)
-    if lies_in_a_file(rows):
+    if is_file_backed(rows):
         return as_array(DiskRows([Segment.of(rows)]).take(places))
     return as_array(rows.take(places)) if isinstance(rows, DiskRows) else rows[places]
 

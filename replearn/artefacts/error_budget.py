@@ -14,7 +14,7 @@ class TooManyErrors(DataError):  # noqa: N818 - it names the finding
 
 
 @dataclass
-class Tally:
+class ErrorBudget:
     """What could not be read, and whether that is too much.
 
     Attributes:

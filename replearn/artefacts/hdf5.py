@@ -19,7 +19,7 @@ import numpy as np
 
 from replearn.artefacts.disk_rows import Array, DiskRows, Segment, as_array, stamp_of
 from replearn.artefacts.files import read_json, write_text, writing
-from replearn.artefacts.sparse_file import Skeleton
+from replearn.artefacts.sparse_file import SparseFile
 from replearn.errors import DataError, brief
 
 Errors = list[tuple[str, str]]
@@ -64,8 +64,8 @@ def write_rows(
     """
     parts = iter(blocks)
     first = next(parts, np.empty((0, 0), np.float32))
-    skeleton = Skeleton()
-    with h5py.File(skeleton, "w") as file:
+    sparse = SparseFile()
+    with h5py.File(sparse, "w") as file:
         offset = _reserve(file, name, (len(ids), *first.shape[1:]), first.dtype)
         _write_texts(file, "ids", np.array(ids, dtype=object))
         _write_texts(file, "errors", np.array(errors, dtype=object).reshape(-1, 2))
@@ -73,7 +73,7 @@ def write_rows(
             file.create_dataset(column, data=values)
         file.attrs.update(attributes)
     with writing(path), path.open("wb") as out:
-        skeleton.save(out)
+        sparse.save(out)
         out.seek(offset)
         position = 0
         for block in itertools.chain([first], parts) if offset else ():  # a map at a time is open

@@ -9,10 +9,10 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from replearn.artefacts import workers
-from replearn.artefacts.error_budget import Tally, TooManyErrors
+from replearn.artefacts.error_budget import ErrorBudget, TooManyErrors
 from replearn.artefacts.hdf5 import Errors
 from replearn.artefacts.shards import Ledger, Shard
-from replearn.artefacts.throughput import Rates, Seconds
+from replearn.artefacts.throughput import Seconds, Throughput
 from replearn.console import say
 
 Share = TypeVar("Share")
@@ -22,7 +22,7 @@ _WORTH = 10.0  # seconds of work left: less than that is done before other proce
 
 
 @dataclass(frozen=True)
-class Made:
+class ShardResult:
     """What a task did.
 
     Attributes:
@@ -36,10 +36,10 @@ class Made:
     seconds: Seconds
 
 
-def spread(
+def run_shards(
     task: Callable[[Share], Result],
     shares: Sequence[Share],
-    rates: Rates,
+    throughput: Throughput,
     *,
     jobs: int | None,
     cluster: str | None,
@@ -51,7 +51,7 @@ def spread(
     Args:
         task: does a share, here or elsewhere.
         shares: what is to be done.
-        rates: learns how many processes there are.
+        throughput: learns how many processes there are.
         jobs: processes; if None, the first share is done here, and others help if it pays off.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
         on_gpu: each task of the cluster needs a GPU.
@@ -67,11 +67,16 @@ def spread(
     if jobs == 1 and cluster is None:
         yield from here(shares)
     else:
-        rates.processes = jobs or 1
+        throughput.processes = jobs or 1
         yield from workers.run(task, shares, jobs=jobs or 1, cluster=cluster, on_gpu=on_gpu)
 
 
-def enter(results: Generator[Made, None, None], ledger: Ledger, tally: Tally, rates: Rates) -> None:
+def collect(
+    results: Generator[ShardResult, None, None],
+    ledger: Ledger,
+    budget: ErrorBudget,
+    throughput: Throughput,
+) -> None:
     """Enter shards into the manifest as they are made, and show how it goes.
 
     However it ends, nobody makes shards any more when it has.
@@ -87,21 +92,23 @@ def enter(results: Generator[Made, None, None], ledger: Ledger, tally: Tally, ra
             tqdm(total=ledger.count, unit="image", delay=1, disable=None) as bar,
         ):
             for found in ledger.open():
-                tally.add(found.errors)
+                budget.add(found.errors)
             bar.update(sum(shard.stop - shard.start for shard in done))
             for made in results:
                 ledger.add(made.shard)
-                rates.add(made.shard.stop - made.shard.start, made.seconds)
-                bar.set_postfix_str(str(rates), refresh=False)
+                throughput.add(made.shard.stop - made.shard.start, made.seconds)
+                bar.set_postfix_str(str(throughput), refresh=False)
                 bar.update(made.shard.stop - made.shard.start)
-                tally.add(made.errors)
-        tally.finish()
+                budget.add(made.errors)
+        budget.finish()
     except TooManyErrors:
         ledger.forget()
         raise
 
 
-def say_done(made: str, left_out: int, rates: Rates, seconds: float) -> None:
+def report_done(made: str, left_out: int, throughput: Throughput, seconds: float) -> None:
     """Say what was made, and how fast that went which this run did itself."""
-    speed = f", {rates.images / seconds:,.0f} images/s ({rates})" if rates.images else ""
+    speed = (
+        f", {throughput.images / seconds:,.0f} images/s ({throughput})" if throughput.images else ""
+    )
     say(f"{made}, {left_out:,} left out, {seconds:.1f} s{speed}")

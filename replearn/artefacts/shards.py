@@ -50,7 +50,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Content:
+class ShardContent:
     """What goes into a shard.
 
     Attributes:
@@ -79,7 +79,9 @@ def size_of_shards(count: int, image_bytes: int) -> int:
     return rows
 
 
-def write_shard(folder: Path, name: str, wanted: range, content: Content, made_by: str) -> Shard:
+def write_shard(
+    folder: Path, name: str, wanted: range, content: ShardContent, made_by: str
+) -> Shard:
     """Write one shard, `name` being its dataset; it appears all at once.
 
     Raises:
@@ -187,7 +189,7 @@ def publish_shards(
 ) -> None:
     """Make the finished shards one artefact: one file if `out` ends in `.h5`, else a folder.
 
-    It says what it was `made_from`.
+    It says what it was `plan_of`.
 
     Args:
         ledger: names the shards.
@@ -232,7 +234,7 @@ def is_one_file(out: Path) -> bool:
     return out.suffix.lower() in (".h5", ".hdf5")
 
 
-def made_from(out: Path, name: str) -> str | None:
+def plan_of(out: Path, name: str) -> str | None:
     """Return the plan that the artefact at this place was made by; None if there is none.
 
     What was made in another way is known by its identity.

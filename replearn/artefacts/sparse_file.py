@@ -8,7 +8,7 @@ import io
 from typing import IO
 
 
-class Skeleton(io.RawIOBase):
+class SparseFile(io.RawIOBase):
     """A file object for h5py that keeps what is written, and nothing for what is not."""
 
     def __init__(self) -> None:

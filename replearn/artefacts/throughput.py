@@ -9,7 +9,7 @@ Seconds = dict[str, float]  # by part of the work
 
 
 @dataclass
-class Rates:
+class Throughput:
     """Seconds that each part of the work took, all processes together.
 
     Attributes:

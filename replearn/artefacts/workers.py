@@ -2,7 +2,7 @@
 
 A task is a function of a module, a share is whatever says what to do: paths and ranges, not
 images.  Results come as they are done, in any order.  What is to come in order, while the caller
-works on what came before, one thread makes `ahead`.
+works on what came before, one thread makes `prefetch`.
 """
 
 import importlib
@@ -224,7 +224,7 @@ def _connected(address: str) -> Any:
     return ray
 
 
-def ahead(items: Iterable[Item], waiting: int = 2) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], waiting: int = 2) -> Iterator[Item]:
     """Yield the items, made by another thread while the caller works on those before.
 
     Args:

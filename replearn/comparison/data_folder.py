@@ -8,7 +8,7 @@ from replearn.errors import DataError
 
 
 @dataclass(frozen=True)
-class Data:
+class DataFolder:
     """Images and the lists of its parts.
 
     Attributes:
@@ -40,7 +40,7 @@ class Data:
         return "test" if known else "valid"
 
 
-def find_data(folder: Path) -> Data:
+def find_data_folder(folder: Path) -> DataFolder:
     """Find the parts of a data folder by their names; `valid` may be missing.
 
     Raises:
@@ -53,7 +53,7 @@ def find_data(folder: Path) -> Data:
             f"{folder}: not a data folder; it needs images/ and train-concepts.tsv (or .csv, .txt)"
         )
     names = _only(folder, "concept-names.*")
-    return Data(
+    return DataFolder(
         images=images,
         train=train,
         valid=_only(folder, "valid-concepts.*"),

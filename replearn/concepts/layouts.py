@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from replearn.concepts.text_files import not_utf8, read_bytes, refuse_binary
 from replearn.errors import DataError
-from replearn.memory import uncollected
+from replearn.memory import no_garbage_collection
 from replearn.parquet import column_types, is_parquet, rows_of
 
 _WANTED = "a list of ids or concepts as UTF-8 text"
@@ -91,7 +91,7 @@ Line = tuple[int, list[str]]
 """A line that is not blank: its number and its cells, the first of them not empty."""
 
 
-@uncollected()
+@no_garbage_collection()
 def read_entries(path: Path) -> tuple[Layout, list[Entry]]:
     """Return what a concept file of any layout looks like, and its images in its order.
 

@@ -10,20 +10,20 @@ from replearn.concepts.vocabulary import multi_hot
 from replearn.detection.decisions.rules import (
     GROUP,
     RULES,
-    Judged,
     RuleName,
+    ScoredImages,
     choose_rule,
     compare_rules,
 )
 from replearn.detection.detector import Detector
-from replearn.detection.fit_scorers import Fitted, Tuning
+from replearn.detection.fit_scorers import DetectionTask, FittedScorer
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
 
 
-def tune(
-    fitted: Fitted,
-    tuning: Tuning,
+def fit_rule(
+    fitted: FittedScorer,
+    tuning: DetectionTask,
     *,
     encoder: str | None,
     identity: str,
@@ -41,7 +41,7 @@ def tune(
     scorer, words, scores = fitted.scorer, fitted.words, fitted.scores
     threshold = tuning.threshold(scores, words)
     truth = multi_hot(tuning.valid.concepts, words)
-    on = Judged(scores, truth, tuning.valid.concepts.counts, tuning.empty, tuning.limit)
+    on = ScoredImages(scores, truth, tuning.valid.concepts.counts, tuning.empty, tuning.limit)
     outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer, words))
     chosen = choose_rule(on, outcomes)
     reached = {o.rule: asdict(o) | {"interval": list(o.interval)} for o in outcomes}
@@ -61,7 +61,7 @@ def tune(
 
 
 def refit_linear(
-    detector: Detector, tuning: Tuning, model: MultiLabelLogisticRegression | None = None
+    detector: Detector, tuning: DetectionTask, model: MultiLabelLogisticRegression | None = None
 ) -> Detector:
     """Return a linear detector that learnt from the validation images too.
 

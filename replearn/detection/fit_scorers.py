@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import clone
 
-from replearn.artefacts.disk_rows import choose
+from replearn.artefacts.disk_rows import select_rows
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.threshold import Scores, Threshold, best_constant, tune_threshold
@@ -24,7 +24,7 @@ from replearn.detection.scorers import (
     ConstantScorer,
     FusedScorer,
     LinearScorer,
-    NeighborScorer,
+    NeighbourScorer,
     Scorer,
     Vectors,
 )
@@ -34,8 +34,8 @@ from replearn.metrics import EmptyRule
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
 
-PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)  # of C, from the smoothest model to the freest
-NEIGHBOURS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200)  # values of k
+CS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)  # of C, from the smoothest model to the freest
+KS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200)  # values of k
 SMOOTHINGS = (0.3, 1.0, 3.0)  # neighbours that vote by the prior
 # The exponents of `similarity`; the temperatures of `softmax`, in half the squared distance by
 # which the farthest neighbour is farther than the nearest.
@@ -50,7 +50,7 @@ _FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledFeatures:
     """Features with the concepts of the same images.
 
     Attributes:
@@ -63,7 +63,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedScorer:
     """A scorer, and what its decision rule is chosen on.
 
     Attributes:
@@ -78,7 +78,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Tuning:
+class DetectionTask:
     """What a detector is tuned on and by which rules.
 
     Attributes:
@@ -89,8 +89,8 @@ class Tuning:
         groups: the group (patient, study) of each id; an id without one is on its own.
     """
 
-    train: Labelled
-    valid: Labelled
+    train: LabelledFeatures
+    valid: LabelledFeatures
     empty: EmptyRule
     limit: int | None = None
     groups: Mapping[str, str] | None = None
@@ -145,20 +145,20 @@ class Tuning:
         return parts
 
 
-def fit_constant(tuning: Tuning) -> Fitted:
+def fit_constant(tuning: DetectionTask) -> FittedScorer:
     """Return the scorer of the best constant prediction."""
     words = vocabulary(tuning.train.concepts)
     scorer = ConstantScorer(tuning.constant(words), len(words))
-    return Fitted(scorer, words, scorer.scores(tuning.valid.vectors))
+    return FittedScorer(scorer, words, scorer.scores(tuning.valid.vectors))
 
 
 def fit_linear(
-    tuning: Tuning,
+    tuning: DetectionTask,
     *,
     top: int,
     model: MultiLabelLogisticRegression | None = None,
-    penalties: Sequence[float] = PENALTIES,
-) -> Fitted:
+    penalties: Sequence[float] = CS,
+) -> FittedScorer:
     """Return a logistic regression on the `top` most frequent concepts.
 
     C rises along `penalties` until the tuned mean F1 on validation falls; of those that are as
@@ -179,11 +179,11 @@ def fit_linear(
     for C in penalties:
         scores = np.zeros((len(valid), len(words)), np.float32)
         for path, (learn, judge) in zip(paths, parts, strict=True):
-            some = train if len(learn) == len(train) else choose(train, learn)
+            some = train if len(learn) == len(train) else select_rows(train, learn)
             path.set_params(C=C).fit(some, labels[learn])
             weights, intercepts = path.folded()
             scorer = LinearScorer(weights, intercepts, C)
-            scores[judge] = np.asarray(scorer.scores(choose(valid, judge)))
+            scores[judge] = np.asarray(scorer.scores(select_rows(valid, judge)))
         f1 = tuning.threshold(scores, words).f1
         # As good is no reason to stop: as long as L1 leaves no weight, every C is.
         if best is not None and f1 < best[0]:
@@ -197,18 +197,18 @@ def fit_linear(
         whole = clone(given).set_params(C=scorer.C).fit(train, labels)
         weights, intercepts = whole.folded()
         scorer = LinearScorer(weights, intercepts, scorer.C)
-    return Fitted(scorer, words, scores)
+    return FittedScorer(scorer, words, scores)
 
 
 def fit_neighbours(
-    tuning: Tuning,
+    tuning: DetectionTask,
     index: Index,
     *,
     vote: Kind | Literal["auto"] = "auto",
-    counts: Sequence[int] = NEIGHBOURS,
+    counts: Sequence[int] = KS,
     parameters: Sequence[float] | None = None,
     smoothings: Sequence[float] = SMOOTHINGS,
-) -> Fitted:
+) -> FittedScorer:
     """Return a vote of nearest neighbours about every concept of the index.
 
     One search finds the most neighbours that are tried; what is best on validation is taken.  The
@@ -227,8 +227,8 @@ def fit_neighbours(
     most = min(max(counts), len(index))
     hits = index.search_others(tuning.valid.vectors, most, tuning.valid.concepts.ids, tuning.groups)
 
-    def scorer(vote: Vote) -> NeighborScorer:
-        return NeighborScorer(index, matrix, vote)
+    def scorer(vote: Vote) -> NeighbourScorer:
+        return NeighbourScorer(index, matrix, vote)
 
     if vote == "union":
         best = Vote("union", most)
@@ -247,7 +247,7 @@ def fit_neighbours(
             counts,
             smoothings,
         )
-    return Fitted(scorer(best), words, scorer(best).scores_of(hits))
+    return FittedScorer(scorer(best), words, scorer(best).scores_of(hits))
 
 
 def _spread(hits: Hits, metric: str) -> float:
@@ -290,17 +290,19 @@ def best_vote(
     return max([best, *(replace(best, smoothing=s) for s in smoothings)], key=reached)
 
 
-def fit_fused(tuning: Tuning, linear: Fitted, neighbours: Fitted) -> Fitted:
+def fit_fused(
+    tuning: DetectionTask, linear: FittedScorer, neighbours: FittedScorer
+) -> FittedScorer:
     """Return a logistic regression and neighbours together, see `fusion`.
 
     Raises:
         TypeError: they are not a regression and neighbours.
     """
     first, second = linear.scorer, neighbours.scorer
-    if not isinstance(first, LinearScorer) or not isinstance(second, NeighborScorer):
+    if not isinstance(first, LinearScorer) or not isinstance(second, NeighbourScorer):
         raise TypeError(f"{first.kind} and {second.kind}: a regression and neighbours are fused")
     words = neighbours.words
     scorer = FusedScorer(first, second, Fusion(1.0, 0.0, 0.0))
     evidence = scorer.evidence(linear.scores, neighbours.scores)
     best = fit_fusion(evidence, multi_hot(tuning.valid.concepts, words))
-    return Fitted(replace(scorer, fusion=best), words, best.combine(evidence))
+    return FittedScorer(replace(scorer, fusion=best), words, best.combine(evidence))

@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 
 from replearn.artefacts.identity import digest, identify
 from replearn.concepts.table import ConceptTable
-from replearn.detection.fit_scorers import Labelled, Tuning, fit_linear, fit_neighbours
+from replearn.detection.fit_scorers import (
+    DetectionTask,
+    LabelledFeatures,
+    fit_linear,
+    fit_neighbours,
+)
 from replearn.neighbors.index import build_index
 
 Vectors = NDArray[np.float32]
@@ -67,20 +72,22 @@ class Probe:
             "rankme": rankme(vectors),
         }
 
-    def _tunings(self, vectors: Vectors) -> list[Tuning]:
+    def _tunings(self, vectors: Vectors) -> list[DetectionTask]:
         first, second = (
-            Labelled(vectors[half], self.concepts.select([self.concepts.ids[row] for row in half]))
+            LabelledFeatures(
+                vectors[half], self.concepts.select([self.concepts.ids[row] for row in half])
+            )
             for half in self.halves
         )
-        return [Tuning(first, second, "skip"), Tuning(second, first, "skip")]
+        return [DetectionTask(first, second, "skip"), DetectionTask(second, first, "skip")]
 
 
-def _linear(tuning: Tuning) -> float:
+def _linear(tuning: DetectionTask) -> float:
     fitted = fit_linear(tuning, top=_CONCEPTS)
     return tuning.threshold(fitted.scores, fitted.words).f1
 
 
-def _neighbours(tuning: Tuning) -> float:
+def _neighbours(tuning: DetectionTask) -> float:
     train = tuning.train
     index = build_index(train.concepts.ids, train.vectors, metric="l2", concepts=train.concepts)
     fitted = fit_neighbours(tuning, index, vote="gaussian", counts=_NEIGHBOURS, smoothings=())

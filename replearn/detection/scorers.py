@@ -114,7 +114,7 @@ class LinearScorer:
 
 
 @dataclass(frozen=True)
-class NeighborScorer:
+class NeighbourScorer:
     """Concepts of the nearest training images.
 
     Attributes:
@@ -142,7 +142,7 @@ class NeighborScorer:
         return {"vote": asdict(self.vote), "metric": self.index.metric}
 
     @classmethod
-    def load(cls, folder: Path, facts: dict[str, Any]) -> "NeighborScorer":
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "NeighbourScorer":
         """Open what `save` wrote."""
         index = load_index(folder / "index")
         if index.concepts is None:
@@ -162,7 +162,7 @@ class FusedScorer:
     """
 
     linear: LinearScorer
-    neighbours: NeighborScorer
+    neighbours: NeighbourScorer
     fusion: Fusion
     kind: str = "fused"
 
@@ -189,15 +189,15 @@ class FusedScorer:
     def load(cls, folder: Path, facts: dict[str, Any]) -> "FusedScorer":
         """Open what `save` wrote."""
         linear = LinearScorer.load(folder, facts)
-        return cls(linear, NeighborScorer.load(folder, facts), Fusion(**facts["fusion"]))
+        return cls(linear, NeighbourScorer.load(folder, facts), Fusion(**facts["fusion"]))
 
 
 SCORERS: dict[
     str,
-    type[ConstantScorer] | type[LinearScorer] | type[NeighborScorer] | type[FusedScorer],
+    type[ConstantScorer] | type[LinearScorer] | type[NeighbourScorer] | type[FusedScorer],
 ] = {
     "constant": ConstantScorer,
     "linear": LinearScorer,
-    "knn": NeighborScorer,
+    "knn": NeighbourScorer,
     "fused": FusedScorer,
 }

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from replearn.encoders.contract import Model
-from replearn.encoders.preprocessing import Pixels, centre_crop, scaled
+from replearn.encoders.preprocessing import Pixels, centre_crop, to_unit_range
 from replearn.errors import DataError
 from replearn.memory import keep_freed_memory
 
@@ -96,10 +96,10 @@ def _returned(vectors: torch.Tensor) -> Callable[[], Vectors]:
 def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
     half = precision == "bfloat16"
     with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
-        return model.embed(scaled(pixels)).float()
+        return model.embed(to_unit_range(pixels)).float()
 
 
-def device_named(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     """Return the device of this name; `auto` takes a GPU if there is one.
 
     Raises:
@@ -117,7 +117,7 @@ def device_named(name: str) -> torch.device:
     return torch.device(name)
 
 
-def name_of(device: torch.device) -> str:
+def device_label(device: torch.device) -> str:
     """Return what people call a device."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"

@@ -11,7 +11,7 @@ import torch
 
 from replearn.artefacts.files import publish, read_json, write_json, writing
 from replearn.encoders.contract import Model
-from replearn.encoders.embedding import Precision, Vectors, device_named, embeddings
+from replearn.encoders.embedding import Precision, Vectors, embeddings, find_device
 from replearn.encoders.models import MODELS, build
 from replearn.encoders.preprocessing import Pixels
 from replearn.errors import DataError
@@ -152,7 +152,7 @@ def load_encoder(folder: Path, device: str = "auto") -> Encoder:
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         brief = str(error).splitlines()[0]
         raise DataError(f"{path}: damaged or not this model's ({brief}); train it again") from None
-    place = torch.device("cpu") if model.on_processor else device_named(device)
+    place = torch.device("cpu") if model.on_processor else find_device(device)
     if place.type == "cuda":  # as it was trained; a processor's features stay the same to the bit
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Encoder(model.to(place).eval(), description, folder)

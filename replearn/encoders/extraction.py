@@ -19,26 +19,26 @@ import numpy as np
 import torch
 
 from replearn.artefacts import hdf5, workers
-from replearn.artefacts.error_budget import Tally
+from replearn.artefacts.error_budget import ErrorBudget
 from replearn.artefacts.files import already_made, workspace
 from replearn.artefacts.identity import identify
-from replearn.artefacts.shard_jobs import Made, enter, say_done, spread
+from replearn.artefacts.shard_jobs import ShardResult, collect, report_done, run_shards
 from replearn.artefacts.shards import (
-    Content,
     Ledger,
-    made_from,
+    ShardContent,
+    plan_of,
     publish_shards,
     size_of_shards,
     write_shard,
 )
-from replearn.artefacts.throughput import Rates, Seconds
+from replearn.artefacts.throughput import Seconds, Throughput
 from replearn.encoders.embedding import PRECISIONS, Precision
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import Features, Vectors
 from replearn.images.image_set import ImageSet
 from replearn.images.preparation import identity_of_shards
-from replearn.images.readers import Files, Part, Prepared, Supply
+from replearn.images.readers import FileReader, ImageBatch, ImageReader, Prepared
 
 Kind = Literal["float32", "float16"]
 
@@ -49,7 +49,7 @@ _FEW = 3  # shards that are decoded before other processes have begun
 
 
 @dataclass(frozen=True)
-class Manner:
+class Numerics:
     """How vectors are made; what is not the usual is part of the features' identity.
 
     Attributes:
@@ -71,7 +71,7 @@ class Manner:
         return {key: value for key, value in own.items() if value != "float32"}
 
 
-USUAL = Manner()
+FLOAT32 = Numerics()
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Share:
 
     folder: Path
     wanted: range
-    supply: Supply
+    supply: ImageReader
     with_digests: bool
 
 
@@ -91,24 +91,24 @@ class _Task:
     share: _Share
     encoder: Path
     device: str
-    manner: Manner
+    numerics: Numerics
 
 
-def features_identity(encoder: Encoder, images: str, manner: Manner = USUAL) -> str:
+def features_identity(encoder: Encoder, images: str, numerics: Numerics = FLOAT32) -> str:
     """Return the identity of the features that this encoder makes of images of this identity."""
-    own = manner.facts()
+    own = numerics.facts()
     return identify("features", encoder=encoder.description.identity, images=images, **own)
 
 
 def extract(
     encoder: Encoder,
-    images: ImageSet | Files,
+    images: ImageSet | FileReader,
     out: Path,
     *,
     place: Path | None = None,
     max_errors: float = 0.05,
     hints: Mapping[str, str] | None = None,
-    manner: Manner = USUAL,
+    numerics: Numerics = FLOAT32,
     jobs: int | None = 1,
     cluster: str | None = None,
     overwrite: bool = False,
@@ -124,7 +124,7 @@ def extract(
         place: where the images come from, for messages.
         max_errors: the largest share of files that may be missing or unreadable.
         hints: where encoder and images lie.
-        manner: precision of the arithmetic and of what is kept.
+        numerics: precision of the arithmetic and of what is kept.
         jobs: processes; as many as pay off if None.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
         overwrite: replace other features at `out`.
@@ -134,71 +134,78 @@ def extract(
             gives what is not finite, a worker died, or the disk is full.
     """
     start = time.monotonic()
-    supply: Supply
+    supply: ImageReader
     if isinstance(images, ImageSet):
         supply, errors = Prepared(images.ids, images.pixels), images.errors
     else:
         supply, errors = images, []
-    plan = features_identity(encoder, images.identity, manner)
+    plan = features_identity(encoder, images.identity, numerics)
     with workspace(out, keep=True) as work:
-        if already_made(out, made_from(out, NAME), plan, overwrite=overwrite):
+        if already_made(out, plan_of(out, NAME), plan, overwrite=overwrite):
             return Features.load(out)
-        tally = Tally(place or out, len(supply), max_errors)
-        tally.check(supply.missing())
+        budget = ErrorBudget(place or out, len(supply), max_errors)
+        budget.check(supply.missing())
         size = size_of_shards(len(supply), supply.image_bytes)
         ledger = Ledger(work, plan, NAME, len(supply), size)
         shares = [
-            _Share(ledger.folder, wanted, supply.share(wanted), isinstance(images, Files))
+            _Share(ledger.folder, wanted, supply.share(wanted), isinstance(images, FileReader))
             for wanted in ledger.missing()
         ]
-        rates = Rates()
-        enter(_encode(encoder, shares, manner, rates, jobs, cluster, work), ledger, tally, rates)
+        throughput = Throughput()
+        collect(
+            _encode(encoder, shares, numerics, throughput, jobs, cluster, work),
+            ledger,
+            budget,
+            throughput,
+        )
         identity = plan
-        if isinstance(images, Files):  # what they became is known by now
+        if isinstance(images, FileReader):  # what they became is known by now
             made_of = identity_of_shards(ledger, images.form)
-            identity = features_identity(encoder, made_of, manner)
+            identity = features_identity(encoder, made_of, numerics)
         facts = {"identity": identity, "encoder": encoder.description.identity}
         publish_shards(ledger, NAME, out, facts | dict(hints or {}), errors)
         features = Features.load(out)
         count, width = features.vectors.shape
         made = f"{out}: {count:,} x {width:,} features"
-        say_done(made, len(features.errors), rates, time.monotonic() - start)
+        report_done(made, len(features.errors), throughput, time.monotonic() - start)
     return features
 
 
 def _encode(
     encoder: Encoder,
     shares: Sequence[_Share],
-    manner: Manner,
-    rates: Rates,
+    numerics: Numerics,
+    throughput: Throughput,
     jobs: int | None,
     cluster: str | None,
     work: Path,
-) -> Generator[Made, None, None]:
+) -> Generator[ShardResult, None, None]:
     """Encode the shares, by whatever processes there are to be."""
     on_gpu = encoder.device.type != "cpu"
     if cluster is None and (on_gpu or encoder.folder is None):
         decoders = jobs or (workers.cores() if len(shares) > _FEW else 1)
         parts = _decoded(shares, decoders if on_gpu else 1, work)
-        return _encode_here(encoder, parts, manner)
+        return _encode_here(encoder, parts, numerics)
     if encoder.folder is None:
         raise UsageError("an encoder that lies in no folder cannot be sent to a cluster")
     folder, device = encoder.folder.absolute(), encoder.device.type
-    tasks = [_Task(share, folder, device, manner) for share in shares]
+    tasks = [_Task(share, folder, device, numerics) for share in shares]
 
-    def here(few: Sequence[_Task]) -> Iterator[Made]:
-        return _encode_here(encoder, _decoded([task.share for task in few], 1, work), manner)
+    def here(few: Sequence[_Task]) -> Iterator[ShardResult]:
+        return _encode_here(encoder, _decoded([task.share for task in few], 1, work), numerics)
 
-    return spread(_encode_task, tasks, rates, jobs=jobs, cluster=cluster, on_gpu=on_gpu, here=here)
+    return run_shards(
+        _encode_task, tasks, throughput, jobs=jobs, cluster=cluster, on_gpu=on_gpu, here=here
+    )
 
 
-def _encode_task(task: _Task) -> Made:
+def _encode_task(task: _Task) -> ShardResult:
     """Do all of one shard, in a process of many."""
     share = task.share
     encoder = _loaded(task.encoder, task.device)
     part = share.supply.read()
     with _same_bits(encoder):
-        vectors, seconds = _vectors(encoder, part, task.manner)
+        vectors, seconds = _vectors(encoder, part, task.numerics)
     return _write(share, part, vectors, seconds, encoder.description.identity)
 
 
@@ -208,16 +215,16 @@ def _loaded(folder: Path, device: str) -> Encoder:
 
 
 def _encode_here(
-    encoder: Encoder, parts: Iterator[tuple[_Share, Part]], manner: Manner
-) -> Generator[Made, None, None]:
+    encoder: Encoder, parts: Iterator[tuple[_Share, ImageBatch]], numerics: Numerics
+) -> Generator[ShardResult, None, None]:
     """Encode shares in this process, while one thread reads the next and one writes the last."""
     made_by = encoder.description.identity
     with ThreadPoolExecutor(1) as writer, _same_bits(encoder):
-        last: Future[Made] | None = None
+        last: Future[ShardResult] | None = None
         failure: Exception | None = None
         try:
             for share, part in parts:
-                vectors, seconds = _vectors(encoder, part, manner)
+                vectors, seconds = _vectors(encoder, part, numerics)
                 writing = writer.submit(_write, share, part, vectors, seconds, made_by)
                 if last:
                     yield last.result()
@@ -230,38 +237,40 @@ def _encode_here(
             raise failure
 
 
-def _decoded(shares: Sequence[_Share], jobs: int, work: Path) -> Iterator[tuple[_Share, Part]]:
+def _decoded(
+    shares: Sequence[_Share], jobs: int, work: Path
+) -> Iterator[tuple[_Share, ImageBatch]]:
     """Yield the images of each share, read ahead by a thread or decoded by processes."""
-    if jobs == 1 or not all(isinstance(share.supply, Files) for share in shares):
+    if jobs == 1 or not all(isinstance(share.supply, FileReader) for share in shares):
         threads = workers.cores()
-        yield from workers.ahead((share, share.supply.read(threads)) for share in shares)
+        yield from workers.prefetch((share, share.supply.read(threads)) for share in shares)
         return
     scratch = work / "decoded"
     shutil.rmtree(scratch, ignore_errors=True)  # a killed run's
     scratch.mkdir()
     told = [replace(share, folder=scratch) for share in shares]
     by_start = {share.wanted.start: share for share in shares}
-    for made in workers.ahead(workers.run(_decode, told, jobs=jobs)):
+    for made in workers.prefetch(workers.run(_decode, told, jobs=jobs)):
         path = scratch / made.shard.file
         rows = hdf5.read_rows(path, "pixels")
         path.unlink()  # what is mapped stays until it is not needed
         seconds = {part: spent / jobs for part, spent in made.seconds.items()}
-        part = Part(rows.ids, rows.rows, rows.errors, rows.columns, seconds)
+        part = ImageBatch(rows.ids, rows.rows, rows.errors, rows.columns, seconds)
         yield by_start[made.shard.start], part
 
 
-def _decode(share: _Share) -> Made:
+def _decode(share: _Share) -> ShardResult:
     """Decode one share, in a process of many, into a file that the encoding process maps."""
     part = share.supply.read()
-    content = Content(part.pixels, part.ids, part.errors, part.columns)
+    content = ShardContent(part.pixels, part.ids, part.errors, part.columns)
     shard = write_shard(share.folder, "pixels", share.wanted, content, "")
-    return Made(shard, part.errors, part.seconds)
+    return ShardResult(shard, part.errors, part.seconds)
 
 
-def _vectors(encoder: Encoder, part: Part, manner: Manner) -> tuple[Vectors, Seconds]:
-    rates = Rates(seconds=part.seconds)
-    with rates.timing("encoding"):
-        blocks = list(encoder.embed(part.pixels, precision=manner.precision))
+def _vectors(encoder: Encoder, part: ImageBatch, numerics: Numerics) -> tuple[Vectors, Seconds]:
+    throughput = Throughput(seconds=part.seconds)
+    with throughput.timing("encoding"):
+        blocks = list(encoder.embed(part.pixels, precision=numerics.precision))
         vectors = np.concatenate(blocks) if blocks else np.empty((0, 1), np.float32)
     if not np.isfinite(vectors).all():
         raise DataError(
@@ -269,22 +278,24 @@ def _vectors(encoder: Encoder, part: Part, manner: Manner) -> tuple[Vectors, Sec
             "diverged"
         )
     with np.errstate(over="ignore"):
-        kept = vectors.astype(manner.kind)
+        kept = vectors.astype(numerics.kind)
     if not np.isfinite(kept).all():
         raise DataError(
             f"encoder {encoder.description.identity}: its features reach "
             f"{np.abs(vectors).max():.3g}, too much for float16; keep float32"
         )
-    return kept, rates.seconds
+    return kept, throughput.seconds
 
 
-def _write(share: _Share, part: Part, vectors: Vectors, seconds: Seconds, made_by: str) -> Made:
-    rates = Rates(seconds=seconds)
+def _write(
+    share: _Share, part: ImageBatch, vectors: Vectors, seconds: Seconds, made_by: str
+) -> ShardResult:
+    throughput = Throughput(seconds=seconds)
     columns = {"digests": part.columns["digests"]} if share.with_digests else {}
-    content = Content(vectors, part.ids, part.errors, columns)
-    with rates.timing("writing"):
+    content = ShardContent(vectors, part.ids, part.errors, columns)
+    with throughput.timing("writing"):
         shard = write_shard(share.folder, NAME, share.wanted, content, made_by)
-    return Made(shard, part.errors, rates.seconds)
+    return ShardResult(shard, part.errors, throughput.seconds)
 
 
 @contextmanager

@@ -15,10 +15,10 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 def to_float(pixels: Pixels) -> Tensor:
     """Scale pixels uint8 [N, C, H, W] to float32 in [-1, 1]."""
-    return scaled(torch.from_numpy(np.array(pixels)))
+    return to_unit_range(torch.from_numpy(np.array(pixels)))
 
 
-def scaled(pixels: Tensor) -> Tensor:
+def to_unit_range(pixels: Tensor) -> Tensor:
     """Scale pixels uint8 [N, C, H, W] to float32 in [-1, 1], where they are."""
     return pixels.float().div_(127.5).sub_(1.0)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from replearn.artefacts.disk_rows import all_over
+from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.artefacts.files import publish
 from replearn.encoders.contract import Model
 from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
@@ -18,18 +18,18 @@ from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
 
 def fixed_images(pixels: Pixels, crop: int | None, count: int = 32) -> Tensor:
     """Return images from all over a set of pixels uint8 [N, C, H, W], the same at every call."""
-    rows = all_over(len(pixels), count)
+    rows = evenly_spaced(len(pixels), count)
     return to_float(centre_crop(pixels[rows], crop))
 
 
-def pictures_of(model: Model, images: Tensor) -> dict[str, Tensor]:
+def grids_of(model: Model, images: Tensor) -> dict[str, Tensor]:
     """Return the model's named grids of images, made with the same noise at every call."""
-    with noise_of_its_own(images.device), torch.inference_mode():
+    with fixed_noise(images.device), torch.inference_mode():
         return model.pictures(images)
 
 
 @contextmanager
-def noise_of_its_own(device: torch.device) -> Iterator[None]:
+def fixed_noise(device: torch.device) -> Iterator[None]:
     """Draw the same noise every time, and leave a training's as it was."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(0)

@@ -12,7 +12,7 @@ from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import some
 from replearn.imageclef.rows import Row
 from replearn.imageclef.runs import accepted_rows
-from replearn.memory import uncollected
+from replearn.memory import no_garbage_collection
 from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score
 
 
@@ -39,7 +39,7 @@ class Score:
     per_image: dict[str, float]
 
 
-@uncollected()
+@no_garbage_collection()
 def evaluate_run(
     path: Path,
     truth: ConceptTable | Path,

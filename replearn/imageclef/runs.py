@@ -10,10 +10,10 @@ from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import short
 from replearn.imageclef.hints import hint
 from replearn.imageclef.rows import Row, Run, decode
-from replearn.memory import uncollected
+from replearn.memory import no_garbage_collection
 
 
-@uncollected()
+@no_garbage_collection()
 def write_run(ids: Sequence[str], concepts: Sequence[Iterable[str]], edition: Edition) -> str:
     """Return the text of a run file, exactly as the organisers ask.
 

@@ -9,7 +9,7 @@ from replearn.imageclef.editions import EDITIONS, Edition
 from replearn.imageclef.faults import Fault, short, some
 from replearn.imageclef.hints import hint
 from replearn.imageclef.rows import Row, Run, decode
-from replearn.memory import uncollected
+from replearn.memory import no_garbage_collection
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def validate_run(
     return replace(report, errors=faults + report.errors)
 
 
-@uncollected()
+@no_garbage_collection()
 def validate_text(
     text: str,
     expected_ids: Sequence[str],

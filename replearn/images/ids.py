@@ -19,7 +19,7 @@ Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in 
 MISSING = "no image with this id; ids have no extension"
 
 
-def make_plan(
+def match_ids(
     place: Path,
     source: Source,
     ids: Sequence[str] | None,

@@ -14,13 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from replearn.artefacts import hdf5
-from replearn.artefacts.disk_rows import Array, DiskRows, choose
-from replearn.artefacts.error_budget import Tally, check_errors, check_some
+from replearn.artefacts.disk_rows import Array, DiskRows, select_rows
+from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_some
 from replearn.artefacts.identity import digest, identify
 from replearn.errors import DataError
 from replearn.images.decoding import Fit, UnreadableImage, decode
-from replearn.images.ids import MISSING, Frames, IdsFrom, make_plan, refuse_repeated
-from replearn.images.readers import Files, Form, image_digests
+from replearn.images.ids import MISSING, Frames, IdsFrom, match_ids, refuse_repeated
+from replearn.images.readers import FileReader, Form, image_digests
 from replearn.images.sources import open_source
 
 __all__ = ["Fit", "Frames", "IdsFrom", "ImageSet", "UnreadableImage", "decode", "open_images"]
@@ -114,7 +114,7 @@ def _take(pixels: Array, rows: list[int]) -> Array:
     if neighbours and not isinstance(pixels, DiskRows):
         return pixels[rows[0] : rows[0] + len(rows)]  # a view
     large = len(rows) * pixels[:1].nbytes > _IN_MEMORY
-    return choose(pixels, rows) if large else pixels[rows]
+    return select_rows(pixels, rows) if large else pixels[rows]
 
 
 def identity_of(ids: Sequence[str], digests: Array, shape: Sequence[int], fit: str) -> str:
@@ -160,8 +160,8 @@ def open_images(
     if is_prepared(source):
         return open_prepared(source, form, ids, max_errors)
     with open_files(source, form, ids=ids, ids_from=ids_from, frames=frames) as files:
-        tally = Tally(source, len(files), max_errors)
-        tally.check(files.missing())
+        budget = ErrorBudget(source, len(files), max_errors)
+        budget.check(files.missing())
         pixels = np.empty((len(files), channels, size, size), np.uint8)
         read: list[str] = []
         digests = []
@@ -173,12 +173,12 @@ def open_images(
                 pixels[len(read) : len(read) + len(part.ids)] = part.pixels
                 read += part.ids
                 digests.append(part.columns["digests"])
-                tally.add(part.errors)
+                budget.add(part.errors)
                 bar.update(len(wanted))
-    tally.finish()
+    budget.finish()
     hashes = np.concatenate(digests)
     identity = identity_of(read, hashes, pixels.shape[1:], fit)
-    return ImageSet(read, pixels[: len(read)], fit, tally.errors, identity, hashes)
+    return ImageSet(read, pixels[: len(read)], fit, budget.errors, identity, hashes)
 
 
 @contextmanager
@@ -190,11 +190,11 @@ def open_files(
     ids_from: IdsFrom,
     frames: Frames,
     scratch: Path | None = None,
-) -> Iterator[Files]:
+) -> Iterator[FileReader]:
     """Open a source that is still to be decoded, as a supply of the wanted images."""
     with open_source(source, scratch) as opened:
-        plan = make_plan(source, opened, ids, ids_from, frames)
-        yield Files(opened.store, plan, form)
+        plan = match_ids(source, opened, ids, ids_from, frames)
+        yield FileReader(opened.store, plan, form)
 
 
 def is_prepared(source: Path) -> bool:

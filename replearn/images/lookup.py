@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.errors import DataError
-from replearn.images.ids import Plan, make_plan
+from replearn.images.ids import Plan, match_ids
 from replearn.images.image_set import ImageSet, is_prepared
-from replearn.images.readers import Files, Form
+from replearn.images.readers import FileReader, Form
 from replearn.images.sources import open_source
 from replearn.images.stores import ImageFile, Store
 
@@ -25,7 +25,7 @@ _DECODING = Lock()  # that there are no more threads, however many ask
 
 
 @dataclass(frozen=True)
-class Album:
+class ImageLookup:
     """Images that are shown by their ids.
 
     Attributes:
@@ -50,7 +50,7 @@ class Album:
             files, store, _ = self._files
             plan: Plan = [(id_, files[id_]) for id_ in ids if id_ in files]
             with _DECODING:
-                part = Files(store, plan, form or THUMBNAIL).read(_THREADS)
+                part = FileReader(store, plan, form or THUMBNAIL).read(_THREADS)
             return dict(zip(part.ids, part.pixels, strict=True))
         images, rows = self._prepared
         found = Form(images.size, images.channels, images.fit)
@@ -70,5 +70,5 @@ class Album:
         """The file of each id, what reads it, and what keeps that open as long as this lives."""
         kept = ExitStack()
         source = kept.enter_context(open_source(self.source))
-        plan = make_plan(self.source, source, self.ids, "name")
+        plan = match_ids(self.source, source, self.ids, "name")
         return {id_: file for id_, file in plan if file is not None}, source.store, kept

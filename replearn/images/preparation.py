@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 
 from replearn.artefacts import workers
-from replearn.artefacts.error_budget import Tally, check_errors
+from replearn.artefacts.error_budget import ErrorBudget, check_errors
 from replearn.artefacts.files import already_made, workspace
-from replearn.artefacts.shard_jobs import Made, enter, say_done, spread
+from replearn.artefacts.shard_jobs import ShardResult, collect, report_done, run_shards
 from replearn.artefacts.shards import (
-    Content,
     Ledger,
-    made_from,
+    ShardContent,
+    plan_of,
     publish_shards,
     size_of_shards,
     write_shard,
 )
-from replearn.artefacts.throughput import Rates
+from replearn.artefacts.throughput import Throughput
 from replearn.errors import DataError
 from replearn.images.decoding import Fit
 from replearn.images.ids import Frames, IdsFrom
 from replearn.images.image_set import ImageSet, identity_of, is_prepared, open_files
-from replearn.images.readers import Files, Form
+from replearn.images.readers import FileReader, Form
 from replearn.images.sources import refuse_missing
 
 NAME = "pixels"  # of the dataset
@@ -38,7 +38,7 @@ class _Share:
 
     folder: Path
     wanted: range
-    files: Files
+    files: FileReader
     threads: int
 
 
@@ -87,48 +87,48 @@ def prepare(
         workspace(out, keep=True) as work,
         open_files(source, form, ids=ids, ids_from=ids_from, frames=frames, scratch=work) as files,
     ):
-        tally = Tally(source, len(files), max_errors)
+        budget = ErrorBudget(source, len(files), max_errors)
         plan = files.identity
-        if not already_made(out, made_from(out, NAME), plan, overwrite=overwrite):
-            tally.check(files.missing())
+        if not already_made(out, plan_of(out, NAME), plan, overwrite=overwrite):
+            budget.check(files.missing())
             size_of_shard = size_of_shards(len(files), files.image_bytes)
             ledger = Ledger(work, plan, NAME, len(files), size_of_shard)
-            rates = _make_shards(ledger, files, tally, jobs, cluster)
+            throughput = _make_shards(ledger, files, budget, jobs, cluster)
             facts: dict[str, Any] = {"size": size, "channels": channels, "fit": fit}
             facts["folder"] = os.path.relpath(source, out.parent)  # a hint
             facts["identity"] = identity_of_shards(ledger, form)
             publish_shards(ledger, NAME, out, facts)
-            left_out = len(tally.errors)
+            left_out = len(budget.errors)
             made = f"{out}: {len(files) - left_out:,} images ({form})"
-            say_done(made, left_out, rates, time.monotonic() - start)
+            report_done(made, left_out, throughput, time.monotonic() - start)
     images = ImageSet.load(out)
     check_errors(out, images.errors, len(files), max_errors)
     return images
 
 
 def _make_shards(
-    ledger: Ledger, files: Files, tally: Tally, jobs: int | None, cluster: str | None
-) -> Rates:
+    ledger: Ledger, files: FileReader, budget: ErrorBudget, jobs: int | None, cluster: str | None
+) -> Throughput:
     # In a process of many, one thread decodes while another waits for a file.
     threads = workers.cores() if jobs == 1 and cluster is None else 2
     shares = [
         _Share(ledger.folder, wanted, files.share(wanted), threads) for wanted in ledger.missing()
     ]
-    rates = Rates()
-    made = spread(_make_shard, shares, rates, jobs=jobs, cluster=cluster)
-    enter(made, ledger, tally, rates)
-    return rates
+    throughput = Throughput()
+    made = run_shards(_make_shard, shares, throughput, jobs=jobs, cluster=cluster)
+    collect(made, ledger, budget, throughput)
+    return throughput
 
 
-def _make_shard(share: _Share) -> Made:
+def _make_shard(share: _Share) -> ShardResult:
     """Decode the images of one shard and write it."""
     part = share.files.read(share.threads)
-    rates = Rates(seconds=part.seconds)
-    content = Content(part.pixels, part.ids, part.errors, part.columns)
-    with rates.timing("writing"):
+    throughput = Throughput(seconds=part.seconds)
+    content = ShardContent(part.pixels, part.ids, part.errors, part.columns)
+    with throughput.timing("writing"):
         made_by = str(share.files.form)
         shard = write_shard(share.folder, NAME, share.wanted, content, made_by)
-    return Made(shard, part.errors, rates.seconds)
+    return ShardResult(shard, part.errors, throughput.seconds)
 
 
 def identity_of_shards(ledger: Ledger, form: Form) -> str:

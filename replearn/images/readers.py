@@ -15,10 +15,10 @@ from typing import Protocol
 
 import numpy as np
 
-from replearn.artefacts.disk_rows import Array, choose
+from replearn.artefacts.disk_rows import Array, select_rows
 from replearn.artefacts.hdf5 import Errors
 from replearn.artefacts.identity import digest, identify
-from replearn.artefacts.throughput import Rates, Seconds
+from replearn.artefacts.throughput import Seconds, Throughput
 from replearn.errors import UsageError
 from replearn.images.decoding import Fit, UnreadableImage, decode
 from replearn.images.ids import MISSING, Plan
@@ -26,7 +26,7 @@ from replearn.images.stores import Store
 
 
 @dataclass(frozen=True)
-class Part:
+class ImageBatch:
     """Images that were read.
 
     Attributes:
@@ -44,7 +44,7 @@ class Part:
     seconds: Seconds = field(default_factory=dict)
 
 
-class Supply(Protocol):
+class ImageReader(Protocol):
     """Wanted images in their final order."""
 
     def __len__(self) -> int: ...
@@ -58,11 +58,11 @@ class Supply(Protocol):
         """Return the wanted ids that are not to be had, with the reason."""
         ...
 
-    def share(self, wanted: range) -> "Supply":
+    def share(self, wanted: range) -> "ImageReader":
         """Return those of this range."""
         ...
 
-    def read(self, threads: int = 1) -> Part:
+    def read(self, threads: int = 1) -> ImageBatch:
         """Return all of them, decoded by so many threads."""
         ...
 
@@ -93,11 +93,11 @@ class Prepared:
 
     def share(self, wanted: range) -> "Prepared":
         """Return those of this range, without reading what is on disk."""
-        return Prepared(self.ids[wanted.start : wanted.stop], choose(self.pixels, wanted))
+        return Prepared(self.ids[wanted.start : wanted.stop], select_rows(self.pixels, wanted))
 
-    def read(self, threads: int = 1) -> Part:
+    def read(self, threads: int = 1) -> ImageBatch:
         """Return all of them."""
-        return Part(list(self.ids), np.ascontiguousarray(self.pixels[:]))
+        return ImageBatch(list(self.ids), np.ascontiguousarray(self.pixels[:]))
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Files:
+class FileReader:
     """Images that are still to be decoded.
 
     Attributes:
@@ -146,9 +146,9 @@ class Files:
     def __len__(self) -> int:
         return len(self.plan)
 
-    def share(self, wanted: range) -> "Files":
+    def share(self, wanted: range) -> "FileReader":
         """Return those of this range."""
-        return Files(self.store, self.plan[wanted.start : wanted.stop], self.form)
+        return FileReader(self.store, self.plan[wanted.start : wanted.stop], self.form)
 
     @property
     def image_bytes(self) -> int:
@@ -168,7 +168,7 @@ class Files:
         """Return the wanted ids that have no file, with that reason."""
         return [(id_, MISSING) for id_, file in self.plan if file is None]
 
-    def read(self, threads: int = 1) -> Part:
+    def read(self, threads: int = 1) -> ImageBatch:
         """Read and decode all of them; what cannot be becomes an error."""
         form = self.form
         pixels = np.empty((len(self), form.channels, form.size, form.size), np.uint8)
@@ -178,24 +178,24 @@ class Files:
             strips = [range(start, len(self), threads) for start in range(threads)]
             results = list(pool.map(lambda strip: self._fill(pixels, strip), strips))
         reasons = {row: reason for result, _ in results for row, reason in result.items()}
-        rates = Rates()
+        throughput = Throughput()
         for _, spent in results:
-            rates.add(0, {part: spent[part] / threads for part in spent})
+            throughput.add(0, {part: spent[part] / threads for part in spent})
         good = [row for row in range(len(self)) if row not in reasons]
         chosen = pixels[good] if reasons else pixels
         files = [self.plan[row][1] for row in good]
         paths = [os.fsencode(file.path if file else "") for file in files]
-        return Part(
+        return ImageBatch(
             [self.plan[row][0] for row in good],
             chosen,
             [(self.plan[row][0], reasons[row]) for row in sorted(reasons)],
             {"digests": image_digests(chosen), "paths": np.array(paths, dtype=bytes)},
-            rates.seconds,
+            throughput.seconds,
         )
 
     def _fill(self, pixels: Array, rows: range) -> tuple[dict[int, str], Seconds]:
         """Decode some files into their rows; return reasons for those that cannot be, and times."""
-        form, rates = self.form, Rates()
+        form, throughput = self.form, Throughput()
         reasons: dict[int, str] = {}
         for row in rows:
             file = self.plan[row][1]
@@ -203,9 +203,9 @@ class Files:
                 reasons[row] = MISSING
                 continue
             try:
-                with rates.timing("reading"):
+                with throughput.timing("reading"):
                     data = self.store.read(file)
-                with rates.timing("decoding"):
+                with throughput.timing("decoding"):
                     pixels[row] = decode(
                         data,
                         size=form.size,
@@ -217,7 +217,7 @@ class Files:
                 reasons[row] = str(error)
             except OSError as error:
                 reasons[row] = (error.strerror or str(error) or "cannot be read").lower()
-        return reasons, rates.seconds
+        return reasons, throughput.seconds
 
 
 def image_digests(pixels: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.neighbors.engine import Engine, Hits, Space, Unchanging, Vectors
+from replearn.neighbors.engine import Engine, Hits, ReadOnlyEngine, Space, Vectors
 
 MOST = 16  # questions at a time, that none waits long for those that came later
 
@@ -25,7 +25,7 @@ class _Question:
     answer: "Future[Hits]" = field(default_factory=Future)
 
 
-class Together(Unchanging):
+class BatchingEngine(ReadOnlyEngine):
     """An engine that threads may ask at the same time.
 
     It answers as the engine inside does, but for how FAISS rounds for one vector and for several.

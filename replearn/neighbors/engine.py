@@ -123,7 +123,7 @@ class Engine(Protocol):
         ...
 
 
-class Unchanging:
+class ReadOnlyEngine:
     """What an engine does that is only searched: it refuses all else, with a remedy.
 
     Attributes:

@@ -18,7 +18,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.artefacts.disk_rows import lies_in_a_file
+from replearn.artefacts.disk_rows import is_file_backed
 from replearn.artefacts.identity import digest
 from replearn.errors import DataError, UsageError
 from replearn.neighbors.engine import Engine, Hits, Space, Vectors, even_blocks
@@ -307,5 +307,5 @@ def blocks_of(vectors: Vectors) -> Iterator[Vectors]:
     for some in even_blocks(len(vectors), _ROWS):
         block = vectors[some]
         yield block
-        if lies_in_a_file(block):  # else all that was read would stay resident
+        if is_file_backed(block):  # else all that was read would stay resident
             block._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

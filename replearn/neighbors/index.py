@@ -19,7 +19,7 @@ from replearn.neighbors import faiss_engine
 from replearn.neighbors.engine import Engine, Hits, Metric, Space, Vectors
 from replearn.neighbors.recall import Recall, reach
 
-__all__ = ["Hits", "Index", "Metric", "Vectors", "build_index", "survey"]
+__all__ = ["Hits", "Index", "Metric", "Vectors", "build_index", "check_vectors"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ class Index:
         if (concepts is None) != (self.concepts is None):
             has = "has no concepts" if self.concepts is None else "has concepts"
             raise DataError(f"the index {has}: add images in the same way")
-        survey([*self.ids, *ids], vectors, self.metric, first=len(self))
+        check_vectors([*self.ids, *ids], vectors, self.metric, first=len(self))
         self.engine.add(vectors)
         table = _joined(self.concepts, concepts)
         return self._changed([*self.ids, *ids], table, origin, len(ids))
@@ -204,7 +204,7 @@ class Index:
 Builder = Callable[[Space, Vectors, str, float], tuple[Engine, Recall | None]]
 
 
-def build_here(
+def build_with_faiss(
     space: Space, vectors: Vectors, factory: str, recall: float
 ) -> tuple[Engine, Recall | None]:
     """Return an engine of FAISS in this process, and what it reaches if it is approximate."""
@@ -224,7 +224,7 @@ def build_index(
     concepts: ConceptTable | None = None,
     hints: dict[str, str] | None = None,
     origin: str = "",
-    build: Builder = build_here,
+    build: Builder = build_with_faiss,
 ) -> Index:
     """Index vectors [N, D] under their ids [N].
 
@@ -246,14 +246,14 @@ def build_index(
             for cosine is zero.
         UsageError: FAISS does not know the factory string.
     """
-    centre = survey(ids, vectors, metric)
+    centre = check_vectors(ids, vectors, metric)
     engine, reached = build(Space(metric, centre), vectors, factory, recall)
     return Index(
         list(ids), engine, encoder, identity, hints or {}, reached, (origin,), lambda: concepts
     )
 
 
-def survey(
+def check_vectors(
     ids: Sequence[str], vectors: Vectors, metric: Metric, *, first: int = 0
 ) -> NDArray[np.float32]:
     """Check what is to be indexed and return its centre, float32 [D]; zero for cosine.

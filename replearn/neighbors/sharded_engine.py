@@ -17,16 +17,24 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.artefacts.disk_rows import choose
+from replearn.artefacts.disk_rows import select_rows
 from replearn.errors import UsageError
 from replearn.neighbors import faiss_engine
-from replearn.neighbors.engine import Hits, Metric, Space, Unchanging, Vectors, even_blocks, merge
+from replearn.neighbors.engine import (
+    Hits,
+    Metric,
+    ReadOnlyEngine,
+    Space,
+    Vectors,
+    even_blocks,
+    merge,
+)
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.recall import Recall, reach
 
 
 @dataclass
-class ShardedEngine(Unchanging):
+class ShardedEngine(ReadOnlyEngine):
     """Rows in several folders.
 
     Attributes:
@@ -136,7 +144,7 @@ def build_shards(
     ranges = list(even_blocks(len(vectors), -(-len(vectors) // number)))
     made = joblib.Parallel(n_jobs=jobs)(
         joblib.delayed(_build)(folder / f"shard-{n:04d}", space, some, factory, recall)
-        for n, some in enumerate(choose(vectors, range(r.start, r.stop)) for r in ranges)
+        for n, some in enumerate(select_rows(vectors, range(r.start, r.stop)) for r in ranges)
     )
     engine = ShardedEngine(space, folder, [facts for facts, _ in made], jobs)
     reached = [part for _, part in made if part is not None]

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from replearn.errors import UsageError, brief
-from replearn.neighbors.engine import Hits, Space, Unchanging, Vectors, even_blocks
+from replearn.neighbors.engine import Hits, ReadOnlyEngine, Space, Vectors, even_blocks
 
 _QUERIES, _ROWS = 1024, 65536  # whose similarities are on the device at a time: 256 MiB
 _SHARE = 0.5  # of the free memory of a device that the vectors may take
 
 
 @dataclass
-class TorchEngine(Unchanging):
+class TorchEngine(ReadOnlyEngine):
     """Vectors that are searched on a device; on it if they fit, else sent block by block.
 
     Attributes:

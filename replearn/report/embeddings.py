@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from replearn.artefacts.disk_rows import all_over
+from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.detection.probe import rankme
 from replearn.features import Features
 from replearn.images.data_url import image_url
 from replearn.neighbors.index import build_index
 from replearn.report.figures import FAINT, INK, SERIES, dots, draw, in_plain_powers
-from replearn.report.maps import Plane, lay_out, standing_for
+from replearn.report.maps import Projection, project, standing_for
 from replearn.report.page import Absent, Card, Concept, Figure, Panel, Strip
 
 Pictures = Mapping[str, NDArray[np.uint8]]
@@ -28,7 +28,7 @@ _HITS = 6
 
 
 @dataclass(frozen=True)
-class Shown:
+class EmbeddedImages:
     """Images that an encoder is shown by.
 
     Attributes:
@@ -44,15 +44,15 @@ class Shown:
     find_pictures: Find = lambda ids: {}
 
 
-def panels(shown: Shown) -> list[Panel | Absent]:
+def panels(shown: EmbeddedImages) -> list[Panel | Absent]:
     """Return all panels that embeddings speak for."""
     return [_map(shown), _neighbours(shown), _dimensions(shown)]
 
 
-def _map(shown: Shown) -> Panel:
-    rows = all_over(len(shown.features), _POINTS)
+def _map(shown: EmbeddedImages) -> Panel:
+    rows = evenly_spaced(len(shown.features), _POINTS)
     ids = [shown.features.ids[row] for row in rows]
-    plane = lay_out(np.asarray(shown.features.vectors[rows]))
+    plane = project(np.asarray(shown.features.vectors[rows]))
     figures = []
     pictures = shown.find_pictures([ids[row] for row in _cells(plane).values()])
     if pictures:
@@ -73,11 +73,11 @@ def _map(shown: Shown) -> Panel:
     return Panel("Map of embeddings", text, figures)
 
 
-def _cells(plane: Plane) -> dict[tuple[int, int], int]:
+def _cells(plane: Projection) -> dict[tuple[int, int], int]:
     return standing_for(plane.places, _CELLS)
 
 
-def _thumbnails(plane: Plane, ids: Sequence[str], pictures: Pictures) -> Figure:
+def _thumbnails(plane: Projection, ids: Sequence[str], pictures: Pictures) -> Figure:
     """Draw one image for each cell of a grid over the map."""
 
     def paint(axes: Axes) -> None:
@@ -95,7 +95,7 @@ def _thumbnails(plane: Plane, ids: Sequence[str], pictures: Pictures) -> Figure:
     return Figure(drawing, "One image for each region of the map, at its place.", wide=True)
 
 
-def _concept_map(plane: Plane, concepts: Sequence[set[str]], name: str | None) -> Figure:
+def _concept_map(plane: Projection, concepts: Sequence[set[str]], name: str | None) -> Figure:
     having = np.array([name in of_image for of_image in concepts])
 
     def paint(axes: Axes) -> None:
@@ -118,7 +118,7 @@ def _frequent(concepts: Sequence[set[str]]) -> list[str]:
     return sorted(telling, key=lambda name: (-counts[name], name))[:_MAPS]
 
 
-def _neighbours(shown: Shown) -> Panel | Absent:
+def _neighbours(shown: EmbeddedImages) -> Panel | Absent:
     title = "Nearest neighbours"
     features = shown.features
     usable = np.flatnonzero(np.any(features.vectors, axis=1))
@@ -127,7 +127,7 @@ def _neighbours(shown: Shown) -> Panel | Absent:
     ids = [features.ids[row] for row in usable]
     vectors = np.asarray(features.vectors[usable])
     index = build_index(ids, vectors)
-    asked = all_over(len(ids), _QUERIES)
+    asked = evenly_spaced(len(ids), _QUERIES)
     hits = index.search_others(vectors[asked], _HITS, [ids[row] for row in asked])
     found = [[ids[place] for place in line if place >= 0] for line in hits.rows]
     queries = [ids[row] for row in asked]
@@ -146,7 +146,11 @@ def _neighbours(shown: Shown) -> Panel | Absent:
 
 
 def _strip(
-    shown: Shown, pictures: Pictures, query: str, hits: Sequence[str], distances: Sequence[float]
+    shown: EmbeddedImages,
+    pictures: Pictures,
+    query: str,
+    hits: Sequence[str],
+    distances: Sequence[float],
 ) -> Strip:
     own = shown.concepts.get(query, ())
     plain = [Concept(name) for name in own]
@@ -164,8 +168,8 @@ def _url(pictures: Pictures, id_: str) -> str | None:
     return image_url(pictures[id_].transpose(1, 2, 0)) if id_ in pictures else None
 
 
-def _dimensions(shown: Shown) -> Panel:
-    rows = all_over(len(shown.features), 10 * _POINTS)
+def _dimensions(shown: EmbeddedImages) -> Panel:
+    rows = evenly_spaced(len(shown.features), 10 * _POINTS)
     vectors = np.asarray(shown.features.vectors[rows], np.float64)
     deviations = np.sort(vectors.std(axis=0))[::-1]
     typical = float(np.sqrt(np.mean(deviations**2)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from replearn.encoders.encoder import Description
 from replearn.images.data_url import image_url
 from replearn.report import embeddings, training
-from replearn.report.embeddings import Shown
+from replearn.report.embeddings import EmbeddedImages
 from replearn.report.figures import without_gaps
 from replearn.report.page import Absent, Image, Page, Panel, Table
 
@@ -60,7 +60,7 @@ def page(
     description: Description,
     lines: Sequence[Mapping[str, float]],
     sheets: Mapping[str, Sheet],
-    shown: Shown | None,
+    shown: EmbeddedImages | None,
 ) -> Page:
     """Return the report of an encoder.
 
@@ -92,7 +92,7 @@ def page(
 
 
 def _facts(
-    description: Description, lines: Sequence[Mapping[str, float]], shown: Shown | None
+    description: Description, lines: Sequence[Mapping[str, float]], shown: EmbeddedImages | None
 ) -> list[tuple[str, str]]:
     side = description.crop or description.size
     colours = "grey" if description.channels == 1 else "colour"
@@ -113,7 +113,7 @@ def _sheet(title: str, text: str, sheet: Sheet, description: Description) -> Pan
     return Panel(title, [text], [Image(image_url(pixels), f"{title}: {text}", when)])
 
 
-def _provenance(description: Description, shown: Shown | None) -> Panel:
+def _provenance(description: Description, shown: EmbeddedImages | None) -> Panel:
     facts: dict[str, Any] = {"identity": description.identity, "model": description.model}
     facts |= {f"arguments.{key}": value for key, value in _flat(description.arguments)}
     facts |= {f"training.{key}": value for key, value in _flat(description.training)}

@@ -12,7 +12,7 @@ _NEIGHBOURS = 15  # of UMAP
 
 
 @dataclass(frozen=True)
-class Plane:
+class Projection:
     """Embeddings laid out in two dimensions.
 
     Attributes:
@@ -24,23 +24,23 @@ class Plane:
     method: str
 
 
-def lay_out(vectors: Vectors) -> Plane:
+def project(vectors: Vectors) -> Projection:
     """Return embeddings [N, D] in the plane: by UMAP where it is installed, else by PCA."""
     if importlib.util.find_spec("umap") is not None and len(vectors) > _NEIGHBOURS:
         return by_neighbourhood(vectors)
     return by_components(vectors)
 
 
-def by_neighbourhood(vectors: Vectors) -> Plane:
+def by_neighbourhood(vectors: Vectors) -> Projection:
     """Return embeddings where neighbours stay together (McInnes et al. 2018, arXiv:1802.03426)."""
     from umap import UMAP
 
     # One thread is what a seed costs, and said so in a warning otherwise.
     found = UMAP(n_neighbors=_NEIGHBOURS, random_state=0, n_jobs=1).fit_transform(vectors)
-    return Plane(_scaled(np.asarray(found, np.float64)), "UMAP")
+    return Projection(_scaled(np.asarray(found, np.float64)), "UMAP")
 
 
-def by_components(vectors: Vectors) -> Plane:
+def by_components(vectors: Vectors) -> Projection:
     """Return embeddings by their first two principal components."""
     centred = np.asarray(vectors, np.float64) - np.mean(vectors, axis=0, dtype=np.float64)
     left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
@@ -49,7 +49,7 @@ def by_components(vectors: Vectors) -> Plane:
     places[:, :rank] = left[:, :rank] * lengths[:rank]
     variance = (lengths**2).sum()
     share = (lengths[:2] ** 2).sum() / variance if variance > 0 else 0.0
-    return Plane(
+    return Projection(
         _scaled(places), f"the first two principal components, {share:.0%} of the variance"
     )
 

@@ -20,15 +20,15 @@ from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.images.lookup import Pixels
 from replearn.neighbors.index import Metric, build_index
-from replearn.retrieval.image_search import Search, Vectors
+from replearn.retrieval.image_search import ImageSearch, Vectors
 
 _DECODING = Lock()  # for a large file can take gigabytes
 _MAKING = Lock()  # else users who ask first at the same time would each make what all share
 _JUDGED = 5000  # images among which errors are looked for
 
 
-class Asked(NamedTuple):
-    """An image that was asked about.
+class Query(NamedTuple):
+    """A query image.
 
     Attributes:
         said: its id, or the name of the file.
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
     indexed: bool
 
 
-class Named(NamedTuple):
+class ConceptScore(NamedTuple):
     """A concept with its score, and whether the detector's rule names it."""
 
     concept: str
@@ -54,7 +54,7 @@ class Named(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Desk:
+class Explorer:
     """Answers about indexed images and about new ones.
 
     Attributes:
@@ -64,7 +64,7 @@ class Desk:
             index knows directions alone.
     """
 
-    search: Search
+    search: ImageSearch
     detector: Detector | None = None
     features: Features | None = None
 
@@ -88,7 +88,7 @@ class Desk:
         return [own] if self.features is None else [own, other]
 
     @cached_property
-    def _other(self) -> Search:
+    def _other(self) -> ImageSearch:
         """The same search by the other metric, exact."""
         assert self.features is not None
         index = self.search.index
@@ -102,7 +102,7 @@ class Desk:
         """The row of each id in the features; none without them."""
         return {id_: row for row, id_ in enumerate(self.features.ids)} if self.features else {}
 
-    def about_file(self, name: str, content: bytes) -> Asked:
+    def about_file(self, name: str, content: bytes) -> Query:
         """Ask about an image file.
 
         Raises:
@@ -110,9 +110,9 @@ class Desk:
         """
         with _DECODING:
             pixels = self.search.prepare(content)
-        return Asked(name, self.search.embed([pixels])[0], True, pixels, False)
+        return Query(name, self.search.embed([pixels])[0], True, pixels, False)
 
-    def about_id(self, id_: str) -> Asked:
+    def about_id(self, id_: str) -> Query:
         """Ask about an indexed image.
 
         Raises:
@@ -127,31 +127,31 @@ class Desk:
             pixels = self.search.as_seen(id_)
         except (DataError, UsageError):
             pixels = None  # shown without
-        return Asked(id_, np.asarray(vector, np.float32), exact, pixels, True)
+        return Query(id_, np.asarray(vector, np.float32), exact, pixels, True)
 
     @property
-    def _by_other_metric(self) -> Search:
+    def _by_other_metric(self) -> ImageSearch:
         with _MAKING:
             return self._other
 
-    def nearest(self, asked: Asked, k: int, metric: str) -> list[dict[str, Any]]:
+    def nearest(self, query: Query, k: int, metric: str) -> list[dict[str, Any]]:
         """Return the k nearest, as `Search.nearest` does; an indexed image does not find itself."""
         known = metric == self.search.index.metric
         search = self.search if known else self._by_other_metric
-        without = [asked.said] if asked.indexed else None
-        return search.nearest(asked.vector[None], k, without=without)[0]
+        without = [query.said] if query.indexed else None
+        return search.nearest(query.vector[None], k, without=without)[0]
 
-    def detect(self, asked: Asked, most: int = 12) -> list[Named]:
+    def detect(self, query: Query, most: int = 12) -> list[ConceptScore]:
         """Return the concepts that score most, the highest first; none without a detector."""
-        if self.detector is None or not asked.exact:
+        if self.detector is None or not query.exact:
             return []
-        scores = self.detector.scorer.scores(asked.vector[None])
+        scores = self.detector.scorer.scores(query.vector[None])
         shown = _dense(scores)[0]
         named = self.detector.rule.decide(scores, limit=None).indices
         order = np.argsort(-shown, kind="stable")[:most]
         words = self.detector.vocabulary
         return [
-            Named(words[column], float(shown[column]), column in named)
+            ConceptScore(words[column], float(shown[column]), column in named)
             for column in order.tolist()
             if shown[column] > 0 or column in named
         ]
@@ -201,11 +201,11 @@ class Desk:
         included.  There is no way where the encoder cannot decode.
         """
         from replearn.encoders.preprocessing import centre_crop, to_float
-        from replearn.encoders.sheets import pictures_of, to_pixels
+        from replearn.encoders.sheets import grids_of, to_pixels
 
         encoder = self.search.encoder
         images = to_float(centre_crop(np.stack([first, second]), encoder.description.crop))
-        grids = pictures_of(encoder.model, images.to(encoder.device))
+        grids = grids_of(encoder.model, images.to(encoder.device))
         if "reconstructions" not in grids or "interpolations" not in grids:
             return []  # a generator's ways are between images of its own
         return list(to_pixels(grids["interpolations"][0].cpu()))

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from replearn.artefacts.identity import check_same
 from replearn.errors import UsageError
 from replearn.images.image_set import decode
-from replearn.images.lookup import Album, Pixels
+from replearn.images.lookup import ImageLookup, Pixels
 from replearn.images.readers import Form
-from replearn.neighbors.batching_engine import Together
+from replearn.neighbors.batching_engine import BatchingEngine
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
@@ -32,7 +32,7 @@ _LOADING = Lock()  # once, for all threads
 
 
 @dataclass(frozen=True)
-class Search:
+class ImageSearch:
     """An index that images can be asked about.
 
     Attributes:
@@ -52,7 +52,7 @@ class Search:
     @classmethod
     def open(
         cls, folder: Path, *, device: str = "cpu", verify: bool = False, **places: Any
-    ) -> "Search":
+    ) -> "ImageSearch":
         """Open an index folder; `places` are the other attributes.
 
         Raises:
@@ -60,9 +60,9 @@ class Search:
         """
         return cls(load_index(folder, device=device, verify=verify), folder, **places)
 
-    def shared(self) -> "Search":
+    def shared(self) -> "ImageSearch":
         """Return the same search for many threads at once."""
-        return replace(self, index=replace(self.index, engine=Together(self.index.engine)))
+        return replace(self, index=replace(self.index, engine=BatchingEngine(self.index.engine)))
 
     @property
     def encoder(self) -> "Encoder":
@@ -153,13 +153,13 @@ class Search:
         return [self.names.get(concept, concept) for concept in concepts]
 
     @cached_property
-    def album(self) -> Album:
+    def images_by_id(self) -> ImageLookup:
         """The indexed images.
 
         Raises:
             UsageError: they are not where they were.
         """
-        return Album(self.images or self.place_of("images"), self.index.ids)
+        return ImageLookup(self.images or self.place_of("images"), self.index.ids)
 
     def as_seen(self, id_: str) -> Pixels | None:
         """Return an indexed image as the encoder sees it; None if it is not there.
@@ -168,7 +168,7 @@ class Search:
             DataError: it is prepared in another form.
             UsageError: the images are not where they were.
         """
-        return self.album.pictures([id_], self._form).get(id_)
+        return self.images_by_id.pictures([id_], self._form).get(id_)
 
     @property
     def _form(self) -> Form:

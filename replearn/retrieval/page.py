@@ -1,4 +1,4 @@
-"""The search page: what `desk` answers, as a page for a browser (gradio, the extra `app`)."""
+"""The search page: what `explorer` answers, as a page for a browser (gradio, the extra `app`)."""
 
 import os
 from contextlib import suppress
@@ -18,11 +18,11 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import gradio as gr
 import numpy as np
 
-from replearn.artefacts.disk_rows import all_over
+from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.errors import DataError, UsageError
 from replearn.images.image_set import UnreadableImage
 from replearn.retrieval.cards import Answers, portrait, sentence
-from replearn.retrieval.explorer import Asked, Desk
+from replearn.retrieval.explorer import Explorer, Query
 
 FONTS = ["system-ui", "sans-serif"]
 # Whatever a library may try, the browser fetches nothing from elsewhere.
@@ -33,7 +33,7 @@ HEAD = (
 _STYLE = Path(__file__).with_name("app.css")
 _EXAMPLES = 8
 # So many answers are made at the same time, for they are searched for together; who asks waits in
-# one line, whatever is asked.
+# one line, whatever is query.
 _ANSWERS = 10
 _LINE: Any = {"concurrency_id": "answers", "concurrency_limit": _ANSWERS}
 _SESSIONS = 200  # that are remembered; ended ones count too
@@ -59,9 +59,9 @@ gr.processing_utils.async_ssrf_protected_download = _fetch_nothing
 class Page:
     """The page's handlers; what a user asked about lies in that user's session."""
 
-    def __init__(self, desk: Desk) -> None:
-        """Show what this desk answers."""
-        self.desk, self.answers = desk, Answers(desk)
+    def __init__(self, explorer: Explorer) -> None:
+        """Show what this explorer answers."""
+        self.explorer, self.answers = explorer, Answers(explorer)
 
     def file(self, path: str | None, k: int, metric: str) -> tuple[Any, ...]:
         """Ask about an uploaded file.
@@ -72,36 +72,36 @@ class Page:
             return self._nothing(_START)
         name = Path(path).name
         try:
-            asked = self.desk.about_file(name, Path(path).read_bytes())
-            return self.answer(asked, k, metric)
+            query = self.explorer.about_file(name, Path(path).read_bytes())
+            return self.answer(query, k, metric)
         except FileNotFoundError:
             return self._nothing(f"{name} was uploaded too long ago; upload it again.")
         except UnreadableImage as error:
             return self._nothing(f"{name} cannot be read: {error}.")
         except (DataError, UsageError) as error:
-            return self._nothing(f"New images cannot be asked about: {error}.")
+            return self._nothing(f"New images cannot be searched for: {error}.")
 
     def chosen(self, k: int, metric: str, event: gr.EventData) -> tuple[Any, ...]:
         """Ask about an indexed image by its id; there is no other way to name one."""
         try:
-            return self.answer(self.desk.about_id(str(event.id)), k, metric)
+            return self.answer(self.explorer.about_id(str(event.id)), k, metric)
         except DataError as error:
             return self._nothing(f"{error}.")
 
-    def answer(self, asked: Asked | None, k: int, metric: str) -> tuple[Any, ...]:
+    def answer(self, query: Query | None, k: int, metric: str) -> tuple[Any, ...]:
         """Return everything that the page shows about an image."""
-        if asked is None:
+        if query is None:
             return self._nothing(_START)
-        hits = self.desk.nearest(asked, int(k), metric)
+        hits = self.explorer.nearest(query, int(k), metric)
         ids = [hit["id"] for hit in hits]
         notes = [f"{rank}. distance {hit['distance']:.4f}" for rank, hit in enumerate(hits, 1)]
         return (
-            asked,
+            query,
             Markup(
                 '<p role="status">The {} images nearest to <b>{}</b>, nearest first.</p>'
-            ).format(len(hits), asked.said),
-            portrait(asked),
-            self.answers.detected(asked),
+            ).format(len(hits), query.said),
+            portrait(query),
+            self.answers.detected(query),
             self.answers.cards(ids, notes),
             gr.Dropdown(choices=ids, value=ids[0] if ids else None),
         )
@@ -110,24 +110,24 @@ class Page:
         return None, sentence(message), "", "", "", gr.Dropdown(choices=[], value=None)
 
 
-def build(desk: Desk) -> gr.Blocks:
+def build(explorer: Explorer) -> gr.Blocks:
     """Return the page."""
-    page = Page(desk)
+    page = Page(explorer)
     with gr.Blocks(title="replearn search", analytics_enabled=False, delete_cache=_KEPT) as blocks:
         gr.HTML(
             Markup("<h1>Search by image</h1><p>{} images are indexed.</p>").format(
-                f"{len(desk.search.index):,}"
+                f"{len(explorer.search.index):,}"
             )
         )
-        asked = gr.State(None)
+        query = gr.State(None)
         other = gr.Dropdown(label="Second image", choices=[], render=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Search", id="search"):
-                controls, outputs = _search_tab(page, asked, other)
+                controls, outputs = _search_tab(page, query, other)
             with gr.Tab("Concepts"):
                 shown = _concept_tab(page)
             with gr.Tab("Between images") as between:
-                _way_tab(page, asked, other, between)
+                _way_tab(page, query, other, between)
         shown.click(page.chosen, controls, outputs, **_LINE).then(
             lambda: gr.Tabs(selected="search"), None, tabs
         )
@@ -135,32 +135,35 @@ def build(desk: Desk) -> gr.Blocks:
 
 
 def _search_tab(
-    page: Page, asked: gr.State, other: gr.Dropdown
+    page: Page, query: gr.State, other: gr.Dropdown
 ) -> tuple[list[gr.Component], list[gr.Component]]:
     """Fill the tab and return the controls of a search and what shows its result."""
-    desk = page.desk
+    explorer = page.explorer
     with gr.Row():
         with gr.Column(scale=1, min_width=260):
             upload = gr.File(label="Your image", type="filepath", elem_id="upload", height=140)
             seen = gr.HTML(elem_id="seen", apply_default_css=False)
-            k = gr.Slider(1, min(60, len(desk.search.index)), 12, step=1, label="How many")
+            k = gr.Slider(1, min(60, len(explorer.search.index)), 12, step=1, label="How many")
             metric = gr.Radio(
-                desk.metrics, value=desk.metrics[0], label="Distance", visible=len(desk.metrics) > 1
+                explorer.metrics,
+                value=explorer.metrics[0],
+                label="Distance",
+                visible=len(explorer.metrics) > 1,
             )
-            ids = desk.search.index.ids
-            examples = page.answers.cards([ids[row] for row in all_over(len(ids), _EXAMPLES)])
+            ids = explorer.search.index.ids
+            examples = page.answers.cards([ids[row] for row in evenly_spaced(len(ids), _EXAMPLES)])
             gr.HTML("<h2>Examples</h2>", apply_default_css=False)
             shelf = _choice(examples, "examples")
         with gr.Column(scale=3, min_width=300):
             said = gr.HTML(sentence(_START), elem_id="said", apply_default_css=False)
             concepts = gr.HTML(elem_id="detected", apply_default_css=False)
             hits = _choice("", "hits")
-    outputs = [asked, said, seen, concepts, hits, other]
+    outputs = [query, said, seen, concepts, hits, other]
     upload.change(page.file, [upload, k, metric], outputs, **_LINE)
     for cards in (shelf, hits):
         cards.click(page.chosen, [k, metric], outputs, **_LINE)
-    k.change(page.answer, [asked, k, metric], outputs, **_LINE)
-    metric.input(page.answer, [asked, k, metric], outputs, **_LINE)
+    k.change(page.answer, [query, k, metric], outputs, **_LINE)
+    metric.input(page.answer, [query, k, metric], outputs, **_LINE)
     return [k, metric], outputs
 
 
@@ -171,10 +174,10 @@ def _choice(value: str, name: str) -> gr.HTML:
 
 def _concept_tab(page: Page) -> gr.HTML:
     """Fill the tab and return the cards to choose from."""
-    desk = page.desk
+    explorer = page.explorer
     counted = [
-        (f"{desk.search.called([concept])[0]} ({count:,})", concept)
-        for concept, count in desk.counts.most_common()
+        (f"{explorer.search.called([concept])[0]} ({count:,})", concept)
+        for concept, count in explorer.counts.most_common()
     ]
     if not counted:
         return _choice(
@@ -186,23 +189,25 @@ def _concept_tab(page: Page) -> gr.HTML:
     return shown
 
 
-def _way_tab(page: Page, asked: gr.State, other: gr.Dropdown, tab: gr.Tab) -> None:
+def _way_tab(page: Page, query: gr.State, other: gr.Dropdown, tab: gr.Tab) -> None:
     other.render()
     percent = gr.Slider(0, 100, 50, step=5, label="Way from the image to the second, in %")
     shown = gr.HTML(elem_id="way", apply_default_css=False)
     # Not at a change of `other`: every search is one.
     for event in (tab.select, other.input, percent.change):
-        event(page.answers.way, [asked, other, percent], shown, **_LINE)
+        event(page.answers.way, [query, other, percent], shown, **_LINE)
 
 
-def run(desk: Desk, host: str, port: int, auth: tuple[str, str] | None, max_megabytes: int) -> None:
+def run(
+    explorer: Explorer, host: str, port: int, auth: tuple[str, str] | None, max_megabytes: int
+) -> None:
     """Serve the page until it is stopped.
 
     Raises:
         UsageError: the port is taken.
     """
     try:
-        page = build(desk)
+        page = build(explorer)
         page.launch(
             max_threads=_ANSWERS,
             state_session_capacity=_SESSIONS,
@@ -223,14 +228,14 @@ def run(desk: Desk, host: str, port: int, auth: tuple[str, str] | None, max_mega
     except OSError as error:
         raise UsageError(f"--port {port}: {error}; take another") from None
     # Only now that the page is up: who asks first then waits less.
-    Thread(target=_warm, args=[desk], daemon=True).start()
+    Thread(target=_warm, args=[explorer], daemon=True).start()
     page.block_thread()
 
 
-def _warm(desk: Desk) -> None:
+def _warm(explorer: Explorer) -> None:
     """Load the encoder and read the index once."""
     with suppress(DataError, UsageError):  # told to who asks; indexed images need no encoder
-        search = desk.search
+        search = explorer.search
         form = search.encoder.description
         dark = np.zeros((form.channels, form.size, form.size), np.uint8)
         search.nearest(search.embed([dark]), 1)

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replearn.artefacts.disk_rows import DiskRows, Segment, all_over, choose, lies_in_a_file
+from replearn.artefacts.disk_rows import (
+    DiskRows,
+    Segment,
+    evenly_spaced,
+    is_file_backed,
+    select_rows,
+)
 from replearn.errors import DataError
 
 FILES, ROWS = 200, 50  # more files than are kept open
@@ -38,15 +44,15 @@ def test_a_part_of_a_map_is_found_again_in_its_file(tmp_path: Path) -> None:
     rows = mapped(tmp_path / "rows")
     part: Any = rows[5:9]
     np.testing.assert_array_equal(Segment.of(part).map(), part)
-    np.testing.assert_array_equal(choose(rows[5:], [4, 0]), rows[[9, 5]])
+    np.testing.assert_array_equal(select_rows(rows[5:], [4, 0]), rows[[9, 5]])
 
 
 def test_whatever_is_no_file_s_rows_in_their_order_is_chosen_from_as_it_is(tmp_path: Path) -> None:
     rows, own = mapped(tmp_path / "rows"), mapped(tmp_path / "rows", "c")
     own += 1
     for odd in (rows[::2], rows[:, :2], rows.astype(np.float64), rows.copy(), own):
-        assert not lies_in_a_file(odd)
-        np.testing.assert_array_equal(choose(odd, [7, 1]), np.array(odd)[[7, 1]])
+        assert not is_file_backed(odd)
+        np.testing.assert_array_equal(select_rows(odd, [7, 1]), np.array(odd)[[7, 1]])
 
 
 @pytest.mark.parametrize("other", [np.ones(60, np.float32), np.ones(9, np.float32), None])
@@ -70,6 +76,6 @@ def test_no_row_times_a_matrix_is_no_row(tmp_path: Path) -> None:
 
 
 def test_rows_from_all_over_are_the_first_the_last_and_those_between() -> None:
-    assert all_over(100, 3).tolist() == [0, 49, 99]
-    assert all_over(2, 8).tolist() == [0, 1]
-    assert all_over(0, 8).tolist() == []
+    assert evenly_spaced(100, 3).tolist() == [0, 49, 99]
+    assert evenly_spaced(2, 8).tolist() == [0, 1]
+    assert evenly_spaced(0, 8).tolist() == []

@@ -19,18 +19,18 @@ from PIL import Image
 
 from pipelines.__main__ import main
 from replearn.artefacts import shards
-from replearn.artefacts.error_budget import Tally, TooManyErrors
+from replearn.artefacts.error_budget import ErrorBudget, TooManyErrors
 from replearn.artefacts.identity import digest
-from replearn.artefacts.shard_jobs import Made, enter
+from replearn.artefacts.shard_jobs import ShardResult, collect
 from replearn.artefacts.shards import (
-    Content,
     Ledger,
     Shard,
+    ShardContent,
     publish_shards,
     size_of_shards,
     write_shard,
 )
-from replearn.artefacts.throughput import Rates
+from replearn.artefacts.throughput import Throughput
 from replearn.encoders import extraction
 from replearn.errors import DataError
 from replearn.features import Features
@@ -117,7 +117,7 @@ def write_some(folder: Path, *, plan: str = "plan:1", upto: int = 3) -> Ledger:
         ids = [f"é{number}" for number in wanted]
         rows = np.array([[number] for number in wanted], np.float32)
         ledger.add(
-            write_shard(ledger.folder, "vectors", wanted, Content(rows, ids, [], {}), "aae:1")
+            write_shard(ledger.folder, "vectors", wanted, ShardContent(rows, ids, [], {}), "aae:1")
         )
     return ledger
 
@@ -385,14 +385,14 @@ def test_nobody_makes_shards_any_more_when_they_are_thrown_away(tmp_path: Path) 
     (shard,) = ledger.finished()
     there: list[bool] = []
 
-    def results() -> Generator[Made, None, None]:
+    def results() -> Generator[ShardResult, None, None]:
         try:
-            yield Made(shard, [("x", "empty file")], {})
+            yield ShardResult(shard, [("x", "empty file")], {})
         finally:
             there.append(ledger.folder.exists())
 
     with pytest.raises(TooManyErrors):
-        enter(results(), ledger, Tally(tmp_path, 10, 0.0), Rates())
+        collect(results(), ledger, ErrorBudget(tmp_path, 10, 0.0), Throughput())
     assert there == [True]
     assert not ledger.folder.exists()
 

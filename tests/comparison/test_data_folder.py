@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from replearn.comparison.data_folder import find_data
+from replearn.comparison.data_folder import find_data_folder
 from replearn.errors import DataError
 
 
@@ -19,7 +19,7 @@ def fill(folder: Path, *names: str) -> Path:
 @pytest.mark.parametrize("sign", "-_")
 def test_lists_are_found_by_their_names(sign: str, tmp_path: Path) -> None:
     names = [f"{part}{sign}concepts.csv" for part in ("train", "valid", "test")]
-    found = find_data(fill(tmp_path, *names, "groups.tsv", f"concept{sign}names.tsv"))
+    found = find_data_folder(fill(tmp_path, *names, "groups.tsv", f"concept{sign}names.tsv"))
     assert [path.name for path in found.parts.values()] == names
     assert list(found.parts) == ["train", "valid", "test"]
     assert found.groups == tmp_path / "groups.tsv"
@@ -38,15 +38,15 @@ def test_lists_are_found_by_their_names(sign: str, tmp_path: Path) -> None:
 def test_the_table_is_about_test_images_where_their_truth_is_known(
     lists: list[str], parts: list[str], scored: str, tmp_path: Path
 ) -> None:
-    found = find_data(fill(tmp_path, "train-concepts.tsv", *lists))
+    found = find_data_folder(fill(tmp_path, "train-concepts.tsv", *lists))
     assert list(found.parts) == parts
     assert found.scored == scored
 
 
 def test_what_is_missing_or_there_twice_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"{tmp_path}: not a data folder; it needs images/ and"):
-        find_data(fill(tmp_path))
+        find_data_folder(fill(tmp_path))
     for name in ("train-concepts.tsv", "train_concepts.csv"):
         (tmp_path / name).write_text("a\tC1\n")
     with pytest.raises(DataError, match=r"both train-concepts.tsv and train_concepts.csv; keep"):
-        find_data(tmp_path)
+        find_data_folder(tmp_path)

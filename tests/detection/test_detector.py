@@ -11,13 +11,19 @@ import pytest
 
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot, vocabulary
-from replearn.detection.decisions.rules import RULES, GlobalThreshold, Judged, RuleName, held_out_f1
+from replearn.detection.decisions.rules import (
+    RULES,
+    GlobalThreshold,
+    RuleName,
+    ScoredImages,
+    held_out_f1,
+)
 from replearn.detection.decisions.threshold import best_constant
 from replearn.detection.detector import Detector, load_detector, save_detector
-from replearn.detection.fit_detector import refit_linear, tune
+from replearn.detection.fit_detector import fit_rule, refit_linear
 from replearn.detection.fit_scorers import (
-    Labelled,
-    Tuning,
+    DetectionTask,
+    LabelledFeatures,
     fit_constant,
     fit_fused,
     fit_linear,
@@ -36,7 +42,7 @@ EMPTY_RULES: list[EmptyRule] = ["skip", "match"]
 Harm = Callable[[Path], object]  # what is done to the folder of a detector
 
 
-def labelled(part: str, count: int, seed: int, images: str = "") -> Labelled:
+def labelled(part: str, count: int, seed: int, images: str = "") -> LabelledFeatures:
     """Return features with concepts: C0 to C4 where one is high, C9 at random, a few of none."""
     generator = np.random.default_rng(seed)
     vectors = generator.normal(size=(count, WIDTH)).astype(np.float32)
@@ -47,17 +53,17 @@ def labelled(part: str, count: int, seed: int, images: str = "") -> Labelled:
     ]
     # One concept that the training images do not have.
     concepts[0] += (f"only-{part}",)
-    return Labelled(vectors, ConceptTable([f"{part}-{n}" for n in range(count)], concepts))
+    return LabelledFeatures(vectors, ConceptTable([f"{part}-{n}" for n in range(count)], concepts))
 
 
-def tuning(empty: EmptyRule = "match", limit: int | None = None) -> Tuning:
-    return Tuning(labelled("train", 200, 0), labelled("valid", 90, 1), empty, limit)
+def tuning(empty: EmptyRule = "match", limit: int | None = None) -> DetectionTask:
+    return DetectionTask(labelled("train", 200, 0), labelled("valid", 90, 1), empty, limit)
 
 
 QUERIES = labelled("test", 40, 2).vectors
 
 
-def fit(name: str, on: Tuning, rule: RuleName | None = None) -> Detector:
+def fit(name: str, on: DetectionTask, rule: RuleName | None = None) -> Detector:
     if name == "constant":
         fitted = fit_constant(on)
     elif name == "linear":
@@ -69,10 +75,10 @@ def fit(name: str, on: Tuning, rule: RuleName | None = None) -> Detector:
         if name == "fused":
             fitted = fit_fused(on, fit_linear(on, top=4), fitted)
     identity = f"detector:{name}"
-    return tune(fitted, on, encoder="encoder:1", identity=identity, rule=rule)
+    return fit_rule(fitted, on, encoder="encoder:1", identity=identity, rule=rule)
 
 
-def plain_f1(detector: Detector, on: Tuning) -> list[float]:
+def plain_f1(detector: Detector, on: DetectionTask) -> list[float]:
     """Return the F1 of each counting validation image, by sets of concepts."""
     named = detector.name_concepts(on.valid.vectors, limit=on.limit)
     pairs = zip(on.valid.concepts.concepts, named, strict=True)
@@ -91,7 +97,7 @@ def test_the_validation_f1_is_that_of_its_rule_on_images_held_out(
     concepts = on.valid.concepts
     truth = multi_hot(concepts, detector.vocabulary)
     scores = detector.scorer.scores(on.valid.vectors)
-    f1 = held_out_f1(detector.rule.name, Judged(scores, truth, concepts.counts, empty, limit))
+    f1 = held_out_f1(detector.rule.name, ScoredImages(scores, truth, concepts.counts, empty, limit))
     assert detector.validation["f1"] == pytest.approx(np.nanmean(f1))
     assert detector.validation["interval"] == pytest.approx(bootstrap_interval(f1))
     assert detector.validation["images"] == np.sum(~np.isnan(f1)) == len(plain_f1(detector, on))
@@ -196,7 +202,9 @@ def test_the_constant_detector_names_the_best_constant_everywhere(empty: EmptyRu
 def test_the_constant_detector_names_nothing_where_that_is_better_on_validation() -> None:
     on = tuning()
     nothing = ConceptTable(on.valid.concepts.ids, [()] * len(on.valid.concepts))
-    detector = fit("constant", Tuning(on.train, Labelled(on.valid.vectors, nothing), "match"))
+    detector = fit(
+        "constant", DetectionTask(on.train, LabelledFeatures(on.valid.vectors, nothing), "match")
+    )
     assert detector.validation["f1"] == 1
     assert detector.name_concepts(QUERIES, limit=None) == [[]] * len(QUERIES)
 

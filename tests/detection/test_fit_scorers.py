@@ -13,9 +13,9 @@ from scipy import sparse
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot
 from replearn.detection.fit_scorers import (
-    Fitted,
-    Labelled,
-    Tuning,
+    DetectionTask,
+    FittedScorer,
+    LabelledFeatures,
     best_vote,
     fit_fused,
     fit_linear,
@@ -23,14 +23,14 @@ from replearn.detection.fit_scorers import (
 )
 from replearn.detection.fusion import Fusion
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
-from replearn.detection.scorers import FusedScorer, LinearScorer, NeighborScorer
+from replearn.detection.scorers import FusedScorer, LinearScorer, NeighbourScorer
 from replearn.detection.voting import Vote
 from replearn.errors import DataError
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index, build_index
 
 
-def labelled(part: str, count: int, seed: int) -> Labelled:
+def labelled(part: str, count: int, seed: int) -> LabelledFeatures:
     """Return features with concepts: one of four where it is high, one of 30 rare ones."""
     generator = np.random.default_rng(seed)
     vectors = generator.normal(size=(count, 6)).astype(np.float32)
@@ -38,20 +38,20 @@ def labelled(part: str, count: int, seed: int) -> Labelled:
         (*(f"C{column}" for column in np.flatnonzero(row > 0.7)), f"rare{int(40 * last) % 30}")
         for row, last in zip(vectors[:, :4], vectors[:, 4], strict=True)
     ]
-    return Labelled(vectors, ConceptTable([f"{part}-{n}" for n in range(count)], concepts))
+    return LabelledFeatures(vectors, ConceptTable([f"{part}-{n}" for n in range(count)], concepts))
 
 
-def index_of(images: Labelled) -> Index:
+def index_of(images: LabelledFeatures) -> Index:
     return build_index(images.concepts.ids, images.vectors, concepts=images.concepts)
 
 
-ON = Tuning(labelled("train", 200, 0), labelled("valid", 90, 1), "match")
+ON = DetectionTask(labelled("train", 200, 0), labelled("valid", 90, 1), "match")
 
 
 def test_the_vote_is_the_best_of_those_tried() -> None:
     fitted = fit_neighbours(ON, index_of(ON.train), counts=(1, 4, 15, 60, 500))
     scorer = fitted.scorer
-    assert isinstance(scorer, NeighborScorer)
+    assert isinstance(scorer, NeighbourScorer)
     reached = ON.threshold(fitted.scores, fitted.words).f1
     for k in (1, 4, 15, 60, 200):
         other = replace(scorer, vote=Vote("similarity", k))
@@ -94,7 +94,7 @@ def test_other_kinds_climb_to_their_own_k(first: int, second: int) -> None:
 
 
 def test_an_image_does_not_vote_for_itself() -> None:
-    on = Tuning(ON.train, ON.train, "match")
+    on = DetectionTask(ON.train, ON.train, "match")
     scores = fit_neighbours(on, index_of(ON.train), vote="uniform", counts=(1,)).scores
     # Each image's nearest but for itself, which would give it all its concepts.
     _, rows = index_of(ON.train).search(ON.train.vectors, 2)
@@ -106,37 +106,37 @@ def test_an_image_does_not_vote_for_itself() -> None:
 
 
 def test_the_fewest_common_images_are_judged_by_the_others_or_refused() -> None:
-    def first(count: int) -> Labelled:
+    def first(count: int) -> LabelledFeatures:
         ids = ON.train.concepts.ids[:count]
-        return Labelled(ON.train.vectors[:count], ON.train.concepts.select(ids))
+        return LabelledFeatures(ON.train.vectors[:count], ON.train.concepts.select(ids))
 
     few = first(3)
-    parts = Tuning(ON.train, few, "match").parts()
+    parts = DetectionTask(ON.train, few, "match").parts()
     assert sorted(row for _, judge in parts for row in judge.tolist()) == [0, 1, 2]
     assert all(len(judge) for _, judge in parts)
-    (learn, judge), *more = Tuning(ON.train, first(1), "match").parts()
+    (learn, judge), *more = DetectionTask(ON.train, first(1), "match").parts()
     assert not more
     assert 0 not in learn
     assert judge.tolist() == [0]
-    one = fit_linear(Tuning(ON.train, first(1), "match"), top=10, penalties=(1.0,))
+    one = fit_linear(DetectionTask(ON.train, first(1), "match"), top=10, penalties=(1.0,))
     whole = fit_linear(ON, top=10, penalties=(1.0,))
     assert isinstance(one.scorer, LinearScorer)
     assert isinstance(whole.scorer, LinearScorer)
     np.testing.assert_allclose(one.scorer.coefficients, whole.scorer.coefficients, atol=1e-3)
     patient = dict.fromkeys(ON.train.concepts.ids, "one patient")
     with pytest.raises(DataError, match="nothing is left to learn from"):
-        Tuning(ON.train, few, "match", groups=patient).parts()
+        DetectionTask(ON.train, few, "match", groups=patient).parts()
 
 
 def test_nor_does_an_image_of_its_group() -> None:
     # Twins in training and validation, told apart by nothing but a little noise.
-    valid = Labelled(ON.train.vectors + 1e-3, replace(ON.train.concepts))
+    valid = LabelledFeatures(ON.train.vectors + 1e-3, replace(ON.train.concepts))
     ids = [f"twin-of-{id_}" for id_ in ON.train.concepts.ids]
     valid = replace(valid, concepts=ConceptTable(ids, ON.train.concepts.concepts))
     groups = {id_: id_.removeprefix("twin-of-") for id_ in [*ids, *ON.train.concepts.ids]}
     reached = []
     for known in (None, groups):
-        on = Tuning(ON.train, valid, "match", groups=known)
+        on = DetectionTask(ON.train, valid, "match", groups=known)
         linear = fit_linear(on, top=10, penalties=(1.0,))
         neighbours = fit_neighbours(on, index_of(ON.train))
         reached.append([on.threshold(f.scores, f.words).f1 for f in (neighbours, linear)])
@@ -146,7 +146,7 @@ def test_nor_does_an_image_of_its_group() -> None:
 
 
 def test_the_regression_is_judged_on_images_that_it_has_not_learned_from() -> None:
-    overlapping = Tuning(ON.train, ON.train, "match")
+    overlapping = DetectionTask(ON.train, ON.train, "match")
     fitted = fit_linear(overlapping, top=30, penalties=(10.0,))
     seen = fitted.scorer.scores(ON.train.vectors)
     truth = multi_hot(ON.train.concepts, fitted.words).toarray()
@@ -171,7 +171,7 @@ def test_c_rises_past_those_that_leave_no_weight() -> None:
         assert scorer.coefficients.any() == (scorer is chosen)
 
 
-def fused(top: int) -> tuple[Fitted, Fitted, Fitted]:
+def fused(top: int) -> tuple[FittedScorer, FittedScorer, FittedScorer]:
     linear = fit_linear(ON, top=top)
     neighbours = fit_neighbours(ON, index_of(ON.train))
     return linear, neighbours, fit_fused(ON, linear, neighbours)

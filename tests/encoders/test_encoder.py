@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from replearn.encoders.embedding import device_named
+from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import (
     Description,
     Encoder,
@@ -161,7 +161,7 @@ def test_the_weights_are_no_pickle(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cuda:99", "no-such-device", ""])
 def test_a_device_that_does_not_exist_is_refused_by_name(name: str, folder: Path) -> None:
-    for ask in (lambda: device_named(name), lambda: load_encoder(folder, name)):
+    for ask in (lambda: find_device(name), lambda: load_encoder(folder, name)):
         with pytest.raises(DataError) as caught:
             ask()
         assert str(caught.value).startswith(f"device {name!r}: not usable here")
@@ -169,8 +169,8 @@ def test_a_device_that_does_not_exist_is_refused_by_name(name: str, folder: Path
 
 
 def test_auto_is_a_device_that_works() -> None:
-    assert device_named("cpu") == torch.device("cpu")
-    assert torch.empty(1, device=device_named("auto")).numel() == 1
+    assert find_device("cpu") == torch.device("cpu")
+    assert torch.empty(1, device=find_device("auto")).numel() == 1
 
 
 def test_what_works_on_the_processor_stays_there(folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from replearn.artefacts import shards
 from replearn.artefacts.files import workspace
 from replearn.encoders.contract import Model
 from replearn.encoders.encoder import Description, Encoder
-from replearn.encoders.extraction import Manner, extract, features_identity
+from replearn.encoders.extraction import Numerics, extract, features_identity
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
@@ -237,8 +237,8 @@ def test_bfloat16_gives_the_features_of_float32_to_three_hundredths_of_their_len
     tmp_path: Path,
 ) -> None:
     exact = extract(network(), pictures(), tmp_path / "exact.h5")
-    manner = Manner(precision="bfloat16")
-    near = extract(network(), pictures(), tmp_path / "near.h5", manner=manner)
+    numerics = Numerics(precision="bfloat16")
+    near = extract(network(), pictures(), tmp_path / "near.h5", numerics=numerics)
     lengths = np.linalg.norm(exact.vectors, axis=1)
     assert (np.linalg.norm(near.vectors - exact.vectors, axis=1) < 0.03 * lengths).all()
     assert near.identity != exact.identity
@@ -246,7 +246,7 @@ def test_bfloat16_gives_the_features_of_float32_to_three_hundredths_of_their_len
 
 def test_float16_is_half_as_large_and_rounded(out: Path) -> None:
     exact = extract(network(), pictures(), out.with_name("exact.h5"))
-    half = extract(network(), pictures(), out, manner=Manner(kind="float16"))
+    half = extract(network(), pictures(), out, numerics=Numerics(kind="float16"))
     assert half.vectors.dtype == np.float16
     assert np.array_equal(half.vectors, exact.vectors.astype(np.float16))
     assert half.identity != exact.identity
@@ -254,5 +254,5 @@ def test_float16_is_half_as_large_and_rounded(out: Path) -> None:
 
 def test_features_too_large_for_float16_are_refused_with_the_remedy(out: Path) -> None:
     with pytest.raises(DataError, match="too much for float16; keep float32"):
-        extract(encoder_of(Squares(1e6)), IMAGES, out, manner=Manner(kind="float16"))
+        extract(encoder_of(Squares(1e6)), IMAGES, out, numerics=Numerics(kind="float16"))
     assert not out.exists()

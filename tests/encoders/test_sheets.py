@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from replearn.encoders.contract import Model
 from replearn.encoders.preprocessing import Pixels
-from replearn.encoders.sheets import fixed_images, pictures_of, sheet, write_sheets
+from replearn.encoders.sheets import fixed_images, grids_of, sheet, write_sheets
 
 
 def pixels(count: int, size: int = 6) -> Pixels:
@@ -80,9 +80,9 @@ class Noisy(Model):
 def test_pictures_repeat_themselves_whatever_was_drawn_before() -> None:
     model, images = Noisy(), torch.zeros(4, 1, 2, 2)
     torch.manual_seed(1)
-    first = pictures_of(model, images)
+    first = grids_of(model, images)
     torch.randn(7)
-    second = pictures_of(model, images)
+    second = grids_of(model, images)
     assert set(first) == {"noise", "images"}
     for name, grid in first.items():
         assert torch.equal(second[name], grid)
@@ -95,13 +95,13 @@ def test_pictures_leave_the_random_numbers_of_the_training_alone() -> None:
     expected = torch.randn(10)
     torch.manual_seed(1)
     first = torch.randn(5)
-    pictures_of(model, torch.zeros(4, 1, 2, 2))
+    grids_of(model, torch.zeros(4, 1, 2, 2))
     torch.testing.assert_close(torch.cat([first, torch.randn(5)]), expected)
 
 
 def test_pictures_need_no_gradients_and_leave_them_on_afterwards() -> None:
     model = Noisy()
-    pictures_of(model, torch.zeros(4, 1, 2, 2))
+    grids_of(model, torch.zeros(4, 1, 2, 2))
     assert model.gradients == [False]
     assert torch.is_grad_enabled()
     assert model.layer(torch.ones(1)).requires_grad
@@ -116,13 +116,13 @@ class Broken(Model):
 def test_a_model_that_fails_to_draw_leaves_the_random_numbers_alone_too() -> None:
     state = torch.get_rng_state()
     with pytest.raises(ValueError, match="nothing to see"):
-        pictures_of(Broken(), torch.zeros(1, 1, 2, 2))
+        grids_of(Broken(), torch.zeros(1, 1, 2, 2))
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.is_grad_enabled()
 
 
 def test_a_model_without_pictures_shows_none() -> None:
-    assert pictures_of(Model(), torch.zeros(1, 1, 2, 2)) == {}
+    assert grids_of(Model(), torch.zeros(1, 1, 2, 2)) == {}
 
 
 # The files.
@@ -146,7 +146,7 @@ def test_each_grid_becomes_a_file_with_its_name(suffix: str, channels: int, tmp_
 
 
 def test_grids_made_without_gradients_are_written(tmp_path: Path) -> None:
-    (path, other) = write_sheets(tmp_path, pictures_of(Noisy(), torch.zeros(4, 1, 2, 2)))
+    (path, other) = write_sheets(tmp_path, grids_of(Noisy(), torch.zeros(4, 1, 2, 2)))
     assert path.read_bytes() != other.read_bytes()
 
 

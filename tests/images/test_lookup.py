@@ -10,7 +10,7 @@ import pytest
 
 from replearn.errors import DataError
 from replearn.images.image_set import ImageSet
-from replearn.images.lookup import THUMBNAIL, Album
+from replearn.images.lookup import THUMBNAIL, ImageLookup
 from replearn.images.readers import Form
 
 FORM = Form(32, 1, "stretch")
@@ -33,35 +33,37 @@ def test_every_source_shows_the_same_images(
         source = Path(shutil.make_archive(str(tmp_path / "images"), kind, folder))
     else:
         source = {"prepared": indexed / "images.h5", "folder": folder}[kind]
-    album = Album(source, prepared.ids)
+    images_by_id = ImageLookup(source, prepared.ids)
     for ids in (prepared.ids[3:5], prepared.ids[:1]):
-        found = album.pictures([*ids, "no such image"], FORM)
+        found = images_by_id.pictures([*ids, "no such image"], FORM)
         assert list(found) == ids
         np.testing.assert_array_equal([*found.values()], prepared.select(ids).pixels)
-    del album
+    del images_by_id
     gc.collect()
-    assert not any(scratch.iterdir())  # what was unpacked goes with the album
+    assert not any(scratch.iterdir())  # what was unpacked goes with the images_by_id
 
 
 def test_thumbnails_are_in_colour_and_what_is_prepared_is_shown_as_it_is(
     indexed: Path, prepared: ImageSet
 ) -> None:
     (id_,) = ids = prepared.ids[:1]
-    thumbnail = Album(indexed / "data/images", ids).pictures(ids)[id_]
+    thumbnail = ImageLookup(indexed / "data/images", ids).pictures(ids)[id_]
     assert thumbnail.shape == (3, THUMBNAIL.size, THUMBNAIL.size)
-    shown = Album(indexed / "images.h5", ids).pictures(ids)[id_]
+    shown = ImageLookup(indexed / "images.h5", ids).pictures(ids)[id_]
     np.testing.assert_array_equal(shown, prepared.pixels[0])
 
 
 def test_an_image_that_is_gone_or_broken_is_left_out(prepared: ImageSet, tmp_path: Path) -> None:
     (tmp_path / "gone.png").touch()
     (tmp_path / "broken.png").write_bytes(b"no image")
-    album = Album(tmp_path, ["gone", "broken"])
-    assert album.pictures(["broken"]) == {}
+    images_by_id = ImageLookup(tmp_path, ["gone", "broken"])
+    assert images_by_id.pictures(["broken"]) == {}
     (tmp_path / "gone.png").unlink()
-    assert album.pictures(["gone"]) == {}
+    assert images_by_id.pictures(["gone"]) == {}
 
 
 def test_a_set_in_another_form_is_refused(indexed: Path, prepared: ImageSet) -> None:
     with pytest.raises(DataError, match=r"size 32.*size 64"):
-        Album(indexed / "images.h5", prepared.ids).pictures(prepared.ids, Form(64, 1, "stretch"))
+        ImageLookup(indexed / "images.h5", prepared.ids).pictures(
+            prepared.ids, Form(64, 1, "stretch")
+        )

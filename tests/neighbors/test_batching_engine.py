@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from replearn.errors import UsageError
-from replearn.neighbors.batching_engine import MOST, Together
+from replearn.neighbors.batching_engine import MOST, BatchingEngine
 from replearn.neighbors.engine import Hits, Vectors
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.index import build_index
@@ -43,7 +43,7 @@ class Slow(FaissEngine):
 @pytest.mark.parametrize("threads", [1, 4, 32])
 def test_each_thread_gets_the_answer_to_its_own_question(threads: int) -> None:
     engine = inside()
-    shared = Together(engine)
+    shared = BatchingEngine(engine)
 
     def ask(number: int) -> bool:
         vectors, k = ASKED[number : number + 1 + number % 3], 1 + number % 7
@@ -58,7 +58,7 @@ def test_each_thread_gets_the_answer_to_its_own_question(threads: int) -> None:
 
 def test_what_waits_is_searched_together_but_not_too_much_at_a_time() -> None:
     slow = Slow(inside())
-    shared = Together(slow)
+    shared = BatchingEngine(slow)
     with ThreadPoolExecutor(40) as pool:
         first = pool.submit(shared.search, ASKED[:1], 3)
         assert slow.begun.wait(10)
@@ -72,7 +72,7 @@ def test_what_waits_is_searched_together_but_not_too_much_at_a_time() -> None:
 
 def test_who_wants_more_neighbours_changes_nothing_for_others() -> None:
     slow = Slow(inside())
-    shared = Together(slow)
+    shared = BatchingEngine(slow)
     with ThreadPoolExecutor(4) as pool:
         pool.submit(shared.search, ASKED[:1], 3)
         assert slow.begun.wait(10)
@@ -91,7 +91,7 @@ def test_who_asks_is_told_what_went_wrong_and_others_go_on() -> None:
                 raise RuntimeError("no neighbours asked for")
             return FaissEngine.search(self, vectors, k)
 
-    shared = Together(Broken(inside()))
+    shared = BatchingEngine(Broken(inside()))
     with pytest.raises(RuntimeError, match="no neighbours asked for"):
         shared.search(ASKED[:1], 0)
     assert shared.search(ASKED[:1], 2).rows.shape == (1, 2)
@@ -99,13 +99,13 @@ def test_who_asks_is_told_what_went_wrong_and_others_go_on() -> None:
 
 def test_it_is_as_large_and_as_exact_as_what_is_inside() -> None:
     engine = inside()
-    shared = Together(engine)
+    shared = BatchingEngine(engine)
     assert (len(shared), shared.exact, shared.space) == (len(engine), True, engine.space)
     np.testing.assert_array_equal(shared.vectors([3, 1]), engine.vectors([3, 1]))
 
 
 def test_what_is_shared_does_not_change(tmp_path: Path) -> None:
-    shared = Together(inside())
+    shared = BatchingEngine(inside())
     for change in (
         lambda: shared.add(VECTORS),
         lambda: shared.remove(np.array([0])),

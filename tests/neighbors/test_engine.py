@@ -19,7 +19,7 @@ from replearn.errors import DataError, UsageError
 from replearn.neighbors import faiss_engine
 from replearn.neighbors.engine import Hits, Metric, Space, even_blocks, merge
 from replearn.neighbors.faiss_engine import FaissEngine
-from replearn.neighbors.index import Builder, Index, build_here, build_index
+from replearn.neighbors.index import Builder, Index, build_index, build_with_faiss
 from replearn.neighbors.recall import exact_others, reach, recall_of
 from replearn.neighbors.sharded_engine import build_shards
 from replearn.neighbors.storage import _LOADERS, load_index, open_to_change, save_index
@@ -58,7 +58,7 @@ def builder(kind: str, folder: Path) -> Builder:
         from replearn.neighbors import milvus_engine
 
         return milvus_engine.builder(str(folder / "vectors.db"), "tested")
-    return build_here
+    return build_with_faiss
 
 
 def index_of(kind: str, vectors: Matrix, metric: Metric, folder: Path, **known: Any) -> Index:

@@ -10,7 +10,7 @@ import pytest
 from replearn.encoders.encoder import Description
 from replearn.features import Features
 from replearn.report import encoder
-from replearn.report.embeddings import Shown
+from replearn.report.embeddings import EmbeddedImages
 from replearn.report.encoder import Sheet
 from replearn.report.page import to_html
 
@@ -23,7 +23,7 @@ def written(path: Path) -> Path:
     ids = [f"image-{number}-of-a-long-name" for number in range(40)]
     pixels = generator.integers(0, 255, (40, 1, 16, 16), dtype=np.uint8)
     pictures = dict(zip(ids, pixels, strict=True))
-    shown = Shown(
+    shown = EmbeddedImages(
         Features(ids, generator.normal(size=(40, 8)).astype(np.float32), "features:1"),
         "test.h5",
         {id_: ("Plain x-ray", "Chest")[: 1 + n % 2] for n, id_ in enumerate(ids)},

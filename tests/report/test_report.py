@@ -21,7 +21,7 @@ from replearn.features import Features
 from replearn.report import comparison, embeddings, encoder, figures, maps, training
 from replearn.report.comparison import Curve
 from replearn.report.concept_scores import along_thresholds, score_concepts
-from replearn.report.embeddings import Shown
+from replearn.report.embeddings import EmbeddedImages
 from replearn.report.encoder import Sheet
 from replearn.report.page import Absent, Card, Concept, Page, Panel, Strip, Table, to_html
 from replearn.report.predictions import Predictions
@@ -168,7 +168,7 @@ def test_points_of_a_plane_keep_their_order_on_the_map() -> None:
 def test_even_a_collapsed_encoder_has_a_map(
     vectors: np.ndarray[tuple[int, int], np.dtype[np.float64]],
 ) -> None:
-    places = maps.lay_out(vectors).places
+    places = maps.project(vectors).places
     assert places.shape == (len(vectors), 2)
     assert np.isfinite(places).all()
 
@@ -252,7 +252,7 @@ def test_an_encoder_without_a_training_says_why_panels_are_missing() -> None:
         assert reason in tags.text
 
 
-def shown_images(count: int = 30, width: int = 8) -> Shown:
+def shown_images(count: int = 30, width: int = 8) -> EmbeddedImages:
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(count, width)).astype(np.float32)
     vectors[:, 3] = 2.5  # a dead dimension
@@ -262,7 +262,7 @@ def shown_images(count: int = 30, width: int = 8) -> Shown:
     }
     pixels = generator.integers(0, 255, (count, 1, 8, 8), dtype=np.uint8)
     pictures = dict(zip(ids, pixels, strict=True))
-    return Shown(
+    return EmbeddedImages(
         Features(ids, vectors, "features:1"),
         "test.h5",
         concepts,

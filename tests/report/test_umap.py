@@ -12,7 +12,7 @@ VECTORS = np.random.default_rng(0).normal(size=(60, 10)) + 20 * np.eye(3, 10)[KI
 
 
 def test_groups_that_lie_apart_do_so_on_the_map() -> None:
-    plane = maps.lay_out(VECTORS)
+    plane = maps.project(VECTORS)
     assert plane.method == "UMAP"
     assert plane.places.min() == 0
     assert plane.places.max() == 1
@@ -22,8 +22,8 @@ def test_groups_that_lie_apart_do_so_on_the_map() -> None:
 
 
 def test_the_map_is_the_same_every_time() -> None:
-    np.testing.assert_array_equal(maps.lay_out(VECTORS).places, maps.lay_out(VECTORS).places)
+    np.testing.assert_array_equal(maps.project(VECTORS).places, maps.project(VECTORS).places)
 
 
 def test_too_few_images_for_neighbourhoods_are_laid_out_by_components() -> None:
-    assert "principal" in maps.lay_out(VECTORS[:10]).method
+    assert "principal" in maps.project(VECTORS[:10]).method

@@ -12,17 +12,19 @@ from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.images.image_set import UnreadableImage
-from replearn.retrieval.explorer import Desk
-from replearn.retrieval.image_search import Search
+from replearn.retrieval.explorer import Explorer
+from replearn.retrieval.image_search import ImageSearch
 
 
 @pytest.fixture(scope="module")
-def desk(indexed: Path) -> Desk:
+def explorer(indexed: Path) -> Explorer:
     names = read_names(indexed / "data/concept-names.tsv")
-    search = Search.open(indexed / "index", names=names)
-    desk = Desk(search, load_detector(indexed / "linear"), Features.load(indexed / "train.h5"))
-    desk.check()
-    return desk
+    search = ImageSearch.open(indexed / "index", names=names)
+    explorer = Explorer(
+        search, load_detector(indexed / "linear"), Features.load(indexed / "train.h5")
+    )
+    explorer.check()
+    return explorer
 
 
 def image(indexed: Path, number: int) -> Path:
@@ -31,99 +33,107 @@ def image(indexed: Path, number: int) -> Path:
 
 @pytest.mark.parametrize("number", [0, 3, 55])
 def test_the_page_finds_what_the_command_finds(
-    number: int, indexed: Path, desk: Desk, capsys: pytest.CaptureFixture[str]
+    number: int, indexed: Path, explorer: Explorer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = image(indexed, number)
     assert main(["query", f"{indexed}/index", f"{path}", "-k", "7", "--json"]) == 0
     expected = json.loads(capsys.readouterr().out)[0]["hits"]
-    assert desk.nearest(desk.about_file(path.name, path.read_bytes()), 7, "cosine") == expected
+    assert (
+        explorer.nearest(explorer.about_file(path.name, path.read_bytes()), 7, "cosine") == expected
+    )
 
 
 def test_an_indexed_image_is_asked_about_by_its_id_and_does_not_find_itself(
-    desk: Desk, indexed: Path
+    explorer: Explorer, indexed: Path
 ) -> None:
-    id_ = desk.search.index.ids[4]
-    asked = desk.about_id(id_)
-    by_file = desk.about_file("x", (indexed / f"data/images/{id_}.png").read_bytes())
+    id_ = explorer.search.index.ids[4]
+    asked = explorer.about_id(id_)
+    by_file = explorer.about_file("x", (indexed / f"data/images/{id_}.png").read_bytes())
     np.testing.assert_allclose(asked.vector, by_file.vector, rtol=1e-4, atol=1e-5)
-    hits = [hit["id"] for hit in desk.nearest(asked, 60, "cosine")]
-    assert sorted([*hits, id_]) == sorted(desk.search.index.ids)
+    hits = [hit["id"] for hit in explorer.nearest(asked, 60, "cosine")]
+    assert sorted([*hits, id_]) == sorted(explorer.search.index.ids)
 
 
 @pytest.mark.parametrize("id_", ["../../etc/passwd", "/etc/passwd", "", "phantom_999999"])
-def test_what_is_not_indexed_is_refused_by_its_id(id_: str, desk: Desk) -> None:
+def test_what_is_not_indexed_is_refused_by_its_id(id_: str, explorer: Explorer) -> None:
     with pytest.raises(DataError, match="not among"):
-        desk.about_id(id_)
+        explorer.about_id(id_)
 
 
-def test_bytes_that_are_no_image_are_refused(desk: Desk) -> None:
+def test_bytes_that_are_no_image_are_refused(explorer: Explorer) -> None:
     with pytest.raises(UnreadableImage):
-        desk.about_file("x.png", b"no image")
+        explorer.about_file("x.png", b"no image")
 
 
-def test_the_other_metric_is_that_of_an_index_built_with_it(desk: Desk, indexed: Path) -> None:
-    asked = desk.about_file("x", image(indexed, 1).read_bytes())
-    by_l2 = Search.open(indexed / "plain").nearest(asked.vector[None], 9)[0]
-    found = desk.nearest(asked, 9, "l2")
+def test_the_other_metric_is_that_of_an_index_built_with_it(
+    explorer: Explorer, indexed: Path
+) -> None:
+    asked = explorer.about_file("x", image(indexed, 1).read_bytes())
+    by_l2 = ImageSearch.open(indexed / "plain").nearest(asked.vector[None], 9)[0]
+    found = explorer.nearest(asked, 9, "l2")
     assert [hit["id"] for hit in found] == [hit["id"] for hit in by_l2]
     assert any(hit["concepts"] for hit in found)  # those of the index stay known
 
 
 def test_without_features_there_is_one_metric_and_a_cosine_index_knows_directions(
-    desk: Desk,
+    explorer: Explorer,
 ) -> None:
-    poor = Desk(desk.search, desk.detector)
+    poor = Explorer(explorer.search, explorer.detector)
     assert poor.metrics == ["cosine"]
-    asked = poor.about_id(desk.search.index.ids[0])
+    asked = poor.about_id(explorer.search.index.ids[0])
     assert not asked.exact
     assert poor.detect(asked) == []
     assert poor.errors(next(iter(poor.counts))) == ([], [])
 
 
-def test_detected_concepts_are_those_of_the_detector(desk: Desk) -> None:
-    assert desk.detector is not None
-    assert desk.features is not None
-    asked = desk.about_id(desk.search.index.ids[2])
-    found = desk.detect(asked, most=1000)
-    expected = desk.detector.name_concepts(desk.features.select([asked.said]), limit=None)[0]
+def test_detected_concepts_are_those_of_the_detector(explorer: Explorer) -> None:
+    assert explorer.detector is not None
+    assert explorer.features is not None
+    asked = explorer.about_id(explorer.search.index.ids[2])
+    found = explorer.detect(asked, most=1000)
+    expected = explorer.detector.name_concepts(explorer.features.select([asked.said]), limit=None)[
+        0
+    ]
     assert sorted(one.concept for one in found if one.named) == sorted(expected)
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
 
 
-def test_images_and_errors_of_a_concept_agree_with_the_truth(desk: Desk, indexed: Path) -> None:
+def test_images_and_errors_of_a_concept_agree_with_the_truth(
+    explorer: Explorer, indexed: Path
+) -> None:
     table = read_concepts(indexed / "data/train-concepts.tsv")
     truth = dict(zip(table.ids, table.concepts, strict=True))
-    for concept in desk.counts:
-        assert all(concept in truth[id_] for id_ in desk.showing(concept))
-        assert desk.counts[concept] == sum(concept in of_image for of_image in table.concepts)
-        wrong, missed = desk.errors(concept)
+    for concept in explorer.counts:
+        assert all(concept in truth[id_] for id_ in explorer.showing(concept))
+        assert explorer.counts[concept] == sum(concept in of_image for of_image in table.concepts)
+        wrong, missed = explorer.errors(concept)
         assert not any(concept in truth[id_] for id_ in wrong)
         assert all(concept in truth[id_] for id_ in missed)
 
 
-def test_the_way_between_two_images_starts_and_ends_with_them(desk: Desk) -> None:
-    first, second = (desk.about_id(id_).pixels for id_ in desk.search.index.ids[:2])
+def test_the_way_between_two_images_starts_and_ends_with_them(explorer: Explorer) -> None:
+    first, second = (explorer.about_id(id_).pixels for id_ in explorer.search.index.ids[:2])
     assert first is not None
     assert second is not None
-    way = desk.between(first, second)
+    way = explorer.between(first, second)
     for end, pixels in ((way[0], first), (way[-1], second)):
         np.testing.assert_array_equal(end[..., 0], pixels[0])
-    there, back = way[1:-1], desk.between(second, first)[-2:0:-1]
+    there, back = way[1:-1], explorer.between(second, first)[-2:0:-1]
     np.testing.assert_allclose(np.array(there, float), np.array(back, float), atol=1)
 
 
 def test_a_search_without_its_images_still_answers(indexed: Path) -> None:
-    search = Search.open(indexed / "index", images=indexed / "images.h5")
-    away = Desk(Search(search.index, indexed / "nowhere", indexed / "aae"))
+    search = ImageSearch.open(indexed / "index", images=indexed / "images.h5")
+    away = Explorer(ImageSearch(search.index, indexed / "nowhere", indexed / "aae"))
     asked = away.about_id(search.index.ids[0])
     assert asked.pixels is None
     assert len(away.nearest(asked, 5, "cosine")) == 5
 
 
-def test_parts_of_other_encoders_or_images_are_refused(indexed: Path, desk: Desk) -> None:
+def test_parts_of_other_encoders_or_images_are_refused(indexed: Path, explorer: Explorer) -> None:
     with pytest.raises(DataError, match="--features"):
-        Desk(desk.search, None, Features.load(indexed / "valid.h5")).check()
+        Explorer(explorer.search, None, Features.load(indexed / "valid.h5")).check()
 
 
 @pytest.mark.parametrize("words", [["--user", "ann"], ["--user", "ann", "--password", ""]])

@@ -23,7 +23,7 @@ RuleName = Literal["threshold", "per-group", "top-k", "per-label", "expected-f1"
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredImages:
     """Scores of images with their truth, and what counts: all that a rule is fitted on.
 
     Attributes:
@@ -40,7 +40,7 @@ class Judged:
     empty: EmptyRule
     limit: int | None = None
 
-    def take(self, images: NDArray[np.intp]) -> "Judged":
+    def take(self, images: NDArray[np.intp]) -> "ScoredImages":
         """Return the part of these images."""
         scores, truth = self.scores[images], sparse.csr_array(self.truth[images])
         return replace(self, scores=scores, truth=truth, counts=self.counts[images])
@@ -56,7 +56,7 @@ class Rule(Protocol):
     name: ClassVar[RuleName]
 
     @classmethod
-    def fit(cls, on: Judged) -> Self:
+    def fit(cls, on: ScoredImages) -> Self:
         """Return the rule of this kind that suits these images.
 
         Raises:
@@ -78,7 +78,7 @@ class GlobalThreshold:
     name: ClassVar[RuleName] = "threshold"
 
     @classmethod
-    def fit(cls, on: Judged) -> Self:
+    def fit(cls, on: ScoredImages) -> Self:
         """Return the exact best threshold, with or without naming one concept of every image."""
         tuned = [
             tune_threshold(
@@ -111,7 +111,7 @@ class GroupThresholds:
     name: ClassVar[RuleName] = "per-group"
 
     @classmethod
-    def fit(cls, on: Judged) -> Self:
+    def fit(cls, on: ScoredImages) -> Self:
         """Return the threshold of each group, the columns being in the order of frequency."""
         values: list[float] = []
         for first in range(0, on.scores.shape[1], GROUP):
@@ -128,7 +128,7 @@ class GroupThresholds:
         return name_above_each(scores, thresholds, limit=limit)
 
 
-def _with_named_first(on: Judged, values: list[float], group: slice) -> tuple[Scores, float]:
+def _with_named_first(on: ScoredImages, values: list[float], group: slice) -> tuple[Scores, float]:
     """Return scores up to a group, and what those get that the groups before it name.
 
     That is more than any score, so that a walk begins with what is named already.
@@ -149,7 +149,7 @@ class TopK:
     name: ClassVar[RuleName] = "top-k"
 
     @classmethod
-    def fit(cls, on: Judged) -> Self:
+    def fit(cls, on: ScoredImages) -> Self:
         """Return the best number."""
         k, _ = tune_number(on.scores, on.truth, on.counts, empty=on.empty, limit=on.limit)
         return cls(k)
@@ -172,7 +172,7 @@ class LabelThresholds:
     name: ClassVar[RuleName] = "per-label"
 
     @classmethod
-    def fit(cls, on: Judged) -> Self:
+    def fit(cls, on: ScoredImages) -> Self:
         """Return thresholds shrunk by the strength that is best on held-out thirds."""
         parts = folds(on, 3)
         reached = np.zeros(len(STRENGTHS))
@@ -190,7 +190,7 @@ class LabelThresholds:
         return name_above_each(scores, np.array(self.values), limit=limit)
 
 
-def _shrunk_by_each(on: Judged) -> list[NDArray[np.float64]]:
+def _shrunk_by_each(on: ScoredImages) -> list[NDArray[np.float64]]:
     tuned = tune_threshold(on.scores, on.truth, on.counts, empty=on.empty, limit=on.limit)
     own = own_thresholds(on.scores, on.truth, on.counts, tuned.value, empty=on.empty)
     positives = on.truth.sum(axis=0)
@@ -212,7 +212,7 @@ class ExpectedF1:
     name: ClassVar[RuleName] = "expected-f1"
 
     @classmethod
-    def fit(cls, on: Judged) -> Self:
+    def fit(cls, on: ScoredImages) -> Self:
         """Return the rule with scores calibrated on these images."""
         fitted = fit_calibration(on.scores, on.truth, on.counts)
         return cls(fitted.slope, fitted.biases, fitted.beyond, on.empty)
@@ -258,7 +258,7 @@ def from_facts(facts: dict[str, Any]) -> Rule:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RuleScore:
     """What a rule reached on images that it was not fitted on.
 
     Attributes:
@@ -274,7 +274,7 @@ class Outcome:
     images: int
 
 
-def compare_rules(on: Judged, names: Sequence[RuleName] = tuple(RULES)) -> list[Outcome]:
+def compare_rules(on: ScoredImages, names: Sequence[RuleName] = tuple(RULES)) -> list[RuleScore]:
     """Return the outcome of each rule on held-out fifths of the images.
 
     With a single image that counts, rules are judged on what they are fitted on.
@@ -285,7 +285,7 @@ def compare_rules(on: Judged, names: Sequence[RuleName] = tuple(RULES)) -> list[
     return [_outcome(name, held_out_f1(name, on)) for name in names]
 
 
-def held_out_f1(name: RuleName, on: Judged) -> NDArray[np.float64]:
+def held_out_f1(name: RuleName, on: ScoredImages) -> NDArray[np.float64]:
     """Return the F1 of each image [N] by a rule fitted without it; NaN where it does not count."""
     everything = np.arange(len(on.counts))
     scores = np.full(len(everything), np.nan)
@@ -296,18 +296,18 @@ def held_out_f1(name: RuleName, on: Judged) -> NDArray[np.float64]:
     return scores
 
 
-def _outcome(name: RuleName, scores: NDArray[np.float64]) -> Outcome:
+def _outcome(name: RuleName, scores: NDArray[np.float64]) -> RuleScore:
     interval = bootstrap_interval(scores)
-    return Outcome(name, mean_score(scores), interval, int((~np.isnan(scores)).sum()))
+    return RuleScore(name, mean_score(scores), interval, int((~np.isnan(scores)).sum()))
 
 
-def choose_rule(on: Judged, outcomes: Sequence[Outcome]) -> Rule:
+def choose_rule(on: ScoredImages, outcomes: Sequence[RuleScore]) -> Rule:
     """Return the rule that did best, fitted on all images."""
     best = max(outcomes, key=lambda outcome: outcome.f1)
     return RULES[best.rule].fit(on)
 
 
-def folds(on: Judged, number: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def folds(on: ScoredImages, number: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Return each fold of the images with all images that are not in it.
 
     Images are dealt at random, always in the same way, and those that count first, so that every

@@ -68,7 +68,7 @@ def tune_threshold(
     Raises:
         DataError: scores are NaN, or no image counts.
     """
-    walks = Walks(scores, truth, counts, empty=empty, limit=limit)
+    walks = ScoreWalks(scores, truth, counts, empty=empty, limit=limit)
     strides = _Strides.along(walks, least)
     low, high = strides.promising(slack=1e-9 * len(counts))
     values, changes = _steps(walks, least, low, high)
@@ -94,7 +94,7 @@ def tune_number(
 
     The arguments and errors are those of `tune_threshold`.
     """
-    walks = Walks(scores, truth, counts, empty=empty, limit=limit)
+    walks = ScoreWalks(scores, truth, counts, empty=empty, limit=limit)
     sums = np.zeros(1 + scores.shape[1])
     for start, _, changes in walks:
         sums[0] += start.sum()
@@ -103,7 +103,7 @@ def tune_number(
     return int(np.argmax(means)), float(means.max())
 
 
-class Walks:
+class ScoreWalks:
     """The walks down the scores of the images that count, as many times as they are asked for.
 
     Attributes:
@@ -189,7 +189,7 @@ class _Strides:
     gain: Float64
 
     @classmethod
-    def along(cls, walks: Walks, least: int) -> "_Strides":
+    def along(cls, walks: ScoreWalks, least: int) -> "_Strides":
         nothing, total, gain = 0.0, np.zeros(_BUCKETS), np.zeros(_BUCKETS)
         for start, values, changes in walks:
             nothing += float(start.sum() + changes[:, :least].sum())
@@ -223,7 +223,7 @@ def _buckets(values: Values) -> NDArray[np.intp]:
     return (bits >> 16).astype(np.intp)
 
 
-def _steps(walks: Walks, least: int, low: int, high: int) -> tuple[Float64, Float64]:
+def _steps(walks: ScoreWalks, least: int, low: int, high: int) -> tuple[Float64, Float64]:
     """Return all scores [M] in the buckets from low to high, and their changes of F1 [M]."""
     found: list[tuple[Values, Float64]] = [(np.zeros(0), np.zeros(0))]
     for _, values, changes in walks:

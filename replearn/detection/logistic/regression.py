@@ -23,7 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from replearn.artefacts.disk_rows import DiskRows, Segment, lies_in_a_file
+from replearn.artefacts.disk_rows import DiskRows, Segment, is_file_backed
 from replearn.detection.logistic.lbfgs import minimise
 from replearn.detection.logistic.loss import LogisticLoss
 from replearn.detection.logistic.standardised_rows import (
@@ -316,7 +316,7 @@ def _groups(labels: NDArray[np.intp], n_jobs: int | None) -> list[NDArray[np.int
 
 def _where_they_lie(rows: RowSource) -> RowSource:
     """Return a memory map of a file as rows that travel by its path; all others as they are."""
-    return DiskRows([Segment.of(rows)]) if lies_in_a_file(rows) else rows
+    return DiskRows([Segment.of(rows)]) if is_file_backed(rows) else rows
 
 
 def _sendable(source: RowSource) -> RowSource:

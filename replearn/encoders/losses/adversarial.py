@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from replearn.encoders.networks.collective import gathered, joint_mean
+from replearn.encoders.networks.collective import gather, mean_over_processes
 from replearn.encoders.networks.critic import Critic, Trunk
 from replearn.encoders.networks.precision import full
 from replearn.errors import UsageError
@@ -160,7 +160,7 @@ class Adversary(BaseModel):
         real_logits, fake_logits = full(critic(*seen_real)), full(critic(*seen_fake))
         terms = self._call(real_logits, fake_logits)
         # Watched only; unlike the share of right answers it means the same for every loss.
-        every_real, every_fake = gathered(real_logits.detach()), gathered(fake_logits.detach())
+        every_real, every_fake = gather(real_logits.detach()), gather(fake_logits.detach())
         gaps = every_real - every_fake.T
         terms["order"] = (0.5 * (gaps.sign() + 1)).mean()  # a tie is half a right answer
         if self.gradient_penalty:
@@ -204,7 +204,10 @@ class Adversary(BaseModel):
             cost = cost + loss.player_fake(real_logits).mean()
         if self.feature_matching:
             # Salimans et al. 2016 (arXiv:1606.03498), section 3.1; the mean over the features.
-            means = joint_mean(full(real_features)), joint_mean(full(fake_features))
+            means = (
+                mean_over_processes(full(real_features)),
+                mean_over_processes(full(fake_features)),
+            )
             cost = cost + self.feature_matching * F.mse_loss(*means)
         return cost
 
@@ -244,7 +247,7 @@ def _inputs(inputs: Inputs) -> tuple[Tensor, ...]:
 
 def _relative(loss: Loss, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     if loss.relativistic:
-        return real - joint_mean(fake), fake - joint_mean(real)
+        return real - mean_over_processes(fake), fake - mean_over_processes(real)
     return real, fake
 
 
@@ -277,7 +280,7 @@ def squared_gradient(critic: Critic[Trunk], inputs: tuple[Tensor, ...]) -> Tenso
     return torch.stack([full(g).flatten(1).square().sum(1) for g in gradients]).sum(0)
 
 
-def games_of(model: nn.Module) -> Iterator[Adversary]:
+def adversaries_of(model: nn.Module) -> Iterator[Adversary]:
     """Yield how each critic inside a model is taught, those of its parts too."""
     for module in model.modules():
         adversary = getattr(module, "adversary", None)

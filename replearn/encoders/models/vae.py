@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from replearn.encoders.contract import Objective
 from replearn.encoders.grids import of_autoencoder
 from replearn.encoders.losses.priors import PRIORS, compare
-from replearn.encoders.networks.collective import joint_mean
+from replearn.encoders.networks.collective import mean_over_processes
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.precision import full
 
@@ -63,7 +63,8 @@ class VAE(Objective):
             {
                 "reconstruction": F.mse_loss(self.decoder(codes), images),
                 # The mean over images comes first: a unit, not an image, has free bits.
-                "kl": self.kl_weight * joint_mean(divergence).clamp_min(self.free_bits).sum(),
+                "kl": self.kl_weight
+                * mean_over_processes(divergence).clamp_min(self.free_bits).sum(),
             },
         )
 

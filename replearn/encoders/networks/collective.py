@@ -13,12 +13,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from replearn.encoders.networks.precision import full
 
 
-def count() -> int:
+def world_size() -> int:
     """Return how many processes train."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def number() -> int:
+def rank() -> int:
     """Return which of the processes this is, from 0; the first one writes."""
     return dist.get_rank() if dist.is_initialized() else 0
 
@@ -44,23 +44,23 @@ def _sum(values: Tensor) -> Tensor:
     return total
 
 
-def gathered(values: Tensor) -> Tensor:
+def gather(values: Tensor) -> Tensor:
     """Return the values [N, ...] of all processes, in their order, with a gradient."""
-    if count() == 1:
+    if world_size() == 1:
         return values
-    places = values.new_zeros(count(), *[1] * values.ndim)
-    places[number()] = 1
+    places = values.new_zeros(world_size(), *[1] * values.ndim)
+    places[rank()] = 1
     return _sum(places * values).flatten(0, 1)
 
 
-def joint_mean(values: Tensor) -> Tensor:
+def mean_over_processes(values: Tensor) -> Tensor:
     """Return the mean over the images [N, ...] of all processes, with a gradient."""
-    return values.mean(0) if count() == 1 else _sum(values.mean(0)) / count()
+    return values.mean(0) if world_size() == 1 else _sum(values.mean(0)) / world_size()
 
 
 def join_batch_norms(module: nn.Module) -> None:
     """Let batch normalisation, wherever it is in the module, see the images of all processes."""
-    if count() == 1:
+    if world_size() == 1:
         return
     for name, child in module.named_children():
         if isinstance(child, _BatchNorm):
@@ -88,10 +88,10 @@ class _JointBatchNorm(_BatchNorm):
         values = full(input)
         every = [0, *range(2, input.ndim)]
         shape = [1, -1, *[1] * (input.ndim - 2)]
-        mean = _sum(values.mean(every)) / count()
+        mean = _sum(values.mean(every)) / world_size()
         centred = values - mean.reshape(shape)
-        variance = _sum(centred.square().mean(every)) / count()
-        self._note(mean.detach(), variance.detach(), count() * input.numel() // len(mean))
+        variance = _sum(centred.square().mean(every)) / world_size()
+        self._note(mean.detach(), variance.detach(), world_size() * input.numel() // len(mean))
         normal = centred * (variance + self.eps).rsqrt().reshape(shape)
         if self.affine:
             normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from replearn.encoders.networks.collective import gathered
+from replearn.encoders.networks.collective import gather
 from replearn.encoders.networks.precision import full
 
 
@@ -116,7 +116,7 @@ def minibatch_stddev(features: Tensor) -> Tensor:
     it to the last feature map as a constant channel; before a linear layer that is one number.
     """
     # In full precision: in half of it the small number that guards the root would be zero.
-    everyone = gathered(full(features))
+    everyone = gather(full(features))
     deviations = (everyone.var(dim=0, correction=0) + 1e-8).sqrt()
     return deviations.mean().to(features.dtype).expand(len(features), 1)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
-from replearn.encoders.losses.adversarial import games_of
+from replearn.encoders.losses.adversarial import adversaries_of
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import UsageError
 from replearn.memory import keep_freed_memory
@@ -45,7 +45,7 @@ def compile_layers(objective: Objective) -> None:
     Raises:
         UsageError: the objective differentiates twice, which compiled layers cannot do.
     """
-    if any(game.differentiates_twice for game in games_of(objective)):
+    if any(game.differentiates_twice for game in adversaries_of(objective)):
         raise UsageError(
             "training.compile: compiled networks cannot be differentiated twice, as "
             "arguments.adversary.r1 and gradient_penalty need; set these to 0, or "

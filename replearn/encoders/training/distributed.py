@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from replearn.encoders.networks.collective import count
+from replearn.encoders.networks.collective import world_size
 from replearn.errors import UsageError
 
 Anything = TypeVar("Anything")
@@ -25,7 +25,7 @@ _PATIENCE = timedelta(hours=2)
 
 
 @contextmanager
-def joined(device: str) -> Iterator[None]:
+def process_group(device: str) -> Iterator[None]:
     """Join the other processes, if `torchrun` started this one with others.
 
     Args:
@@ -65,36 +65,36 @@ def _take_a_gpu(device: str) -> None:
     torch.cuda.set_device(place)
 
 
-def told(value: Anything) -> Anything:
+def broadcast(value: Anything) -> Anything:
     """Return the first process's value in all of them."""
-    if count() == 1:
+    if world_size() == 1:
         return value
     box: list[Any] = [value]
     dist.broadcast_object_list(box, device=torch.device("cpu"))
     return cast(Anything, box[0])
 
 
-def in_any(flag: bool) -> bool:
+def any_process(flag: bool) -> bool:
     """Tell whether the flag is set in any process."""
-    if count() == 1:
+    if world_size() == 1:
         return flag
     number = torch.tensor(int(flag))
     dist.all_reduce(number, dist.ReduceOp.MAX)
     return bool(number)
 
 
-def share_state(module: nn.Module) -> None:
+def broadcast_state(module: nn.Module) -> None:
     """Give all processes the first one's weights and buffers."""
-    if count() > 1:
+    if world_size() > 1:
         for value in module.state_dict().values():
             everyones = value.contiguous()
             dist.broadcast(everyones, src=0)
             value.copy_(everyones)
 
 
-def share_gradients(parameters: Iterable[nn.Parameter]) -> None:
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Average the gradients; where a process has none, it counts as zero."""
-    if count() == 1:
+    if world_size() == 1:
         return
     players = list(parameters)
     given = torch.tensor([p.grad is not None for p in players], dtype=torch.int32)
@@ -103,7 +103,7 @@ def share_gradients(parameters: Iterable[nn.Parameter]) -> None:
     # One message for all: many small ones would wait for each other.
     joint = torch.cat([part.flatten() for part in parts])
     dist.all_reduce(joint)
-    joint /= count()
+    joint /= world_size()
     means = torch.split(joint, [p.numel() for p in players])
     for parameter, mean, somewhere in zip(players, means, given.tolist(), strict=True):
         # In the parameter's own layout, which optimisers rely on.
@@ -111,11 +111,11 @@ def share_gradients(parameters: Iterable[nn.Parameter]) -> None:
         parameter.grad = average if somewhere else None
 
 
-def joint_means(values: dict[str, Tensor]) -> dict[str, Tensor]:
+def average_terms(values: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the mean over the processes of each named number; NaN where one has NaN."""
-    if count() == 1 or not values:
+    if world_size() == 1 or not values:
         return values
     joint = torch.stack([value.detach() for value in values.values()])
     dist.all_reduce(joint)
-    means = (joint / count()).unbind()
+    means = (joint / world_size()).unbind()
     return {name: mean.to(values[name].dtype) for name, mean in zip(values, means, strict=True)}

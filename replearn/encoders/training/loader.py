@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from replearn.artefacts.disk_rows import DiskRows
-from replearn.encoders.preprocessing import Pixels, scaled
-from replearn.encoders.training.sampling import WHOLE, Rows, Views, rows_of, sent
+from replearn.encoders.preprocessing import Pixels, to_unit_range
+from replearn.encoders.training.sampling import WHOLE, Rows, Views, rows_of, to_device
 from replearn.encoders.training.settings import TrainingSettings
 
 _AHEAD = 4  # batches that wait for the device
@@ -21,7 +21,7 @@ _SHARE = 0.5  # of the device's free memory that images may take
 _PART = 4096  # images that are copied there at a time
 
 
-class Feed:
+class BatchLoader:
     """The batches of a training, by their step; a process of several gets its share of each."""
 
     def __init__(
@@ -68,12 +68,12 @@ class Feed:
 
     def batch(self, step: int) -> Tensor:
         """Return this process's share of a step's batch, float [n, C, H, W] in [-1, 1]."""
-        return scaled(self._views(step).share(self._share).of(self._pixels_of(step)))
+        return to_unit_range(self._views(step).share(self._share).of(self._pixels_of(step)))
 
     def joint(self, step: int) -> tuple[Rows, Tensor]:
         """Return which images make the batch of all processes, and it, in the host's memory."""
         rows = self._joint_rows(step)
-        return rows, scaled(self._views(step).of(self._gathered(rows)))
+        return rows, to_unit_range(self._views(step).of(self._gathered(rows)))
 
     def _joint_rows(self, step: int) -> Rows:
         return rows_of(
@@ -97,7 +97,7 @@ class Feed:
 
     def _pixels_of(self, step: int) -> Tensor:
         if self._resident is not None:
-            return self._resident[sent(self.rows(step), self.device)]
+            return self._resident[to_device(self.rows(step), self.device)]
         if self._reader is None:
             return self._read(step)
         if self._coming and self._coming[0][0] != step:

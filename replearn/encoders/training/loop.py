@@ -12,11 +12,11 @@ from replearn.console import say
 from replearn.detection.probe import Probe, Vectors
 from replearn.encoders.contract import FittedEncoder, Model
 from replearn.encoders.encoder import save_weights
-from replearn.encoders.networks.collective import number
+from replearn.encoders.networks.collective import rank
 from replearn.encoders.preprocessing import Pixels
-from replearn.encoders.sheets import fixed_images, pictures_of
+from replearn.encoders.sheets import fixed_images, grids_of
 from replearn.encoders.training import distributed
-from replearn.encoders.training.monitor import NotFiniteError, Watch
+from replearn.encoders.training.monitor import Monitor, NotFiniteError
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, sample, seed_all
 from replearn.errors import DataError
@@ -49,21 +49,21 @@ def fit(
         KeyboardInterrupt: stopped by a signal, after saving.
     """
     checkpoint = folder / "checkpoint.pt"
-    if resume and distributed.told(checkpoint.exists()):
-        if distributed.in_any(not checkpoint.exists()):
+    if resume and distributed.broadcast(checkpoint.exists()):
+        if distributed.any_process(not checkpoint.exists()):
             raise DataError(f"{checkpoint}: not there for every process; share the folder")
         trainer.resume(checkpoint, identity, facts)
-        if number() == 0:
+        if rank() == 0:
             say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
     if trainer.step == 0:
         trainer.prepare()
     with _stop_signals() as stopped:
-        if number() == 0:
+        if rank() == 0:
             _Lead(trainer, folder, identity, facts, probe).play(stopped)
         else:
             _follow(trainer, stopped)
-        if distributed.in_any(stopped()):
-            if number() == 0:
+        if distributed.any_process(stopped()):
+            if rank() == 0:
                 say(f"{folder}: stopped after step {trainer.step}, saved")
             raise KeyboardInterrupt
     if trainer.best is not None:
@@ -75,7 +75,7 @@ def _follow(trainer: Trainer, stopped: Callable[[], bool]) -> None:
     """Play every round with the first process, which does all the rest."""
     while trainer.step < trainer.steps:
         trainer.train_step()
-        if distributed.in_any(stopped()):
+        if distributed.any_process(stopped()):
             return
 
 
@@ -101,15 +101,15 @@ class _Lead:
     def play(self, stopped: Callable[[], bool]) -> None:
         """Play to the last step, or to the first one after which a process has to stop."""
         trainer = self.trainer
-        with Watch(self.folder, trainer) as watch:
+        with Monitor(self.folder, trainer) as monitor:
             while trainer.step < trainer.steps:
                 try:
-                    watch.begin()
-                    watch.add(trainer.train_step())
-                    stop = distributed.in_any(stopped())  # once: what is said has to be done
-                    self._look(watch)
+                    monitor.begin()
+                    monitor.add(trainer.train_step())
+                    stop = distributed.any_process(stopped())  # once: what is said has to be done
+                    self._look(monitor)
                     if stop or self._due(trainer.settings.checkpoint_every):
-                        self._save(watch)
+                        self._save(monitor)
                 except NotFiniteError as error:
                     raise self._diverged(error) from None
                 if stop:
@@ -124,18 +124,18 @@ class _Lead:
     def _due(self, every: int) -> bool:
         return self._done or self.trainer.step % every == 0
 
-    def _look(self, watch: Watch) -> None:
+    def _look(self, monitor: Monitor) -> None:
         """Draw, probe and log, each when it is due."""
         trainer, settings = self.trainer, self.trainer.settings
         found: dict[str, float] = {}
         drawn = self._due(settings.sheet_every)
         probed = self.probe is not None and self._due(settings.probe_every)
         if drawn or probed:
-            watch.check_finite()  # of a round that went wrong there is nothing to see
+            monitor.check_finite()  # of a round that went wrong there is nothing to see
         if self._done:
             trainer.settle()
         if drawn:
-            watch.draw(pictures_of(trainer.average, self.shown))
+            monitor.draw(grids_of(trainer.average, self.shown))
             found |= trainer.statistics()
         if self.probe and probed:
             trainer.settle()
@@ -143,7 +143,7 @@ class _Lead:
             trainer.remember(scores)
             found |= {f"probe/{name}": value for name, value in scores.items()}
         if found or self._due(settings.log_every):
-            watch.log(found)
+            monitor.log(found)
 
     def _embed(self, pixels: Pixels) -> Vectors:
         """Return the averaged model's embeddings, which a probe needs to be numbers."""
@@ -155,11 +155,11 @@ class _Lead:
             )
         return vectors
 
-    def _save(self, watch: Watch) -> None:
-        watch.check_finite()
+    def _save(self, monitor: Monitor) -> None:
+        monitor.check_finite()
         self.trainer.save(self.folder / "checkpoint.pt", self.identity, self.facts)
         self.saved = self.trainer.step
-        watch.tell()
+        monitor.tell()
 
     def _diverged(self, error: NotFiniteError) -> DataError:
         """Save the batch that did it and say what happened."""

@@ -43,7 +43,7 @@ class NotFiniteError(Exception):
         self.step = step
 
 
-class Watch:
+class Monitor:
     """Writes `metrics.jsonl`, TensorBoard events and `sheets/` of one run into its folder."""
 
     def __init__(self, folder: Path, trainer: Trainer) -> None:
@@ -59,7 +59,7 @@ class Watch:
         self._unseen: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._clear()
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "Monitor":
         return self
 
     def __exit__(

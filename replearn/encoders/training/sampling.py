@@ -26,7 +26,7 @@ _BLOCK = 256  # images that are neighbours on the disk
 _BLOCKS = 512  # of these are shuffled together
 
 
-def sent(numbers: np.ndarray[Any, Any], device: torch.device) -> Tensor:
+def to_device(numbers: np.ndarray[Any, Any], device: torch.device) -> Tensor:
     """Copy a few numbers to the device without waiting for what it has to do before."""
     return torch.from_numpy(numbers).to(device, non_blocking=True)
 
@@ -101,14 +101,14 @@ class Views:
             pixels = _cut(pixels, self.top, self.crop, axis=2)
             pixels = _cut(pixels, self.left, self.crop, axis=3)
         if self.mirrored is not None:
-            mirrored = sent(self.mirrored, pixels.device)
+            mirrored = to_device(self.mirrored, pixels.device)
             pixels = torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
         return pixels
 
 
 def _cut(pixels: Tensor, first: Rows, length: int, *, axis: int) -> Tensor:
     """Return `length` rows (axis 2) or columns (axis 3) of each image, from a first of its own."""
-    places = sent(first[:, None] + np.arange(length), pixels.device)
+    places = to_device(first[:, None] + np.arange(length), pixels.device)
     shape, wanted = [len(pixels), 1, 1, 1], list(pixels.shape)
     shape[axis] = wanted[axis] = length
     return pixels.gather(axis, places.reshape(shape).expand(wanted))

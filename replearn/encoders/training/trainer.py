@@ -22,15 +22,15 @@ from torch import Tensor, nn
 
 from replearn.artefacts.files import publish, writing
 from replearn.encoders.contract import Objective
-from replearn.encoders.embedding import device_named, embeddings
-from replearn.encoders.losses.adversarial import games_of
-from replearn.encoders.networks.collective import count, join_batch_norms, number
+from replearn.encoders.embedding import embeddings, find_device
+from replearn.encoders.losses.adversarial import adversaries_of
+from replearn.encoders.networks.collective import join_batch_norms, rank, world_size
 from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
-from replearn.encoders.sheets import fixed_images, noise_of_its_own
+from replearn.encoders.sheets import fixed_images, fixed_noise
 from replearn.encoders.training import acceleration
 from replearn.encoders.training.checkpoint import checkpoint_of
-from replearn.encoders.training.distributed import joint_means, share_gradients, share_state
-from replearn.encoders.training.loader import Feed
+from replearn.encoders.training.distributed import average_gradients, average_terms, broadcast_state
+from replearn.encoders.training.loader import BatchLoader
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import DataError, UsageError, brief
 
@@ -73,8 +73,8 @@ class Trainer:
     """
 
     def __init__(self, objective: Objective, pixels: Pixels, settings: TrainingSettings) -> None:
-        self.device = device_named(settings.device)
-        for game in games_of(objective):
+        self.device = find_device(settings.device)
+        for game in adversaries_of(objective):
             game.refuse_what_nothing_holds()
         acceleration.set_up(settings, self.device)
         # Convolutions are faster where the channels of a pixel lie side by side.
@@ -86,7 +86,7 @@ class Trainer:
         self.settings = settings
         self.precision = acceleration.precision_of(settings, self.device)
         self.batch_size = min(settings.batch_size, len(pixels))
-        self.feed = _feed(pixels, settings, self.device)
+        self.loader = _loader(pixels, settings, self.device)
         self.optimisers = _optimisers(self.objective, settings)
         # Without players, as in a combination of fitted encoders, one round does nothing as well.
         self.steps = settings.length(len(pixels)) if self.optimisers else 1
@@ -100,7 +100,7 @@ class Trainer:
         """Play one round; return each term of the joint batch, averaged over a player's moves."""
         settings = self.settings
         # The first process draws what one alone would draw, the others each something else.
-        own = [number()] * (number() > 0)
+        own = [rank()] * (rank() > 0)
         seed_all(settings.seed, 2, self.step, *own, device=self.device)
         factor = settings.rate_at(self.step, self.steps)
         moves: dict[str, list[Tensor]] = {}
@@ -119,11 +119,11 @@ class Trainer:
                 moves.setdefault(f"{player}/{name}", []).append(value.detach())
         self.step += 1
         self._update_average()
-        return joint_means({name: _mean(each) for name, each in moves.items()})
+        return average_terms({name: _mean(each) for name, each in moves.items()})
 
     def _images(self) -> Tensor:
         began = time.perf_counter()
-        images = self.feed.batch(self.step)
+        images = self.loader.batch(self.step)
         self.waited += time.perf_counter() - began
         return images.to(self._dtype(), memory_format=torch.channels_last)
 
@@ -152,7 +152,7 @@ class Trainer:
 
     def _gradient(self, parameters: list[nn.Parameter]) -> Tensor:
         """Average the gradient over all processes, shorten it if asked; return its length."""
-        share_gradients(parameters)
+        average_gradients(parameters)
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.settings.gradient_clip:
             nn.utils.clip_grads_with_norm_(parameters, self.settings.gradient_clip, norm)
@@ -191,7 +191,7 @@ class Trainer:
             seed_all(self.settings.seed, device=self.device)
             # The averaged copy, whose batch normalisation is not joined: each process sees it all.
             self.average.prepare(self._sample())
-            share_state(self.average)
+            broadcast_state(self.average)
             self.objective.load_state_dict(self.average.state_dict())
 
     @torch.no_grad()
@@ -204,7 +204,7 @@ class Trainer:
     def statistics(self) -> dict[str, float]:
         """Return what the averaged model's codes are like, if it has a prior for them."""
         shown = fixed_images(self.pixels, self.settings.crop, _STATISTICS).to(self.device)
-        with noise_of_its_own(self.device):
+        with fixed_noise(self.device):
             return {name: float(value) for name, value in self.average.statistics(shown).items()}
 
     def embed(self, pixels: Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -266,7 +266,7 @@ class Trainer:
 
     def save_batch(self, path: Path, step: int) -> None:
         """Write the joint batch of a step (1 is the first) and its rows in the training set."""
-        rows, images = self.feed.joint(step - 1)
+        rows, images = self.loader.joint(step - 1)
         temporary = path.with_name(f".{path.name}.tmp")
         content = {"images": images.contiguous(), "rows": torch.from_numpy(rows)}
         temporary.write_bytes(safetensors.torch.save(content))
@@ -298,14 +298,14 @@ def _save(state: dict[str, Any], path: Path) -> None:
         raise OSError(brief(error)) from None
 
 
-def _feed(pixels: Pixels, settings: TrainingSettings, device: torch.device) -> Feed:
-    parts = count()
+def _loader(pixels: Pixels, settings: TrainingSettings, device: torch.device) -> BatchLoader:
+    parts = world_size()
     if min(settings.batch_size, len(pixels)) % parts:
         raise UsageError(
             f"training.batch_size: {min(settings.batch_size, len(pixels))} images cannot be "
             f"shared evenly by {parts} processes"
         )
-    return Feed(pixels, settings, device, part=number(), parts=parts)
+    return BatchLoader(pixels, settings, device, part=rank(), parts=parts)
 
 
 def _optimisers(

@@ -23,9 +23,9 @@ from replearn.detection.decisions.rules import (
     ExpectedF1,
     GlobalThreshold,
     GroupThresholds,
-    Judged,
     LabelThresholds,
     RuleName,
+    ScoredImages,
     TopK,
     choose_rule,
     compare_rules,
@@ -44,14 +44,14 @@ NAMES = list(RULES)
 
 def judged(
     count: int = 200, *, empty: EmptyRule = "skip", limit: int | None = None, seed: int = 0
-) -> Judged:
+) -> ScoredImages:
     """Return scores that are true probabilities, of 12 concepts from frequent to rare."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(np.linspace(0.5, -4, 12), 1.5, size=(count, 12))
     shown = generator.random(logits.shape) < special.expit(logits)
     truth = sparse.csr_array(shown.astype(np.float32))
     counts = shown.sum(axis=1) + (generator.random(count) < 0.2)
-    return Judged(special.expit(logits).astype(np.float32), truth, counts, empty, limit)
+    return ScoredImages(special.expit(logits).astype(np.float32), truth, counts, empty, limit)
 
 
 @pytest.mark.parametrize("limit", [None, 0, 2])
@@ -96,7 +96,7 @@ def test_every_rule_is_better_than_chance_and_worse_than_the_truth(
     name: RuleName, empty: EmptyRule
 ) -> None:
     on = judged(empty=empty)
-    turned = Judged(on.scores[::-1], on.truth, on.counts, empty)
+    turned = ScoredImages(on.scores[::-1], on.truth, on.counts, empty)
     of_others = np.nanmean(turned.f1(RULES[name].fit(turned).decide(turned.scores)))
     assert of_others + 0.05 < np.nanmean(held_out_f1(name, on)) < 0.9
 
@@ -104,12 +104,12 @@ def test_every_rule_is_better_than_chance_and_worse_than_the_truth(
 def test_a_threshold_with_one_concept_for_every_image_is_taken_where_it_helps() -> None:
     scores = np.array([[0.9, 0.5], [0.2, 0.1], [0.6, 0.5]], np.float32)
     truth = sparse.csr_array(np.array([[1, 0], [1, 0], [1, 0]], np.float32))
-    rule = GlobalThreshold.fit(Judged(scores, truth, np.ones(3, int), "skip"))
+    rule = GlobalThreshold.fit(ScoredImages(scores, truth, np.ones(3, int), "skip"))
     assert rule.least == 1
     np.testing.assert_array_equal(rule.decide(scores).toarray(), truth.toarray())
     nothing = np.array([1, 0, 1])
     some = sparse.csr_array(np.array([[1, 0], [0, 0], [1, 0]], np.float32))
-    assert GlobalThreshold.fit(Judged(scores, some, nothing, "match")).least == 0
+    assert GlobalThreshold.fit(ScoredImages(scores, some, nothing, "match")).least == 0
 
 
 def test_one_group_has_the_global_threshold() -> None:
@@ -149,7 +149,7 @@ def test_a_group_of_noise_names_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 def test_as_many_are_named_as_images_show() -> None:
     scores = np.random.default_rng(0).random((50, 8)).astype(np.float32)
     truth = sparse.csr_array((scores >= np.sort(scores, axis=1)[:, -3:-2]).astype(np.float32))
-    assert TopK.fit(Judged(scores, truth, truth.sum(axis=1).astype(int), "skip")) == TopK(3)
+    assert TopK.fit(ScoredImages(scores, truth, truth.sum(axis=1).astype(int), "skip")) == TopK(3)
 
 
 def test_expected_f1_of_true_probabilities_is_what_is_reached() -> None:
@@ -213,7 +213,7 @@ def test_thresholds_differ_where_the_scores_of_concepts_mean_different_things() 
     on = judged(3000)
     distorted = np.asarray(on.scores).copy()
     distorted[:, ::2] /= 3
-    wrong = Judged(distorted, on.truth, on.counts, "skip")
+    wrong = ScoredImages(distorted, on.truth, on.counts, "skip")
     each = np.nanmean(held_out_f1("per-label", wrong))
     one = np.nanmean(held_out_f1("threshold", wrong))
     assert each > one + 0.02
@@ -233,7 +233,7 @@ def test_folds_share_all_images_and_the_counting_ones_evenly(
     counts: list[int], empty: EmptyRule
 ) -> None:
     size = len(counts)
-    on = Judged(np.zeros((size, 1)), sparse.csr_array((size, 1)), np.array(counts), empty)
+    on = ScoredImages(np.zeros((size, 1)), sparse.csr_array((size, 1)), np.array(counts), empty)
     counting = on.counts > 0 if empty == "skip" else np.ones(size, bool)
     parts = folds(on, 5)
     assert len(parts) == (min(5, counting.sum()) if counting.sum() > 1 else 0)
@@ -271,7 +271,7 @@ def test_one_image_is_enough_to_choose() -> None:
 def test_without_an_image_that_counts_there_is_no_choice() -> None:
     on = judged(4)
     with pytest.raises(DataError, match="no image counts"):
-        compare_rules(Judged(on.scores, on.truth, 0 * on.counts, "skip"))
+        compare_rules(ScoredImages(on.scores, on.truth, 0 * on.counts, "skip"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -280,6 +280,6 @@ def test_scores_that_are_nan_are_refused(name: RuleName) -> None:
     scores: NDArray[np.float32] = np.asarray(on.scores).copy()
     scores[3, 2] = np.nan
     with pytest.raises(DataError, match="NaN"):
-        RULES[name].fit(Judged(scores, on.truth, on.counts, "skip"))
+        RULES[name].fit(ScoredImages(scores, on.truth, on.counts, "skip"))
     with pytest.raises(DataError, match="NaN"):
         RULES[name].fit(on).decide(scores)

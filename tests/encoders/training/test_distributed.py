@@ -19,8 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from replearn.encoders.contract import Objective
 from replearn.encoders.models import build
-from replearn.encoders.networks.collective import count, gathered, joint_mean, number
-from replearn.encoders.training.distributed import in_any, joined, told
+from replearn.encoders.networks.collective import gather, mean_over_processes, rank, world_size
+from replearn.encoders.training.distributed import any_process, broadcast, process_group
 from replearn.encoders.training.loop import fit
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
@@ -94,7 +94,7 @@ def trained(case: str) -> dict[str, Any]:
     """
     trainer = new_trainer(case)
     trainer.prepare()
-    with JointNoise(number(), count()):
+    with JointNoise(rank(), world_size()):
         for _ in range(STEPS):
             terms = trainer.train_step()
     return state_of(trainer) | {"terms": terms}
@@ -110,9 +110,9 @@ def whole_and_resumed(case: str, folder: Path) -> list[dict[str, Any]]:
     for _ in range(STEPS):
         whole.train_step()
     first.train_step()
-    if number() == 0:
+    if rank() == 0:
         first.save(folder / f"{case}-checkpoint.pt", "x:1", {})
-    told("written")
+    broadcast("written")
     second.resume(folder / f"{case}-checkpoint.pt", "x:1", {})
     while second.step < STEPS:
         second.train_step()
@@ -121,12 +121,12 @@ def whole_and_resumed(case: str, folder: Path) -> list[dict[str, Any]]:
 
 def child(folder: str, fast: bool) -> None:
     """Train each model with the other processes and write what came of it."""
-    with joined("cpu"):
+    with process_group("cpu"):
         for case in CASES:
             if not fast or case in FAST:
                 place = f"{folder}/{case}"
-                torch.save(trained(case), f"{place}-{number()}.pt")
-                torch.save(whole_and_resumed(case, Path(folder)), f"{place}-twice-{number()}.pt")
+                torch.save(trained(case), f"{place}-{rank()}.pt")
+                torch.save(whole_and_resumed(case, Path(folder)), f"{place}-twice-{rank()}.pt")
 
 
 FAST = ("sdae", "bigan, relativistic", "a part that is not trained")
@@ -134,8 +134,8 @@ FAST = ("sdae", "bigan, relativistic", "a part that is not trained")
 
 def resumed_apart(folder: str) -> None:
     """Go on from a folder of which the second process sees another, empty one."""
-    with joined("cpu"):
-        own = Path(folder) / str(number())
+    with process_group("cpu"):
+        own = Path(folder) / str(rank())
         with pytest.raises(DataError, match=r"not there for every process; share the folder"):
             fit(new_trainer("sdae"), own, "x:1", {}, resume=True)
 
@@ -199,14 +199,14 @@ def test_two_processes_make_the_weights_that_one_makes_of_every_model(
 def test_two_processes_go_on_from_a_checkpoint_to_the_same_weights(
     case: str, some_by_two: Path
 ) -> None:
-    for rank in (0, 1):
-        whole, resumed = torch.load(some_by_two / f"{case}-twice-{rank}.pt")
+    for number in (0, 1):
+        whole, resumed = torch.load(some_by_two / f"{case}-twice-{number}.pt")
         torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
 
 
 def test_a_checkpoint_that_only_one_process_sees_is_not_gone_on_from(tmp_path: Path) -> None:
-    for rank in ("0", "1"):
-        (tmp_path / rank).mkdir()
+    for number in ("0", "1"):
+        (tmp_path / number).mkdir()
     trainer = new_trainer("sdae")
     trainer.train_step()
     trainer.save(tmp_path / "0" / "checkpoint.pt", "x:1", {})
@@ -224,17 +224,17 @@ def test_each_process_needs_a_gpu_of_its_own(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with (
         pytest.raises(UsageError, match=said),
-        joined(device),
+        process_group(device),
     ):
         pytest.fail("they joined")
 
 
 def test_alone_nothing_is_shared() -> None:
     values = torch.arange(6.0).reshape(3, 2)
-    assert count() == 1
-    assert number() == 0
-    assert gathered(values) is values
-    assert torch.equal(joint_mean(values), values.mean(0))
-    assert told("x") == "x"
-    assert in_any(True)
-    assert not in_any(False)
+    assert world_size() == 1
+    assert rank() == 0
+    assert gather(values) is values
+    assert torch.equal(mean_over_processes(values), values.mean(0))
+    assert broadcast("x") == "x"
+    assert any_process(True)
+    assert not any_process(False)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from replearn.encoders.preprocessing import Pixels, to_float
-from replearn.encoders.training.loader import Feed
+from replearn.encoders.training.loader import BatchLoader
 from replearn.encoders.training.sampling import Views
 from replearn.encoders.training.settings import TrainingSettings
 
@@ -63,7 +63,10 @@ def test_batches_read_ahead_from_a_memory_map_are_those_from_memory(
     order: str, view: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = settings_of(**view)
-    mapped, known = Feed(on_disk(tmp_path), settings, CPU), Feed(in_memory(), settings, CPU)
+    mapped, known = (
+        BatchLoader(on_disk(tmp_path), settings, CPU),
+        BatchLoader(in_memory(), settings, CPU),
+    )
     for step in ORDERS[order]:
         found, expected = mapped.batch(step), known.batch(step)
         assert torch.equal(found, expected)
@@ -73,14 +76,16 @@ def test_batches_read_ahead_from_a_memory_map_are_those_from_memory(
 
 def test_another_thread_reads_the_coming_batches_before_they_are_asked_for(tmp_path: Path) -> None:
     pixels = on_disk(tmp_path)
-    feed = Feed(pixels, settings_of(), CPU)
-    feed.batch(6)
+    loader = BatchLoader(pixels, settings_of(), CPU)
+    loader.batch(6)
     deadline = time.monotonic() + 30
     while len(pixels.reads) < 5 and time.monotonic() < deadline:
         time.sleep(0.001)
-    assert [rows for rows, _ in pixels.reads] == [feed.rows(step).tolist() for step in range(6, 11)]
+    assert [rows for rows, _ in pixels.reads] == [
+        loader.rows(step).tolist() for step in range(6, 11)
+    ]
     assert {thread for _, thread in pixels.reads}.isdisjoint({threading.get_ident()})
-    feed.batch(7)
+    loader.batch(7)
     while len(pixels.reads) < 6 and time.monotonic() < deadline:
         time.sleep(0.001)
     assert len(pixels.reads) == 6, "each batch is read once"
@@ -88,10 +93,10 @@ def test_another_thread_reads_the_coming_batches_before_they_are_asked_for(tmp_p
 
 def test_batches_belong_to_their_caller(tmp_path: Path) -> None:
     for pixels in (in_memory(), on_disk(tmp_path)):
-        feed = Feed(pixels, settings_of(), CPU)
-        before = feed.batch(0).clone()
-        feed.batch(0).zero_()
-        assert torch.equal(feed.batch(0), before)
+        loader = BatchLoader(pixels, settings_of(), CPU)
+        before = loader.batch(0).clone()
+        loader.batch(0).zero_()
+        assert torch.equal(loader.batch(0), before)
     np.testing.assert_array_equal(np.fromfile(tmp_path / "pixels", np.uint8), in_memory().ravel())
 
 
@@ -101,24 +106,24 @@ def test_batches_belong_to_their_caller(tmp_path: Path) -> None:
 @views
 def test_a_batch_shows_the_views_of_its_rows(view: dict[str, Any]) -> None:
     settings = settings_of(**view)
-    feed, pixels = Feed(in_memory(), settings, CPU), in_memory()
+    loader, pixels = BatchLoader(in_memory(), settings, CPU), in_memory()
     drawn = Views.draw(8, SIDE, crop=settings.crop, flip=settings.flip, seed=settings.seed, step=5)
-    for place, row in enumerate(feed.rows(5)):
+    for place, row in enumerate(loader.rows(5)):
         image = pixels[row].astype(np.float32) / 127.5 - 1
         if settings.crop:
             top, left = drawn.top[place], drawn.left[place]
             image = image[:, top : top + settings.crop, left : left + settings.crop]
         if drawn.mirrored is not None and drawn.mirrored[place]:
             image = image[:, :, ::-1]
-        np.testing.assert_allclose(feed.batch(5)[place].numpy(), image, atol=1e-6)
+        np.testing.assert_allclose(loader.batch(5)[place].numpy(), image, atol=1e-6)
 
 
 def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
-    feed = Feed(in_memory(), settings_of(batch_size=64), CPU)
-    assert feed.batch_size == COUNT
+    loader = BatchLoader(in_memory(), settings_of(batch_size=64), CPU)
+    assert loader.batch_size == COUNT
     for step in (0, 1):
-        assert sorted(feed.rows(step)) == list(range(COUNT))
-    assert feed.batch(0).shape[0] == COUNT
+        assert sorted(loader.rows(step)) == list(range(COUNT))
+    assert loader.batch(0).shape[0] == COUNT
 
 
 # Shares
@@ -132,8 +137,8 @@ def test_the_shares_of_all_parts_together_are_the_whole_batch(
 ) -> None:
     settings = settings_of(**view)
     pixels = on_disk(tmp_path) if mapped else in_memory()
-    whole = Feed(in_memory(), settings, CPU)
-    shares = [Feed(pixels, settings, CPU, part=part, parts=parts) for part in range(parts)]
+    whole = BatchLoader(in_memory(), settings, CPU)
+    shares = [BatchLoader(pixels, settings, CPU, part=part, parts=parts) for part in range(parts)]
     for step in (0, 1, 5):  # in which a batch reaches into the next epoch
         rows = np.concatenate([share.rows(step) for share in shares])
         np.testing.assert_array_equal(rows, whole.rows(step))
@@ -151,10 +156,10 @@ def test_the_shares_of_all_parts_together_are_the_whole_batch(
 
 @pytest.mark.parametrize("count", [1, 7, COUNT])
 def test_a_set_goes_to_the_device_in_parts(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    known, pixels = Feed(in_memory(), settings_of(), CPU), in_memory()
+    known, pixels = BatchLoader(in_memory(), settings_of(), CPU), in_memory()
     monkeypatch.setattr("replearn.encoders.training.loader._PART", count)
-    monkeypatch.setattr(Feed, "_fits", lambda feed: True)
-    resident = Feed(pixels, settings_of(), CPU)
+    monkeypatch.setattr(BatchLoader, "_fits", lambda loader: True)
+    resident = BatchLoader(pixels, settings_of(), CPU)
     pixels[:] = 0  # what is read now was copied
     for step in (0, 1, 2):
         assert torch.equal(resident.batch(step), known.batch(step))
@@ -170,9 +175,9 @@ def test_batches_on_a_gpu_are_those_on_the_processor(
     if source != "resident":
         monkeypatch.setattr("replearn.encoders.training.loader._SHARE", 0.0)  # nothing fits
     pixels = on_disk(tmp_path) if source == "memory map" else in_memory()
-    feed, known = Feed(pixels, settings, gpu), Feed(in_memory(), settings, CPU)
+    loader, known = BatchLoader(pixels, settings, gpu), BatchLoader(in_memory(), settings, CPU)
     for step in (0, 1, 2, 7, 8, 3):
-        found = feed.batch(step)
+        found = loader.batch(step)
         assert found.device.type == "cuda"
         torch.testing.assert_close(found.cpu(), known.batch(step), rtol=0, atol=1e-6)
 
@@ -189,12 +194,12 @@ def test_images_that_follow_each_other_on_the_disk_are_read_without_a_warning(
 
     in_memory().tofile(tmp_path / "pixels")
     pixels = View(tmp_path / "pixels", np.uint8, "r", shape=(1, 3, SIDE, SIDE))
-    feed = Feed(pixels, settings_of(batch_size=2), CPU)
+    loader = BatchLoader(pixels, settings_of(batch_size=2), CPU)
     expected = to_float(in_memory()[:1])
     torch.set_warn_always(True)  # else once in a process, which may have been in another test
     try:
-        torch.testing.assert_close(feed.batch(0), expected, rtol=0, atol=0)
-        torch.testing.assert_close(feed.joint(0)[1], expected, rtol=0, atol=0)
+        torch.testing.assert_close(loader.batch(0), expected, rtol=0, atol=0)
+        torch.testing.assert_close(loader.joint(0)[1], expected, rtol=0, atol=0)
     finally:
         torch.set_warn_always(False)
     assert not recwarn.list, [str(one.message) for one in recwarn.list]

@@ -649,7 +649,7 @@ def test_a_training_that_diverges_stops_and_leaves_the_last_good_checkpoint(
     batch = safetensors.torch.load_file(tmp_path / "failed-batch.safetensors")
     expected = torch.from_numpy(pictures()[batch["rows"].numpy()]).float() / 127.5 - 1
     torch.testing.assert_close(batch["images"], expected)
-    assert torch.equal(batch["rows"], torch.from_numpy(trainer.feed.rows(5)))
+    assert torch.equal(batch["rows"], torch.from_numpy(trainer.loader.rows(5)))
     if (tmp_path / "checkpoint.pt").exists():
         state = read_checkpoint(tmp_path / "checkpoint.pt")
         assert state["step"] == 5 - 5 % checkpoint_every
