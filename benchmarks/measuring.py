@@ -14,8 +14,8 @@ import torch
 from benchmarks.datasets import Data, Form, facts_of, open_data
 from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
 from benchmarks.recipes import Recipe
-from replearn.artefacts.files import workspace
 from replearn.artefacts.identity import identify
+from replearn.artefacts.workspace import workspace
 from replearn.encoders.contract import FittedEncoder, Model, Objective
 from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import Description, Encoder

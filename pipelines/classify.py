@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.artefacts.files import already_made, identity_in, publish, workspace
-from replearn.artefacts.identity import check_same, digest, identify
+from replearn.artefacts.files import identity_in, publish
+from replearn.artefacts.identity import already_made, check_same, digest, identify
 from replearn.artefacts.workers import joblib_on
+from replearn.artefacts.workspace import workspace
 from replearn.concepts.table import read_concepts, read_names
 from replearn.console import say, warn
 from replearn.detection.detector import Detector, save_detector

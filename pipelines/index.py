@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.artefacts.files import already_made, identity_in, publish, workspace
-from replearn.artefacts.identity import check_same, digest, identify
+from replearn.artefacts.files import identity_in, publish
+from replearn.artefacts.identity import already_made, check_same, digest, identify
+from replearn.artefacts.workspace import workspace
 from replearn.concepts.table import ConceptTable, read_concepts, read_ids
 from replearn.console import say, warn
 from replearn.errors import DataError, UsageError

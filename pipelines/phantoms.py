@@ -7,8 +7,9 @@ import cv2
 import typer
 from tqdm import tqdm
 
-from replearn.artefacts.files import already_made, identity_in, publish, workspace, write_json
-from replearn.artefacts.identity import identify
+from replearn.artefacts.files import identity_in, publish, write_json
+from replearn.artefacts.identity import already_made, identify
+from replearn.artefacts.workspace import workspace
 from replearn.concepts.table import ConceptTable, write_concepts
 from replearn.console import say
 from replearn.errors import UsageError

@@ -122,7 +122,7 @@ def _draw(
 
     ids = {hit["id"] for result in results for hit in result["hits"]}
     ids |= {query.id for query in queries if query.pixels is None}
-    pixels = search.images_by_id.pictures(sorted(ids))
+    pixels = search.lookup.pixels_of(sorted(ids))
     if len(pixels) < len(ids):
         warn(f"{sheet}: {len(ids) - len(pixels)} of {len(ids)} images are not there")
     white = np.full((1, 8, 8), 255, np.uint8)  # for an image that is not there any more

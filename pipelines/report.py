@@ -70,7 +70,7 @@ def report(
 
 def _finder(source: Path | None, ids: Sequence[str]) -> Find:
     """Return what finds pictures of these ids; none where there is no source."""
-    return ImageLookup(source, ids).pictures if source and source.exists() else lambda _: {}
+    return ImageLookup(source, ids).pixels_of if source and source.exists() else lambda _: {}
 
 
 # An encoder ---------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from replearn.artefacts.files import publish, workspace
+from replearn.artefacts.files import publish
 from replearn.artefacts.identity import identify
+from replearn.artefacts.workspace import workspace
 from replearn.concepts.table import read_concepts, read_ids
 from replearn.console import say, warn
 from replearn.detection.probe import Probe

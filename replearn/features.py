@@ -9,6 +9,7 @@ import numpy as np
 
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import select_rows
+from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.identity import digest
 from replearn.errors import DataError
 
@@ -33,7 +34,7 @@ class Features:
     ids: list[str]
     vectors: Vectors
     identity: str
-    errors: hdf5.Errors = field(default_factory=list)
+    errors: Errors = field(default_factory=list)
     encoder: str | None = None
     hints: dict[str, str] = field(default_factory=dict)
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from replearn.artefacts.hdf5 import Errors
 from replearn.console import warn
 from replearn.errors import DataError, UsageError
+
+Errors = list[tuple[str, str]]  # (id, reason) of what could not be read
 
 
 class TooManyErrors(DataError):  # noqa: N818 - it names the finding

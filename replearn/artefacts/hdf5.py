@@ -18,11 +18,10 @@ import h5py
 import numpy as np
 
 from replearn.artefacts.disk_rows import Array, DiskRows, Segment, as_array, stamp_of
+from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.files import read_json, write_text, writing
 from replearn.artefacts.sparse_file import SparseFile
 from replearn.errors import DataError, brief
-
-Errors = list[tuple[str, str]]
 
 MANIFEST = "manifest.json"
 # What image sets and features may know about each row, beside its id.

@@ -9,8 +9,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from replearn.artefacts import workers
-from replearn.artefacts.error_budget import ErrorBudget, TooManyErrors
-from replearn.artefacts.hdf5 import Errors
+from replearn.artefacts.error_budget import ErrorBudget, Errors, TooManyErrors
 from replearn.artefacts.shards import Ledger, Shard
 from replearn.artefacts.throughput import Seconds, Throughput
 from replearn.console import say

@@ -16,7 +16,8 @@ from typing import Any
 
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import Array
-from replearn.artefacts.files import publish, write_text, writing
+from replearn.artefacts.error_budget import Errors
+from replearn.artefacts.files import publish, replacing, write_text, writing
 from replearn.artefacts.identity import digest
 from replearn.console import say
 from replearn.errors import DataError
@@ -62,7 +63,7 @@ class ShardContent:
 
     rows: Array
     ids: list[str]
-    errors: hdf5.Errors
+    errors: Errors
     columns: Mapping[str, Array]
 
 
@@ -88,13 +89,12 @@ def write_shard(
         DataError: the disk is full, or cannot be written for another reason.
     """
     path = folder / f"shard-{wanted.start:012d}.h5"
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
-    hdf5.write_rows(
-        temporary, name, [content.rows], content.ids, content.errors, {}, content.columns
-    )
-    size = temporary.stat().st_size
-    with writing(path):
-        publish(temporary, path)
+    # A killed run's worker on another machine may still be writing: each process has its own name.
+    with replacing(path, tag=f".{os.getpid()}") as temporary:
+        hdf5.write_rows(
+            temporary, name, [content.rows], content.ids, content.errors, {}, content.columns
+        )
+        size = temporary.stat().st_size
     ids = digest(*content.ids)
     return Shard(path.name, wanted.start, wanted.stop, len(content.ids), ids, size, made_by)
 
@@ -185,7 +185,7 @@ def publish_shards(
     name: str,
     out: Path,
     attributes: Mapping[str, Any],
-    errors: hdf5.Errors | None = None,
+    errors: Errors | None = None,
 ) -> None:
     """Make the finished shards one artefact: one file if `out` ends in `.h5`, else a folder.
 
@@ -215,7 +215,7 @@ def publish_shards(
 
 
 def _join(
-    ledger: Ledger, name: str, made: Path, attributes: Mapping[str, Any], errors: hdf5.Errors
+    ledger: Ledger, name: str, made: Path, attributes: Mapping[str, Any], errors: Errors
 ) -> None:
     """Write one file of all shards, which are read twice: what is large goes through at once."""
     ids: list[str] = []

@@ -37,8 +37,8 @@ _stopped = threading.Event()  # in a worker process that was told to stop
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return how many cores this process may use: by its affinity and its container's quota."""
+    return int(joblib.cpu_count())
 
 
 def run(

@@ -14,10 +14,10 @@ class Model(nn.Module):
     """Anything that turns images into embeddings.
 
     Attributes:
-        on_processor: it works there, whatever other devices there are.
+        on_cpu: it works there, whatever other devices there are.
     """
 
-    on_processor = False
+    on_cpu = False
 
     def embed(self, images: Tensor) -> Tensor:
         """Return one embedding [N, D] for each image float [N, C, H, W] in [-1, 1].
@@ -26,7 +26,7 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         """Return named grids [rows, columns, C, H, W] worth looking at, made from these images."""
         return {}
 

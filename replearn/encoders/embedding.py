@@ -8,7 +8,7 @@ import torch
 
 from replearn.encoders.contract import Model
 from replearn.encoders.preprocessing import Pixels, centre_crop, to_unit_range
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
 from replearn.memory import keep_freed_memory
 
 Precision = Literal["float32", "bfloat16"]
@@ -111,8 +111,7 @@ def find_device(name: str) -> torch.device:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise DataError(
-            f"device {name!r}: not usable here ({str(error).splitlines()[0]}); "
-            "give another, or `auto`"
+            f"device {name!r}: not usable here ({brief(error)}); give another, or `auto`"
         ) from None
     return torch.device(name)
 

@@ -9,12 +9,12 @@ import safetensors
 import safetensors.torch
 import torch
 
-from replearn.artefacts.files import publish, read_json, write_json, writing
+from replearn.artefacts.files import read_json, write_bytes, write_json
 from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, Vectors, embeddings, find_device
 from replearn.encoders.models import MODELS, build
 from replearn.encoders.preprocessing import Pixels
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,7 @@ def save_encoder(folder: Path, model: Model, description: Description) -> None:
 def save_weights(path: Path, model: Model) -> None:
     """Write weights and buffers, all at once."""
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.tmp")
-    with writing(path):
-        temporary.write_bytes(safetensors.torch.save(state))
-        publish(temporary, path)
+    write_bytes(path, safetensors.torch.save(state))
 
 
 def has_weights(folder: Path) -> bool:
@@ -150,9 +147,10 @@ def load_encoder(folder: Path, device: str = "auto") -> Encoder:
     except FileNotFoundError:
         raise DataError(f"{path}: not found; train the encoder again") from None
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
-        brief = str(error).splitlines()[0]
-        raise DataError(f"{path}: damaged or not this model's ({brief}); train it again") from None
-    place = torch.device("cpu") if model.on_processor else find_device(device)
+        raise DataError(
+            f"{path}: damaged or not this model's ({brief(error)}); train it again"
+        ) from None
+    place = torch.device("cpu") if model.on_cpu else find_device(device)
     if place.type == "cuda":  # as it was trained; a processor's features stay the same to the bit
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Encoder(model.to(place).eval(), description, folder)

@@ -20,8 +20,7 @@ import torch
 
 from replearn.artefacts import hdf5, workers
 from replearn.artefacts.error_budget import ErrorBudget
-from replearn.artefacts.files import already_made, workspace
-from replearn.artefacts.identity import identify
+from replearn.artefacts.identity import already_made, identify
 from replearn.artefacts.shard_jobs import ShardResult, collect, report_done, run_shards
 from replearn.artefacts.shards import (
     Ledger,
@@ -32,6 +31,7 @@ from replearn.artefacts.shards import (
     write_shard,
 )
 from replearn.artefacts.throughput import Seconds, Throughput
+from replearn.artefacts.workspace import workspace
 from replearn.encoders.embedding import PRECISIONS, Precision
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError

@@ -12,7 +12,7 @@ Map = Callable[[Tensor], Tensor]
 _STEPS = 8  # images on the way from one to another
 
 
-def of_autoencoder(
+def autoencoder_grids(
     images: Tensor, *, encode: Map, decode: Map, prior: Prior | None = None
 ) -> dict[str, Tensor]:
     """Show a model that maps images to codes and back.
@@ -34,7 +34,7 @@ def of_autoencoder(
     return grids
 
 
-def of_generator(codes: Tensor, *, decode: Map, prior: Prior) -> dict[str, Tensor]:
+def generator_grids(codes: Tensor, *, decode: Map, prior: Prior) -> dict[str, Tensor]:
     """Show a model that maps codes [N, D], drawn from its prior, to images."""
     made = decode(codes)
     grids = {"samples": in_rows(made)}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from replearn.artefacts.disk_rows import evenly_spaced
-from replearn.artefacts.files import publish
+from replearn.artefacts.files import write_bytes
 from replearn.encoders.contract import Model
 from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
 
@@ -25,7 +25,7 @@ def fixed_images(pixels: Pixels, crop: int | None, count: int = 32) -> Tensor:
 def grids_of(model: Model, images: Tensor) -> dict[str, Tensor]:
     """Return the model's named grids of images, made with the same noise at every call."""
     with fixed_noise(images.device), torch.inference_mode():
-        return model.pictures(images)
+        return model.grids(images)
 
 
 @contextmanager
@@ -77,6 +77,4 @@ def write_png(path: Path, picture: Picture) -> None:
     """Write a picture uint8 [H, W, 3] as PNG, all at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(".png", picture[..., ::-1])
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data.tobytes())
-    publish(temporary, path)
+    write_bytes(path, data.tobytes())

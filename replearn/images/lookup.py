@@ -36,7 +36,7 @@ class ImageLookup:
     source: Path
     ids: Sequence[str]
 
-    def pictures(self, ids: Sequence[str], form: Form | None = None) -> dict[str, Pixels]:
+    def pixels_of(self, ids: Sequence[str], form: Form | None = None) -> dict[str, Pixels]:
         """Return those of the images that are there and can be read, uint8 [C, H, W].
 
         Args:

@@ -11,7 +11,7 @@ import numpy as np
 
 from replearn.artefacts import workers
 from replearn.artefacts.error_budget import ErrorBudget, check_errors
-from replearn.artefacts.files import already_made, workspace
+from replearn.artefacts.identity import already_made
 from replearn.artefacts.shard_jobs import ShardResult, collect, report_done, run_shards
 from replearn.artefacts.shards import (
     Ledger,
@@ -22,6 +22,7 @@ from replearn.artefacts.shards import (
     write_shard,
 )
 from replearn.artefacts.throughput import Throughput
+from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError
 from replearn.images.decoding import Fit
 from replearn.images.ids import Frames, IdsFrom

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from replearn.artefacts.disk_rows import Array, select_rows
-from replearn.artefacts.hdf5 import Errors
+from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.identity import digest, identify
 from replearn.artefacts.throughput import Seconds, Throughput
 from replearn.errors import UsageError

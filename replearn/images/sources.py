@@ -4,7 +4,6 @@ A source lists its image files, and its store reads the bytes of any of them.  W
 take for an image is counted, so that nothing disappears without a word.
 """
 
-import fcntl
 import os
 import shutil
 import stat
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import h5py
 
+from replearn.artefacts.locks import locked_folder
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.images.archives import is_tar, tar_members, zip_members
@@ -73,24 +73,14 @@ def _unpacking(scratch: Path | None) -> Iterator[Path]:
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
         for left in scratch.glob(".unpacked-*"):
-            with suppress(OSError), _locked(left, fcntl.LOCK_EX):
-                shutil.rmtree(left)
+            with suppress(OSError), locked_folder(left) as unused:
+                if unused:
+                    shutil.rmtree(left)
     with (
         tempfile.TemporaryDirectory(prefix=".unpacked-", dir=scratch) as made,
-        _locked(Path(made), fcntl.LOCK_SH),
+        locked_folder(Path(made), shared=True),
     ):
         yield Path(made).absolute()
-
-
-@contextmanager
-def _locked(folder: Path, how: int) -> Iterator[None]:
-    """Hold a lock, which ends with the process; OSError where another holds it."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, how | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
 
 
 def refuse_missing(path: Path) -> None:

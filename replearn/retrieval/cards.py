@@ -23,7 +23,7 @@ class Answers:
     def cards(self, ids: Sequence[str], notes: Sequence[str] = ()) -> Markup:
         """Return indexed images as buttons, each with its concepts and a note."""
         try:
-            found = self.explorer.search.images_by_id.pictures(ids)
+            found = self.explorer.search.lookup.pixels_of(ids)
         except (DataError, UsageError):
             found = {}  # ids and concepts say enough
         filled = [*notes, *[""] * (len(ids) - len(notes))]

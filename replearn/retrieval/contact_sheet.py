@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from replearn.artefacts.files import publish
+from replearn.artefacts.files import replacing
 
 Picture = NDArray[np.uint8]
 
@@ -43,9 +43,8 @@ def write_query_sheet(
             title = titles[row][column] if titles else numbered
             grid[row, column].set_title("\n".join(map(_shortened, title.split("\n"))), fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
-    publish(temporary, path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
 
 
 def _show(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) -> None:

@@ -153,7 +153,7 @@ class ImageSearch:
         return [self.names.get(concept, concept) for concept in concepts]
 
     @cached_property
-    def images_by_id(self) -> ImageLookup:
+    def lookup(self) -> ImageLookup:
         """The indexed images.
 
         Raises:
@@ -168,7 +168,7 @@ class ImageSearch:
             DataError: it is prepared in another form.
             UsageError: the images are not where they were.
         """
-        return self.images_by_id.pictures([id_], self._form).get(id_)
+        return self.lookup.pixels_of([id_], self._form).get(id_)
 
     @property
     def _form(self) -> Form:

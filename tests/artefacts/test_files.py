@@ -11,16 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replearn.artefacts.files import (
-    already_made,
-    publish,
-    read_json,
-    workspace,
-    write_json,
-    write_result,
-    write_text,
-)
-from replearn.artefacts.identity import check_same, digest, identify
+from replearn.artefacts.files import publish, read_json, write_json, write_result, write_text
+from replearn.artefacts.identity import already_made, check_same, digest, identify
+from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError
 
 json_values = st.recursive(
@@ -30,7 +23,7 @@ json_values = st.recursive(
 HOLDER = """
 import sys
 from pathlib import Path
-from replearn.artefacts.files import workspace
+from replearn.artefacts.workspace import workspace
 with workspace(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from replearn.artefacts import shards
-from replearn.artefacts.files import workspace
+from replearn.artefacts.workspace import workspace
 from replearn.encoders.contract import Model
 from replearn.encoders.encoder import Description, Encoder
 from replearn.encoders.extraction import Numerics, extract, features_identity

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from replearn.encoders.grids import (
     arithmetic,
+    autoencoder_grids,
     beside,
+    generator_grids,
     in_rows,
     interpolations,
-    of_autoencoder,
-    of_generator,
 )
 from replearn.encoders.losses.priors import PRIORS, Prior, PriorName
 
@@ -167,7 +167,7 @@ def test_an_autoencoder_shows_all_that_so_many_images_allow(
     prior: Prior | None, count: int
 ) -> None:
     toy, images = Toy(), torch.randn(count, *SHAPE)
-    grids = of_autoencoder(images, encode=toy.encode, decode=toy.decode, prior=prior)
+    grids = autoencoder_grids(images, encode=toy.encode, decode=toy.decode, prior=prior)
     expected = {"reconstructions"}
     expected |= {"samples"} if prior is not None else set()
     expected |= {"interpolations"} if count >= 2 else set()
@@ -191,7 +191,7 @@ def test_an_autoencoder_shows_all_that_so_many_images_allow(
 @pytest.mark.parametrize("name", PRIORS)
 def test_samples_are_decoded_draws_from_the_prior(name: PriorName) -> None:
     prior, toy, images = PRIORS[name], Toy(), torch.randn(5, *SHAPE)
-    grids = of_autoencoder(images, encode=toy.encode, decode=toy.decode, prior=prior)
+    grids = autoencoder_grids(images, encode=toy.encode, decode=toy.decode, prior=prior)
     torch.manual_seed(0)
     torch.randn(5, *SHAPE)
     codes = prior.sample_like(torch.empty(5, 6))
@@ -203,7 +203,7 @@ def test_samples_are_decoded_draws_from_the_prior(name: PriorName) -> None:
 def test_a_generator_shows_what_its_codes_become_and_the_ways_between(count: int) -> None:
     toy, prior = Toy(), PRIORS["sphere"]
     codes = prior.sample_like(torch.empty(count, 6))
-    grids = of_generator(codes, decode=toy.decode, prior=prior)
+    grids = generator_grids(codes, decode=toy.decode, prior=prior)
     assert set(grids) == {"samples", *(["interpolations"] if count >= 2 else [])}
     made = toy.decode(codes)
     assert torch.equal(grids["samples"], in_rows(made))
@@ -219,5 +219,5 @@ def test_images_and_codes_are_left_as_they_are() -> None:
     toy, images = Toy(), torch.randn(9, *SHAPE)
     before = images.clone()
     for prior in PRIORS.values():
-        of_autoencoder(images, encode=toy.encode, decode=toy.decode, prior=prior)
+        autoencoder_grids(images, encode=toy.encode, decode=toy.decode, prior=prior)
     assert torch.equal(images, before)

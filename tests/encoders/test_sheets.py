@@ -71,7 +71,7 @@ class Noisy(Model):
         self.layer = nn.Linear(1, 1)
         self.gradients: list[bool] = []
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         noise = torch.randn(2, 3, *images.shape[1:])
         self.gradients.append(self.layer(torch.ones(1)).requires_grad)
         return {"noise": noise, "images": images[None, :1] + torch.rand(1)}
@@ -108,7 +108,7 @@ def test_pictures_need_no_gradients_and_leave_them_on_afterwards() -> None:
 
 
 class Broken(Model):
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         torch.randn(3)
         raise ValueError("nothing to see")
 

@@ -35,7 +35,7 @@ def test_every_source_shows_the_same_images(
         source = {"prepared": indexed / "images.h5", "folder": folder}[kind]
     images_by_id = ImageLookup(source, prepared.ids)
     for ids in (prepared.ids[3:5], prepared.ids[:1]):
-        found = images_by_id.pictures([*ids, "no such image"], FORM)
+        found = images_by_id.pixels_of([*ids, "no such image"], FORM)
         assert list(found) == ids
         np.testing.assert_array_equal([*found.values()], prepared.select(ids).pixels)
     del images_by_id
@@ -47,9 +47,9 @@ def test_thumbnails_are_in_colour_and_what_is_prepared_is_shown_as_it_is(
     indexed: Path, prepared: ImageSet
 ) -> None:
     (id_,) = ids = prepared.ids[:1]
-    thumbnail = ImageLookup(indexed / "data/images", ids).pictures(ids)[id_]
+    thumbnail = ImageLookup(indexed / "data/images", ids).pixels_of(ids)[id_]
     assert thumbnail.shape == (3, THUMBNAIL.size, THUMBNAIL.size)
-    shown = ImageLookup(indexed / "images.h5", ids).pictures(ids)[id_]
+    shown = ImageLookup(indexed / "images.h5", ids).pixels_of(ids)[id_]
     np.testing.assert_array_equal(shown, prepared.pixels[0])
 
 
@@ -57,13 +57,13 @@ def test_an_image_that_is_gone_or_broken_is_left_out(prepared: ImageSet, tmp_pat
     (tmp_path / "gone.png").touch()
     (tmp_path / "broken.png").write_bytes(b"no image")
     images_by_id = ImageLookup(tmp_path, ["gone", "broken"])
-    assert images_by_id.pictures(["broken"]) == {}
+    assert images_by_id.pixels_of(["broken"]) == {}
     (tmp_path / "gone.png").unlink()
-    assert images_by_id.pictures(["gone"]) == {}
+    assert images_by_id.pixels_of(["gone"]) == {}
 
 
 def test_a_set_in_another_form_is_refused(indexed: Path, prepared: ImageSet) -> None:
     with pytest.raises(DataError, match=r"size 32.*size 64"):
-        ImageLookup(indexed / "images.h5", prepared.ids).pictures(
+        ImageLookup(indexed / "images.h5", prepared.ids).pixels_of(
             prepared.ids, Form(64, 1, "stretch")
         )

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipelines.__main__ import main
 from replearn.artefacts import shards
-from replearn.artefacts.files import workspace
+from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError
 from replearn.images import readers
 from replearn.images.decoding import decode

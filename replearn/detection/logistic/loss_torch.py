@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from replearn.detection.logistic.loss import Pass
 from replearn.detection.logistic.standardised_rows import StandardisedRows
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
 
 Matrix = NDArray[np.floating[Any]]
 
@@ -33,7 +33,7 @@ def passes(rows: StandardisedRows, device: str, memory: float) -> Pass:
     try:
         place = torch.zeros(0, device=device).device
     except (RuntimeError, AssertionError) as error:
-        raise DataError(f"device {device!r}: {str(error).splitlines()[0]}") from None
+        raise DataError(f"device {device!r}: {brief(error)}") from None
 
     def blocks() -> Iterator[Tensor]:
         for start in range(0, rows.shape[0], _BLOCK):

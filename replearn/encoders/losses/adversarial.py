@@ -114,7 +114,7 @@ class Adversary(BaseModel):
     spectral_norm: bool = False
     minibatch_stddev: bool = False
 
-    def refuse_what_nothing_holds(self) -> None:
+    def check_stabilised(self) -> None:
         """Refuse a critic whose cost falls without end, which no training survives.
 
         Raises:
@@ -140,7 +140,7 @@ class Adversary(BaseModel):
             trunk, spectral_norm=self.spectral_norm, minibatch_stddev=self.minibatch_stddev
         )
 
-    def teach(
+    def critic_loss(
         self, critic: Critic[Trunk], *, real: Inputs, fake: Inputs, progress: float
     ) -> dict[str, Tensor]:
         """Return the terms that the critic minimises; nothing else gets a gradient from them.
@@ -173,7 +173,7 @@ class Adversary(BaseModel):
             terms["drift"] = self.drift * real_logits.square().mean()
         return terms
 
-    def fool(
+    def generator_loss(
         self,
         critic: Critic[Trunk],
         *,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
-from replearn.encoders.grids import of_autoencoder
+from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
@@ -67,10 +67,10 @@ class AAE(Objective):
             drawn = self.prior.sample_like(codes)
             yield (
                 "critic",
-                self.adversary.teach(self.critic, real=drawn, fake=codes, progress=progress),
+                self.adversary.critic_loss(self.critic, real=drawn, fake=codes, progress=progress),
             )
 
-        fooled = self.prior_weight * self.adversary.fool(
+        fooled = self.prior_weight * self.adversary.generator_loss(
             self.critic, fake=codes, real=drawn, progress=progress
         )
         if self.moves == "two":
@@ -96,5 +96,5 @@ class AAE(Objective):
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         return compare(self.encode(images), self.prior)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return of_autoencoder(images, encode=self.encode, decode=self.decoder, prior=self.prior)
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
+        return autoencoder_grids(images, encode=self.encode, decode=self.decoder, prior=self.prior)

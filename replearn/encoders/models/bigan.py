@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
-from replearn.encoders.grids import of_autoencoder
+from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
 from replearn.encoders.networks.convolutional import (
@@ -69,11 +69,13 @@ class BiGAN(Objective):
         for _ in range(self.adversary.critic_steps):
             drawn = self.prior.sample_like(codes)
             game = {"real": (images, codes), "fake": (self.generator(drawn), drawn)}
-            yield "critic", self.adversary.teach(self.critic, **game, progress=progress)
+            yield "critic", self.adversary.critic_loss(self.critic, **game, progress=progress)
 
         # Each pair has a maker, who wants the critic to take it for the other kind.
         terms = {
-            "exchange": self.adversary.fool(self.critic, **game, progress=progress, exchange=True)
+            "exchange": self.adversary.generator_loss(
+                self.critic, **game, progress=progress, exchange=True
+            )
         }
         if self.reconstruction_weight:
             error = F.mse_loss(self.generator(codes), images)
@@ -92,5 +94,7 @@ class BiGAN(Objective):
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         return compare(self.encode(images), self.prior)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return of_autoencoder(images, encode=self.encode, decode=self.generator, prior=self.prior)
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
+        return autoencoder_grids(
+            images, encode=self.encode, decode=self.generator, prior=self.prior
+        )

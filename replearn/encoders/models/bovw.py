@@ -36,7 +36,7 @@ class BoVW(FittedEncoder):
         idf: weight of each word, larger for a rarer one [words + 1].
     """
 
-    on_processor = True  # as OpenCV does, where a GPU would only be in the way of other processes
+    on_cpu = True  # as OpenCV does, where a GPU would only be in the way of other processes
 
     vocabulary: Tensor
     idf: Tensor
@@ -88,7 +88,7 @@ class BoVW(FittedEncoder):
     def embed(self, images: Tensor) -> Tensor:
         return normalise(self._count(self._describe(images)), self.idf, self.normalisation)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         """Return the images, enlarged to `side`, with their keypoints: place, size, angle."""
         drawn = [draw(to_grey(image, self.side), self.keypoints) for image in images]
         return {"keypoints": in_rows(torch.stack(drawn).to(images))}

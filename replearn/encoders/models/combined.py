@@ -107,11 +107,11 @@ class Combined(Objective):
             [block / scale for block, scale in zip(blocks, self.scales, strict=True)], dim=1
         )
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         return {
             f"{name}-{kind}": grid
             for name, part in zip(self.names, self._models(), strict=True)
-            for kind, grid in part.pictures(images).items()
+            for kind, grid in part.grids(images).items()
         }
 
     def statistics(self, images: Tensor) -> dict[str, Tensor]:

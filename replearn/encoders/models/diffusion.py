@@ -68,7 +68,7 @@ class Diffusion(Objective):
     def embed(self, images: Tensor) -> Tensor:
         return self.denoiser.pooled(images, self.layer)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         noise = torch.randn_like(images)
         some = images[:8]
         columns = [some]

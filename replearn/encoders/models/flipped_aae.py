@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
-from replearn.encoders.grids import of_autoencoder
+from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
 from replearn.encoders.networks import two_level
@@ -86,10 +86,14 @@ class FlippedAAE(Objective):
             made = self.generate(drawn)
             yield (
                 "critic",
-                self.adversary.teach(self.critic, real=real, fake=made, progress=progress),
+                self.adversary.critic_loss(self.critic, real=real, fake=made, progress=progress),
             )
 
-        terms = {"fool": self.adversary.fool(self.critic, fake=made, real=real, progress=progress)}
+        terms = {
+            "fool": self.adversary.generator_loss(
+                self.critic, fake=made, real=real, progress=progress
+            )
+        }
         if self.joint_weight:
             terms["latent"] = self.joint_weight * self._error(made[0], drawn)
         yield "generator", terms
@@ -120,8 +124,8 @@ class FlippedAAE(Objective):
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         return compare(self.encode(images), self.prior)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return of_autoencoder(
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
+        return autoencoder_grids(
             images,
             encode=self.encode,
             decode=lambda codes: self.generate(codes)[0],

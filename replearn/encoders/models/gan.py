@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
-from replearn.encoders.grids import of_generator
+from replearn.encoders.grids import generator_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName
 from replearn.encoders.networks.convolutional import Architecture, ImageTrunk, decoder
@@ -51,11 +51,15 @@ class GAN(Objective):
             made = self.generator(self.draw(images))
             yield (
                 "critic",
-                self.adversary.teach(self.critic, real=images, fake=made, progress=progress),
+                self.adversary.critic_loss(self.critic, real=images, fake=made, progress=progress),
             )
         yield (
             "generator",
-            {"fool": self.adversary.fool(self.critic, fake=made, real=images, progress=progress)},
+            {
+                "fool": self.adversary.generator_loss(
+                    self.critic, fake=made, real=images, progress=progress
+                )
+            },
         )
 
     def draw(self, images: Tensor) -> Tensor:
@@ -67,6 +71,6 @@ class GAN(Objective):
             return self.critic.features(images)
         return self.critic.trunk.pooled(images, self.layer)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         codes = self.draw(images[:1].expand(32, -1, -1, -1))
-        return of_generator(codes, decode=self.generator, prior=self.prior)
+        return generator_grids(codes, decode=self.generator, prior=self.prior)

@@ -62,9 +62,13 @@ class InfoGAN(Objective):
         for _ in range(self.adversary.critic_steps):
             codes = self.draw(images)
             made = self.generator(codes)
-            terms = self.adversary.teach(self.critic, real=images, fake=made, progress=progress)
+            terms = self.adversary.critic_loss(
+                self.critic, real=images, fake=made, progress=progress
+            )
             yield "critic", terms | {"information": self._surprise(made.detach(), codes)}
-        fooled = self.adversary.fool(self.critic, fake=made, real=images, progress=progress)
+        fooled = self.adversary.generator_loss(
+            self.critic, fake=made, real=images, progress=progress
+        )
         yield "generator", {"fool": fooled, "information": self._surprise(made, codes)}
 
     def _surprise(self, made: Tensor, codes: Tensor) -> Tensor:
@@ -97,7 +101,7 @@ class InfoGAN(Objective):
         # Probabilities are near 0 or 1, and a linear detector would see one category of ten.
         return torch.cat([logits.log_softmax(1), means], dim=1)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         codes = self.draw(images[:1].expand(32, -1, -1, -1))
         return {
             "samples": in_rows(self.generator(codes)),

@@ -109,7 +109,7 @@ class KMeans(FittedEncoder):
             parts.append(F.adaptive_avg_pool2d(maps, 2).flatten(1))
         return torch.cat(parts)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         """Return the dictionary, each word between -1 and 1 and enlarged, 16 in a row."""
         scaled = self.centroids / self.centroids.abs().amax(1, keepdim=True).clamp_min(1e-12)
         patches = scaled.reshape(-1, images.shape[1], self.patch, self.patch)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from replearn.encoders.contract import FittedEncoder
-from replearn.encoders.grids import of_autoencoder
+from replearn.encoders.grids import autoencoder_grids
 from replearn.errors import DataError
 
 
@@ -39,9 +39,9 @@ class PCA(FittedEncoder):
     def embed(self, images: Tensor) -> Tensor:
         return (images.flatten(1) - self.mean) @ self.components.T
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
         def decode(codes: Tensor) -> Tensor:
             pixels = codes @ self.components + self.mean
             return pixels.clamp(-1, 1).reshape(-1, *images.shape[1:])
 
-        return of_autoencoder(images, encode=self.embed, decode=decode)
+        return autoencoder_grids(images, encode=self.embed, decode=decode)

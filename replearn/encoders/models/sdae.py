@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
-from replearn.encoders.grids import of_autoencoder
+from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.precision import full
 
@@ -67,5 +67,5 @@ class SDAE(Objective):
             return self.encode(images)
         return self.encoder.pooled(images, self.layer)
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return of_autoencoder(images, encode=self.encode, decode=self.decoder)
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
+        return autoencoder_grids(images, encode=self.encode, decode=self.decoder)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
-from replearn.encoders.grids import of_autoencoder
+from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.priors import PRIORS, compare
 from replearn.encoders.networks.collective import mean_over_processes
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
@@ -87,8 +87,8 @@ class VAE(Objective):
         mean, log_variance = self.posterior(images)
         return compare(mean, self.prior, drawn=_drawn(mean, log_variance))
 
-    def pictures(self, images: Tensor) -> dict[str, Tensor]:
-        return of_autoencoder(images, encode=self.encode, decode=self.decoder, prior=self.prior)
+    def grids(self, images: Tensor) -> dict[str, Tensor]:
+        return autoencoder_grids(images, encode=self.encode, decode=self.decoder, prior=self.prior)
 
 
 def _drawn(mean: Tensor, log_variance: Tensor) -> Tensor:

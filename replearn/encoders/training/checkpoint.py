@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -20,8 +20,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if not {"identity", "facts", "step", "objective", "average", "optimisers"} <= set(state):
             raise ValueError("no checkpoint of a training")
     except Exception as error:  # torch raises many kinds for a damaged file, some without a text
-        brief = (str(error) or type(error).__name__).splitlines()[0][:100]
-        raise DataError(f"{path}: damaged ({brief}); give --overwrite to train anew") from None
+        raise DataError(
+            f"{path}: damaged ({brief(error)}); give --overwrite to train anew"
+        ) from None
     return state
 
 

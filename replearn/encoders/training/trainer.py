@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from replearn.artefacts.files import publish, writing
+from replearn.artefacts.files import replacing, write_bytes
 from replearn.encoders.contract import Objective
 from replearn.encoders.embedding import embeddings, find_device
 from replearn.encoders.losses.adversarial import adversaries_of
@@ -75,7 +75,7 @@ class Trainer:
     def __init__(self, objective: Objective, pixels: Pixels, settings: TrainingSettings) -> None:
         self.device = find_device(settings.device)
         for game in adversaries_of(objective):
-            game.refuse_what_nothing_holds()
+            game.check_stabilised()
         acceleration.set_up(settings, self.device)
         # Convolutions are faster where the channels of a pixel lie side by side.
         objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -255,22 +255,14 @@ class Trainer:
             "optimisers": {name: o.state_dict() for name, o in self.optimisers.items()},
             "best": self.best,
         }
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            with writing(path):
-                _save(state, temporary)
-                publish(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)  # half of it would fill the disk
-            raise
+        with replacing(path) as temporary:
+            _save(state, temporary)
 
     def save_batch(self, path: Path, step: int) -> None:
         """Write the joint batch of a step (1 is the first) and its rows in the training set."""
         rows, images = self.loader.joint(step - 1)
-        temporary = path.with_name(f".{path.name}.tmp")
         content = {"images": images.contiguous(), "rows": torch.from_numpy(rows)}
-        temporary.write_bytes(safetensors.torch.save(content))
-        publish(temporary, path)
+        write_bytes(path, safetensors.torch.save(content))
 
     def resume(self, path: Path, identity: str, facts: dict[str, Any]) -> None:
         """Go on from a checkpoint of the same training.

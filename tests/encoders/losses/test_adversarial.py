@@ -62,19 +62,19 @@ def drawn(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
 
 
-def teach(
+def critic_loss(
     adversary: Adversary, real: Inputs, fake: Inputs, critic: Critic[Any] | None = None
 ) -> dict[str, Tensor]:
     """Return the terms that are minimised; the one that is only watched has a test of its own."""
-    terms = adversary.teach(critic or echo(), real=real, fake=fake, progress=0.0)
+    terms = adversary.critic_loss(critic or echo(), real=real, fake=fake, progress=0.0)
     assert not terms.pop("order").requires_grad
     return terms
 
 
-def fool(
+def generator_loss(
     adversary: Adversary, real: Inputs, fake: Inputs, critic: Critic[Any] | None = None, **how: bool
 ) -> Tensor:
-    return adversary.fool(critic or echo(), real=real, fake=fake, progress=0.0, **how)
+    return adversary.generator_loss(critic or echo(), real=real, fake=fake, progress=0.0, **how)
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_the_table_has_every_loss() -> None:
 
 @every_loss
 def test_the_critic_minimises_what_the_table_says(loss: Any, real: Tensor, fake: Tensor) -> None:
-    terms = teach(Adversary(loss=loss), real, fake)
+    terms = critic_loss(Adversary(loss=loss), real, fake)
     assert set(terms) == {"real", "fake"}
     close(terms["real"] + terms["fake"], CRITIC[loss](real.double(), fake.double()))
 
@@ -148,7 +148,9 @@ def test_the_critic_minimises_what_the_table_says(loss: Any, real: Tensor, fake:
 def test_the_order_of_the_logits_is_watched(loss: Any) -> None:
     def order(real: list[float], fake: list[float]) -> float:
         inputs = (torch.tensor([real]).T, torch.tensor([fake]).T)
-        terms = Adversary(loss=loss).teach(echo(), real=inputs[0], fake=inputs[1], progress=0.0)
+        terms = Adversary(loss=loss).critic_loss(
+            echo(), real=inputs[0], fake=inputs[1], progress=0.0
+        )
         return float(terms["order"])
 
     assert order([2.0, 3.0], [0.0, 1.0]) == 1
@@ -162,11 +164,11 @@ def test_each_half_of_the_critic_s_cost_is_of_its_own_logits(
     loss: Any, real: Tensor, fake: Tensor
 ) -> None:
     adversary = Adversary(loss=loss)
-    terms = teach(adversary, real, fake)
-    assert torch.equal(teach(adversary, real, fake * 2)["real"], terms["real"])
-    assert torch.equal(teach(adversary, real * 2, fake)["fake"], terms["fake"])
+    terms = critic_loss(adversary, real, fake)
+    assert torch.equal(critic_loss(adversary, real, fake * 2)["real"], terms["real"])
+    assert torch.equal(critic_loss(adversary, real * 2, fake)["fake"], terms["fake"])
     nothing = torch.zeros(1, dtype=torch.float64)
-    undecided = teach(adversary, torch.zeros(1, 1), torch.zeros(1, 1))
+    undecided = critic_loss(adversary, torch.zeros(1, 1), torch.zeros(1, 1))
     both = CRITIC[loss](real.double(), nothing)
     close(terms["real"] + undecided["fake"], both)
     both = CRITIC[loss](nothing, fake.double())
@@ -175,7 +177,9 @@ def test_each_half_of_the_critic_s_cost_is_of_its_own_logits(
 
 @every_loss
 def test_who_fools_minimises_what_the_table_says(loss: Any, real: Tensor, fake: Tensor) -> None:
-    close(fool(Adversary(loss=loss), real, fake), FOOLER[loss](real.double(), fake.double()))
+    close(
+        generator_loss(Adversary(loss=loss), real, fake), FOOLER[loss](real.double(), fake.double())
+    )
 
 
 @every_loss
@@ -183,7 +187,7 @@ def test_who_exchanges_also_wants_the_real_called_fake(
     loss: Any, real: Tensor, fake: Tensor
 ) -> None:
     halves = real.double(), fake.double()
-    cost = fool(Adversary(loss=loss), real, fake, exchange=True)
+    cost = generator_loss(Adversary(loss=loss), real, fake, exchange=True)
     close(cost, FOOLER[loss](*halves) + EXCHANGED[loss](*halves))
 
 
@@ -192,31 +196,33 @@ def test_who_exchanges_pays_what_the_critic_would_in_turned_roles(
     loss: Any, real: Tensor, fake: Tensor
 ) -> None:
     adversary = Adversary(loss=loss)
-    critic_s = teach(adversary, fake, real)
-    close(fool(adversary, real, fake, exchange=True), critic_s["real"] + critic_s["fake"])
+    critic_s = critic_loss(adversary, fake, real)
+    close(generator_loss(adversary, real, fake, exchange=True), critic_s["real"] + critic_s["fake"])
 
 
 def test_an_exchange_for_wasserstein_s_cost_is_a_zero_sum_game(real: Tensor, fake: Tensor) -> None:
     adversary = Adversary(loss="wasserstein")
-    critic_s = teach(adversary, real, fake)
-    close(fool(adversary, real, fake, exchange=True), -critic_s["real"] - critic_s["fake"])
+    critic_s = critic_loss(adversary, real, fake)
+    close(
+        generator_loss(adversary, real, fake, exchange=True), -critic_s["real"] - critic_s["fake"]
+    )
 
 
 def test_the_relativistic_loss_ignores_what_is_added_to_all_logits(
     real: Tensor, fake: Tensor
 ) -> None:
     adversary = Adversary(loss="relativistic")
-    before, after = teach(adversary, real, fake), teach(adversary, real + 7, fake + 7)
+    before, after = critic_loss(adversary, real, fake), critic_loss(adversary, real + 7, fake + 7)
     for name, term in before.items():
         close(after[name], term)
-    close(fool(adversary, real + 7, fake + 7), fool(adversary, real, fake))
+    close(generator_loss(adversary, real + 7, fake + 7), generator_loss(adversary, real, fake))
 
 
 @pytest.mark.parametrize("loss", PLAIN)
 def test_the_other_losses_do_not_ignore_it(loss: Any, real: Tensor, fake: Tensor) -> None:
     adversary = Adversary(loss=loss)
-    assert number(fool(adversary, real + 7, fake + 7)) != pytest.approx(
-        number(fool(adversary, real, fake)), abs=0.1
+    assert number(generator_loss(adversary, real + 7, fake + 7)) != pytest.approx(
+        number(generator_loss(adversary, real, fake)), abs=0.1
     )
 
 
@@ -234,10 +240,10 @@ def test_an_undecided_critic_s_costs_are_known(
     loss: Any, as_real: float, as_fake: float, fooled: float
 ) -> None:
     zeros = torch.zeros(5, 1)
-    terms = teach(Adversary(loss=loss), zeros, zeros)
+    terms = critic_loss(Adversary(loss=loss), zeros, zeros)
     close(terms["real"], as_real)
     close(terms["fake"], as_fake)
-    close(fool(Adversary(loss=loss), zeros, zeros), fooled)
+    close(generator_loss(Adversary(loss=loss), zeros, zeros), fooled)
 
 
 @every_loss
@@ -247,11 +253,11 @@ def test_descending_the_critic_s_cost_parts_the_logits_and_fooling_brings_them_t
     # The critic is unsure, so each loss has a slope.
     inputs = torch.full((4, 1), 0.1), torch.full((4, 1), -0.1)
     critic = judge(torch.tensor([0.5]))
-    terms = teach(Adversary(loss=loss), *inputs, critic=critic)
+    terms = critic_loss(Adversary(loss=loss), *inputs, critic=critic)
     (slope,) = torch.autograd.grad(terms["real"] + terms["fake"], critic.head.weight)
     assert slope < 0  # a larger weight tells them apart better
     real, fake = inputs[0], inputs[1].clone().requires_grad_()
-    (slope,) = torch.autograd.grad(fool(Adversary(loss=loss), real, fake), fake)
+    (slope,) = torch.autograd.grad(generator_loss(Adversary(loss=loss), real, fake), fake)
     assert (slope < 0).all()  # larger logits pass for real
 
 
@@ -262,8 +268,8 @@ def test_extreme_logits_have_finite_costs_and_gradients(loss: Any, signs: tuple[
     for size in (1e4, 1e18 if loss == "least-squares" else 1e30):
         real, fake = (torch.full((2, 1), sign * size, requires_grad=True) for sign in signs)
         critic = echo()
-        terms = teach(Adversary(loss=loss), real, fake, critic)
-        costs = [*terms.values(), fool(Adversary(loss=loss), real, fake, exchange=True)]
+        terms = critic_loss(Adversary(loss=loss), real, fake, critic)
+        costs = [*terms.values(), generator_loss(Adversary(loss=loss), real, fake, exchange=True)]
         assert torch.stack(costs).isfinite().all()
         torch.autograd.backward(costs)
         for x in (real, fake, critic.head.bias):
@@ -277,7 +283,7 @@ def test_logits_in_half_precision_are_judged_in_full(loss: Any, kind: torch.dtyp
     # A mean of 3,000 costs of 60,000 overflows half precision unless it is taken in full.
     real = torch.tensor([[60_000.0], [-60_000.0]]).to(kind).repeat(3000, 1)
     critic = judge(torch.ones(1, dtype=kind))
-    terms = teach(Adversary(loss=loss, drift=1), real, -real, critic)
+    terms = critic_loss(Adversary(loss=loss, drift=1), real, -real, critic)
     halves = real.double(), -real.double()
     assert {term.dtype for term in terms.values()} == {torch.float32}
     stable = loss in ("non-saturating", "relativistic")  # log s(-60000) underflows as written
@@ -285,7 +291,7 @@ def test_logits_in_half_precision_are_judged_in_full(loss: Any, kind: torch.dtyp
     expected = torch.tensor(size) if stable else CRITIC[loss](*halves)
     assert number(terms["real"] + terms["fake"]) == pytest.approx(float(expected), rel=1e-3)
     assert number(terms["drift"]) == pytest.approx(size**2, rel=1e-3)
-    cost = fool(Adversary(loss=loss, feature_matching=1), real, -real, critic)
+    cost = generator_loss(Adversary(loss=loss, feature_matching=1), real, -real, critic)
     assert cost.dtype == torch.float32
     assert cost.isfinite()
 
@@ -298,7 +304,7 @@ def test_teaching_trains_nobody_but_the_critic(loss: Any, real: Tensor, fake: Te
     settings = Adversary(loss=loss, gradient_penalty=1, r1=1, drift=1, instance_noise=0.1)
     makers = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
     critic = judge(torch.ones(1), change=torch.square)
-    terms = teach(settings, real * makers[0], fake * makers[1], critic)
+    terms = critic_loss(settings, real * makers[0], fake * makers[1], critic)
     torch.autograd.backward(list(terms.values()))
     assert [maker.grad for maker in makers] == [None, None]
     assert critic.head.weight.grad is not None
@@ -311,7 +317,9 @@ def test_fooling_trains_who_made_the_fake_and_the_real_if_they_play(
     loss: Any, exchange: bool, real: Tensor, fake: Tensor
 ) -> None:
     makers = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
-    cost = fool(Adversary(loss=loss), real * makers[0], fake * makers[1], exchange=exchange)
+    cost = generator_loss(
+        Adversary(loss=loss), real * makers[0], fake * makers[1], exchange=exchange
+    )
     torch.autograd.backward(cost)
     assert makers[1].grad is not None
     assert makers[1].grad.abs() > 0
@@ -324,7 +332,7 @@ def test_fooling_trains_who_made_the_fake_and_the_real_if_they_play(
 def test_real_inputs_are_not_looked_at_if_nothing_is_compared(loss: Any, fake: Tensor) -> None:
     critic = echo()
     costs = [
-        fool(Adversary(loss=loss), real, fake, critic)
+        generator_loss(Adversary(loss=loss), real, fake, critic)
         for real in (torch.zeros(64, 1), torch.full((64, 1), math.nan), torch.empty(0))
     ]
     assert torch.equal(costs[0], costs[1])
@@ -342,7 +350,7 @@ def test_a_linear_critic_s_penalty_is_known_wherever_it_is_measured(shape: tuple
     for seed in range(3):
         real, fake = drawn(5, *shape, seed=seed), drawn(5, *shape, seed=seed + 10, scale=100)
         close(gradient_penalty(judge(weights), (real,), (fake,)), expected)
-    terms = teach(Adversary(gradient_penalty=3), real, fake, judge(weights))
+    terms = critic_loss(Adversary(gradient_penalty=3), real, fake, judge(weights))
     close(terms["gradient_penalty"], 3 * expected)
 
 
@@ -352,7 +360,7 @@ def test_the_norm_of_a_pair_is_over_both_gradients_together() -> None:
     fake = drawn(4, 3, 2, 2, seed=2), drawn(4, 5, seed=3)
     expected = (float(weights.double().norm()) - 1) ** 2
     close(gradient_penalty(judge(weights), real, fake), expected)
-    terms = teach(Adversary(gradient_penalty=1), real, fake, judge(weights))
+    terms = critic_loss(Adversary(gradient_penalty=1), real, fake, judge(weights))
     close(terms["gradient_penalty"], expected)
 
 
@@ -390,10 +398,10 @@ def test_r1_of_a_quadratic_critic_is_known() -> None:
     critic = judge(weights.float(), change=torch.square)
     squares = (2 * weights * real.double()).square().sum(1)
     torch.testing.assert_close(squared_gradient(critic, (real,)), squares.float())
-    terms = teach(Adversary(r1=10), real, fake, critic)
+    terms = critic_loss(Adversary(r1=10), real, fake, critic)
     close(terms["r1"], 5 * squares.mean())
     # The fake inputs have no part in it.
-    assert torch.equal(teach(Adversary(r1=10), real, fake * 9, critic)["r1"], terms["r1"])
+    assert torch.equal(critic_loss(Adversary(r1=10), real, fake * 9, critic)["r1"], terms["r1"])
 
 
 def test_r1_of_a_pair_adds_the_squares_of_both_gradients() -> None:
@@ -409,12 +417,12 @@ def test_penalties_are_differentiated_a_second_time() -> None:
     # (|w| - 1)^2 and R1 = weight / 2 * mean(sum (2 w x)^2), both by w.
     start, real, fake = drawn(6), drawn(9, 6, seed=1), drawn(9, 6, seed=2)
     linear = judge(start)
-    terms = teach(Adversary(gradient_penalty=3), real, fake, linear)
+    terms = critic_loss(Adversary(gradient_penalty=3), real, fake, linear)
     (slope,) = torch.autograd.grad(terms["gradient_penalty"], linear.head.weight)
     length = start.norm()
     torch.testing.assert_close(slope[0], 3 * 2 * (length - 1) * start / length)
     quadratic = judge(start, change=torch.square)
-    terms = teach(Adversary(r1=3), real, fake, quadratic)
+    terms = critic_loss(Adversary(r1=3), real, fake, quadratic)
     (slope,) = torch.autograd.grad(terms["r1"], quadratic.head.weight)
     torch.testing.assert_close(slope[0], 3 * 4 * start * real.square().mean(0))
 
@@ -422,7 +430,9 @@ def test_penalties_are_differentiated_a_second_time() -> None:
 @pytest.mark.parametrize("name", ["gradient_penalty", "r1"])
 def test_a_critic_without_any_slope_has_a_finite_penalty_and_gradient(name: str) -> None:
     critic = judge(torch.zeros(6))
-    terms = teach(Adversary.model_validate({name: 1.0}), drawn(9, 6), drawn(9, 6, seed=1), critic)
+    terms = critic_loss(
+        Adversary.model_validate({name: 1.0}), drawn(9, 6), drawn(9, 6, seed=1), critic
+    )
     assert number(terms[name]) == pytest.approx(float(name == "gradient_penalty"), abs=1e-5)
     (slope,) = torch.autograd.grad(terms[name], critic.head.weight)
     assert slope.isfinite().all()
@@ -432,7 +442,7 @@ def test_penalties_are_measured_where_gradients_are_off_too() -> None:
     weights, real = drawn(6), drawn(9, 6, seed=1)
     settings = Adversary(gradient_penalty=1, r1=1)
     with torch.no_grad():
-        terms = teach(settings, real, drawn(9, 6, seed=2), judge(weights))
+        terms = critic_loss(settings, real, drawn(9, 6, seed=2), judge(weights))
     close(terms["gradient_penalty"], (weights.norm() - 1) ** 2)
     close(terms["r1"], 0.5 * weights.square().sum())
 
@@ -440,7 +450,7 @@ def test_penalties_are_measured_where_gradients_are_off_too() -> None:
 def test_penalties_leave_the_inputs_as_they_are() -> None:
     real, fake = drawn(9, 6, seed=1), drawn(9, 6, seed=2)
     copies = real.clone(), fake.clone()
-    teach(Adversary(gradient_penalty=1, r1=1, instance_noise=1), real, fake, judge(drawn(6)))
+    critic_loss(Adversary(gradient_penalty=1, r1=1, instance_noise=1), real, fake, judge(drawn(6)))
     for tensor, copy in zip((real, fake), copies, strict=True):
         assert torch.equal(tensor, copy)
         assert not tensor.requires_grad
@@ -457,8 +467,8 @@ def test_noise_on_all_that_the_critic_sees_falls_linearly(
     settings, critic = Adversary(instance_noise=0.4, feature_matching=1), judge(drawn(57))
     real = drawn(500, 3, 4, 4, seed=1), drawn(500, 9, seed=2)
     fake = drawn(500, 3, 4, 4, seed=3), drawn(500, 9, seed=4)
-    settings.teach(critic, real=real, fake=fake, progress=progress)
-    settings.fool(critic, fake=fake, real=real, progress=progress)
+    settings.critic_loss(critic, real=real, fake=fake, progress=progress)
+    settings.generator_loss(critic, fake=fake, real=real, progress=progress)
     clean = [real, fake, fake, real]
     noises = [
         seen - x
@@ -479,8 +489,8 @@ def test_without_noise_the_critic_sees_the_very_inputs(noise: float, progress: f
     settings, critic = Adversary(instance_noise=noise, feature_matching=1), judge(drawn(6))
     real, fake = drawn(9, 6, seed=1), drawn(9, 6, seed=2)
     state = torch.get_rng_state()
-    settings.teach(critic, real=real, fake=fake, progress=progress)
-    settings.fool(critic, real=real, fake=fake, progress=progress)
+    settings.critic_loss(critic, real=real, fake=fake, progress=progress)
+    settings.generator_loss(critic, real=real, fake=fake, progress=progress)
     assert torch.equal(torch.get_rng_state(), state)
     for (saw,), x in zip(critic.trunk.seen, (real, fake, fake, real), strict=True):
         assert torch.equal(saw, x)
@@ -490,17 +500,17 @@ def test_without_noise_the_critic_sees_the_very_inputs(noise: float, progress: f
 def test_smoothing_is_cross_entropy_with_a_label_below_1(
     smoothing: float, real: Tensor, fake: Tensor
 ) -> None:
-    terms = teach(Adversary(label_smoothing=smoothing), real, fake)
+    terms = critic_loss(Adversary(label_smoothing=smoothing), real, fake)
     target = torch.full_like(real, 1 - smoothing)
     close(terms["real"], F.binary_cross_entropy_with_logits(real, target))
     close(terms["fake"], F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)))
 
 
 def test_smoothing_the_relativistic_loss_is_cross_entropy_too(real: Tensor, fake: Tensor) -> None:
-    terms = teach(Adversary(loss="relativistic", label_smoothing=0.2), real, fake)
+    terms = critic_loss(Adversary(loss="relativistic", label_smoothing=0.2), real, fake)
     target = torch.full_like(real, 0.8)
     close(terms["real"], F.binary_cross_entropy_with_logits(real - fake.mean(), target))
-    close(terms["fake"], teach(Adversary(loss="relativistic"), real, fake)["fake"])
+    close(terms["fake"], critic_loss(Adversary(loss="relativistic"), real, fake)["fake"])
 
 
 @every_loss
@@ -509,9 +519,9 @@ def test_smoothing_mixes_the_costs_of_both_calls_and_who_fools_does_not_doubt(
 ) -> None:
     plain, smooth = Adversary(loss=loss), Adversary(loss=loss, label_smoothing=0.2)
     # The cost of calling real what is real, and fake what is real.
-    right, wrong = teach(plain, real, fake)["real"], teach(plain, fake, real)["fake"]
-    close(teach(smooth, real, fake)["real"], 0.8 * right + 0.2 * wrong)
-    assert torch.equal(fool(smooth, real, fake), fool(plain, real, fake))
+    right, wrong = critic_loss(plain, real, fake)["real"], critic_loss(plain, fake, real)["fake"]
+    close(critic_loss(smooth, real, fake)["real"], 0.8 * right + 0.2 * wrong)
+    assert torch.equal(generator_loss(smooth, real, fake), generator_loss(plain, real, fake))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -523,11 +533,11 @@ def test_flipping_gives_a_share_of_the_inputs_the_other_label(
     count = 20_000
     real, fake = torch.full((count, 1), 0.7), torch.full((count, 1), -0.4)
     settings = {"loss": loss, "label_smoothing": smoothing}
-    kept = teach(Adversary.model_validate(settings), real, fake)
+    kept = critic_loss(Adversary.model_validate(settings), real, fake)
     # On flipped labels no smoothing is due: the doubt is in them.
-    flipped = teach(Adversary(loss=loss), fake, real)
+    flipped = critic_loss(Adversary(loss=loss), fake, real)
     settings["label_flipping"] = share
-    terms = teach(Adversary.model_validate(settings), real, fake)
+    terms = critic_loss(Adversary.model_validate(settings), real, fake)
     for name, other in (("real", "fake"), ("fake", "real")):
         found = (terms[name] - kept[name]) / (flipped[other] - kept[name])
         assert number(found) == pytest.approx(share, abs=4 * (share * (1 - share) / count) ** 0.5)
@@ -536,7 +546,7 @@ def test_flipping_gives_a_share_of_the_inputs_the_other_label(
 def test_flips_are_drawn_anew_for_each_input_and_call() -> None:
     real = torch.linspace(0.5, 2, 500)[:, None]
     fake = -real
-    first, second = (teach(Adversary(label_flipping=0.4), real, fake) for _ in range(2))
+    first, second = (critic_loss(Adversary(label_flipping=0.4), real, fake) for _ in range(2))
     # By symmetry the halves would cost the same if they shared their flips.
     costs = [number(term) for terms in (first, second) for term in terms.values()]
     assert len(set(costs)) == 4
@@ -546,10 +556,10 @@ def test_flips_are_drawn_anew_for_each_input_and_call() -> None:
 def test_the_default_game_draws_no_random_numbers(loss: Any, real: Tensor, fake: Tensor) -> None:
     critic, state = echo(), torch.get_rng_state()
     settings = Adversary(loss=loss, drift=1, r1=1, feature_matching=1, label_smoothing=0.1)
-    teach(settings, real, fake, critic)
-    fool(settings, real, fake, critic, exchange=True)
+    critic_loss(settings, real, fake, critic)
+    generator_loss(settings, real, fake, critic, exchange=True)
     assert torch.equal(torch.get_rng_state(), state)
-    teach(Adversary(loss=loss, label_flipping=0.1), real, fake, critic)
+    critic_loss(Adversary(loss=loss, label_flipping=0.1), real, fake, critic)
     assert not torch.equal(torch.get_rng_state(), state)
 
 
@@ -557,7 +567,7 @@ def test_the_default_game_draws_no_random_numbers(loss: Any, real: Tensor, fake:
 def test_drift_is_the_mean_squared_logit_of_real_inputs(
     loss: Any, real: Tensor, fake: Tensor
 ) -> None:
-    terms = teach(Adversary(loss=loss, drift=0.3), real, fake)
+    terms = critic_loss(Adversary(loss=loss, drift=0.3), real, fake)
     close(terms["drift"], 0.3 * real.double().square().mean())
     assert set(terms) == {"real", "fake", "drift"}
 
@@ -569,15 +579,17 @@ def test_feature_matching_adds_the_distance_of_the_mean_features(loss: Any, exch
     real, fake = drawn(9, 6, seed=1), drawn(9, 6, seed=2)
     means = [x.double().tanh().mean(0) for x in (real, fake)]
     expected = ((means[0] - means[1]) ** 2).sum() / 6
-    plain = fool(Adversary(loss=loss), real, fake, critic, exchange=exchange)
-    cost = fool(Adversary(loss=loss, feature_matching=5), real, fake, critic, exchange=exchange)
+    plain = generator_loss(Adversary(loss=loss), real, fake, critic, exchange=exchange)
+    cost = generator_loss(
+        Adversary(loss=loss, feature_matching=5), real, fake, critic, exchange=exchange
+    )
     close(cost - plain, 5 * expected)
 
 
 def test_features_of_equal_batches_match_in_any_order() -> None:
     critic, real = judge(drawn(6)), drawn(9, 6, seed=1)
-    cost = fool(Adversary(feature_matching=5), real, real.flip(0), critic)
-    close(cost, fool(Adversary(), real, real, critic))
+    cost = generator_loss(Adversary(feature_matching=5), real, real.flip(0), critic)
+    close(cost, generator_loss(Adversary(), real, real, critic))
 
 
 # All together.
@@ -633,7 +645,7 @@ def test_every_setting_works_with_every_other_on_every_kind_of_input(
     critic = adversary.critic(trunk)
     maker = torch.full((1,), 0.5, requires_grad=True)
     fake = tuple(x * maker for x in real) if isinstance(real, tuple) else real * maker
-    terms = adversary.teach(critic, real=real, fake=fake, progress=0.5)
+    terms = adversary.critic_loss(critic, real=real, fake=fake, progress=0.5)
     optional = {"gradient_penalty", "r1", "drift"} & set(settings)
     assert set(terms) == {"real", "fake", "order"} | optional
     for term in terms.values():
@@ -647,7 +659,9 @@ def test_every_setting_works_with_every_other_on_every_kind_of_input(
         assert parameter.grad.isfinite().all(), name
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in critic.parameters())
     assert maker.grad is None
-    cost = adversary.fool(critic, fake=fake, real=real, progress=0.5, exchange=kind is pairs)
+    cost = adversary.generator_loss(
+        critic, fake=fake, real=real, progress=0.5, exchange=kind is pairs
+    )
     assert cost.shape == ()
     assert cost.isfinite()
     torch.autograd.backward(cost)
@@ -666,8 +680,8 @@ def test_batches_without_any_variety_have_finite_costs_and_gradients(
     critic = settings.critic(trunk)
     alike = inputs if isinstance(inputs, tuple) else (inputs,)
     alike = tuple(x[:1].expand_as(x).clone().requires_grad_() for x in alike)
-    terms = settings.teach(critic, real=alike, fake=alike, progress=0)
-    costs = [*terms.values(), settings.fool(critic, real=alike, fake=alike, progress=0)]
+    terms = settings.critic_loss(critic, real=alike, fake=alike, progress=0)
+    costs = [*terms.values(), settings.generator_loss(critic, real=alike, fake=alike, progress=0)]
     assert torch.stack(costs).isfinite().all()
     torch.autograd.backward([cost for cost in costs if cost.requires_grad])
     for tensor in (*critic.parameters(), *alike):
@@ -682,7 +696,7 @@ def test_a_weight_scales_its_own_term_only() -> None:
     terms = []
     for settings in (dict.fromkeys(weights, 1.0), weights):
         torch.manual_seed(1)  # the same points between
-        terms.append(teach(Adversary.model_validate(settings), real, fake, critic))
+        terms.append(critic_loss(Adversary.model_validate(settings), real, fake, critic))
     once, weighted = terms
     for name, term in once.items():
         close(weighted[name], weights.get(name, 1.0) * term)

@@ -269,7 +269,7 @@ def test_fewer_different_descriptors_than_words_are_refused(kind: Kind) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_picture_is_the_enlarged_images_with_marks_in_colour(kind: Kind, channels: int) -> None:
     plain_and_busy = torch.cat([torch.zeros(1, channels, 64, 64), blobs(2, channels=channels)])
-    grid = fitted(kind, channels=channels).pictures(plain_and_busy)["keypoints"]
+    grid = fitted(kind, channels=channels).grids(plain_and_busy)["keypoints"]
     assert grid.shape == (1, 3, 3, 128, 128)
     assert grid.abs().max() <= 1
     coloured = (grid[0].amax(1) - grid[0].amin(1)).flatten(1).amax(1)

@@ -177,7 +177,7 @@ def test_words_of_three_kinds_of_texture_are_found() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_picture_shows_every_word_in_its_full_range(channels: int) -> None:
     model = fitted(channels=channels, words=20)
-    grid = model.pictures(textures(2, channels=channels))["patches"]
+    grid = model.grids(textures(2, channels=channels))["patches"]
     assert grid.shape[:3] == (2, 16, channels)
     assert grid.abs().max() <= 1
     shown = grid.flatten(0, 1)[:20].abs().flatten(1).amax(1)

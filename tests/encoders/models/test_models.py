@@ -311,7 +311,7 @@ def test_pictures_are_grids_of_images_in_range(name: str, size: int, channels: i
     images = pictures(size, channels)
     model = ready(name, images)
     with torch.inference_mode():
-        for grid in model.pictures(images).values():
+        for grid in model.grids(images).values():
             rows, columns, colours, height, width = grid.shape
             assert min(rows, columns) > 0
             assert colours in (1, 3)
@@ -323,7 +323,7 @@ def test_pictures_are_grids_of_images_in_range(name: str, size: int, channels: i
 @every_objective
 def test_every_objective_can_be_looked_at(name: str) -> None:
     with torch.inference_mode():
-        assert objective(name).eval().pictures(pictures())
+        assert objective(name).eval().grids(pictures())
 
 
 @every_model
@@ -331,7 +331,7 @@ def test_every_objective_can_be_looked_at(name: str) -> None:
 def test_one_or_two_images_are_enough_for_pictures(name: str, count: int) -> None:
     model = ready(name, pictures())
     with torch.inference_mode():
-        model.pictures(pictures()[:count])
+        model.grids(pictures()[:count])
 
 
 # Fitted encoders
@@ -462,7 +462,7 @@ def test_every_model_with_an_architecture_can_be_dense_on_images_of_28_px(name: 
     if isinstance(model, Objective):
         for _, terms in one_round(model, images):
             assert all(term.isfinite() for term in terms.values())
-        assert model.pictures(images)
+        assert model.grids(images)
     elif isinstance(model, FittedEncoder):
         model.fit(images)
     embeddings = model.eval().embed(images)
