@@ -20,6 +20,7 @@ from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.console import say
 from replearn.encoders.preprocessing import Pixels
 from replearn.errors import DataError
+from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
 from replearn.images.preparation import prepare
 from replearn.phantoms import render
@@ -115,7 +116,8 @@ def prepare_data(form: Form, folder: Path, work: Path) -> None:
     archive = folder / f"{ARCHIVES[form.dataset]}.tar.xz"
     table = _read_labels(archive)
     images = place.with_suffix(".h5")
-    prepare(archive, images, size=form.size, channels=form.channels, ids_from="path", max_errors=0)
+    by_path = Selection(ids_from="path", max_errors=0)
+    prepare(archive, images, selection=by_path, size=form.size, channels=form.channels)
     write_text(labels, write_concepts(table))
 
 

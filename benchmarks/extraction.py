@@ -44,9 +44,11 @@ from PIL import Image
 
 from replearn.console import say
 from replearn.errors import DataError, UsageError
-from replearn.images.image_set import ImageSet, open_files
+from replearn.images.form import Form
+from replearn.images.ids import Selection
+from replearn.images.image_set import ImageSet
+from replearn.images.opening import open_files
 from replearn.images.preparation import prepare
-from replearn.images.readers import Form
 from replearn.phantoms import render
 
 if TYPE_CHECKING:
@@ -216,19 +218,19 @@ def measure(
     from replearn.encoders.extraction import extract
 
     files = draw_files(work / "files", count)
-    few = [f"{number:06d}" for number in range(count // _ENCODED)]
-    prepare(files, work / "set.h5", size=size, ids=few)
+    few = Selection([f"{number:06d}" for number in range(count // _ENCODED)])
+    prepare(files, work / "set.h5", size=size, selection=few)
     images = ImageSet.load(work / "set.h5")
     encoder = make_encoder(work / "encoder", work / "set.h5", width, device)
     form = Form(size, 1, "stretch")
 
     def from_files(folder: Path, jobs: int = jobs) -> int:
-        with open_files(files, form, ids=few, ids_from="name", frames="middle") as supply:
-            return len(extract(encoder, supply, folder / "features", jobs=jobs))
+        with open_files(files, form, few) as reader:
+            return len(extract(encoder, reader, folder / "features", jobs=jobs))
 
     def decoding_on_one(folder: Path) -> int:
         with on_cores(1):
-            return len(prepare(files, folder / "set", size=size, ids=few))
+            return len(prepare(files, folder / "set", size=size, selection=few))
 
     def from_files_on_two(folder: Path) -> int:
         with on_cores(2):

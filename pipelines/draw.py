@@ -10,7 +10,7 @@ from replearn.encoders.encoder import load_encoder
 from replearn.encoders.preprocessing import centre_crop, to_float
 from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
 from replearn.errors import DataError, UsageError
-from replearn.images.image_set import open_images
+from replearn.images.opening import open_images
 
 
 def draw(

@@ -1,7 +1,5 @@
 """extract: an encoder and images -> features."""
 
-import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +10,9 @@ from replearn.console import say
 from replearn.encoders import extraction
 from replearn.encoders.embedding import Precision, device_label
 from replearn.encoders.encoder import load_encoder
-from replearn.images.image_set import Frames, IdsFrom, is_prepared, open_files, open_prepared
-from replearn.images.readers import Form
+from replearn.images.form import Form
+from replearn.images.ids import Frames, IdsFrom, Selection
+from replearn.images.opening import open_reader
 
 
 def extract(
@@ -60,28 +59,14 @@ def extract(
     encoder = load_encoder(encoder_folder, device)
     description = encoder.description
     form = Form(description.size, description.channels, description.fit)
-    wanted = read_ids(ids) if ids else None
-    with ExitStack() as opened:
-        images = (
-            open_prepared(source, form, wanted, max_errors)
-            if is_prepared(source)
-            else opened.enter_context(
-                open_files(
-                    source, form, ids=wanted, ids_from=ids_from, frames=frames, scratch=out.parent
-                )
-            )
-        )
+    selection = Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors)
+    with open_reader(source, form, selection, scratch=out.parent) as images:
         say(f"{encoder_folder} on {device_label(encoder.device)}, {precision}")
         extraction.extract(
             encoder,
             images,
             out,
-            place=source,
             max_errors=max_errors,
-            hints={
-                "encoder_path": os.path.relpath(encoder_folder, out.parent),
-                "images_path": os.path.relpath(source, out.parent),
-            },
             numerics=extraction.Numerics(precision, kind),
             jobs=jobs,
             cluster=cluster,

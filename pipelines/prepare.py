@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.table import read_ids
-from replearn.images.image_set import Fit, Frames, IdsFrom
+from replearn.images.form import Fit
+from replearn.images.ids import Frames, IdsFrom, Selection
 from replearn.images.preparation import prepare as prepare_images
 
 
@@ -59,10 +60,7 @@ def prepare(
         size=size,
         channels=channels,
         fit=fit,
-        ids=read_ids(ids) if ids else None,
-        ids_from=ids_from,
-        frames=frames,
-        max_errors=max_errors,
+        selection=Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors),
         jobs=jobs,
         cluster=cluster,
         overwrite=overwrite,

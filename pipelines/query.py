@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from replearn.concepts.table import read_names
 from replearn.console import warn
 from replearn.errors import DataError, UsageError
-from replearn.images.image_set import UnreadableImage
+from replearn.images.decoding import UnreadableImage
 from replearn.retrieval.image_search import ImageSearch
 
 

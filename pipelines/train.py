@@ -33,7 +33,8 @@ from replearn.encoders.training.loop import fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
-from replearn.images.image_set import ImageSet, is_prepared, open_images
+from replearn.images.image_set import ImageSet
+from replearn.images.opening import is_prepared, open_images
 from replearn.settings import check_settings, read_yaml
 
 _PROBED = 2000  # labelled images at most: a probe is taken many times

@@ -1,6 +1,7 @@
 """Features on disk: one embedding for each image, under the image's id."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import numpy as np
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import select_rows
 from replearn.artefacts.error_budget import Errors
-from replearn.artefacts.identity import digest
+from replearn.artefacts.identity import Digest
 from replearn.errors import DataError
 
 HINTS: list[str] = ["encoder_path", "images_path"]
+
+_BLOCK = 65536  # vectors that are looked at together
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -46,7 +49,8 @@ class Features:
         """Open a features file; the seed's files of `data` and `id` can be read too.
 
         Raises:
-            DataError: the file is missing, damaged, not of features, or holds NaN or infinity.
+            DataError: the file is missing, damaged or not of features, or it is from elsewhere and
+                holds NaN or infinity.
         """
         path = Path(path)
         content = hdf5.read_rows(path, "vectors", "data")
@@ -55,9 +59,9 @@ class Features:
                 f"{path}: {content.rows.dtype} {list(content.rows.shape)} where float [N, D] is "
                 "expected; is it a features file?"
             )
-        _check_finite(path, content)
         attributes = content.attributes
-        identity = str(attributes.get("identity") or _identity_of(content))
+        # What states an identity was looked at when it was written: opening it reads no vector.
+        identity = str(attributes.get("identity") or _identity_of(path, content))
         hints = {key: str(attributes[key]) for key in HINTS if key in attributes}
         encoder = str(attributes["encoder"]) if "encoder" in attributes else None
         return cls(content.ids, content.rows, identity, content.errors, encoder, hints)
@@ -79,23 +83,42 @@ class Features:
 
 
 def write_features(path: Path, features: Features, blocks: Iterable[Vectors]) -> None:
-    """Write features whose vectors come in blocks [n_i, D], together one row for each id."""
+    """Write features whose vectors come in blocks [n_i, D], together one row for each id.
+
+    Raises:
+        DataError: a vector holds NaN or infinity, or the file cannot be written.
+    """
     facts = {"identity": features.identity, "encoder": features.encoder, **features.hints}
     attributes = {key: value for key, value in facts.items() if value is not None}
-    hdf5.write_rows(path, "vectors", blocks, features.ids, features.errors, attributes)
+    finite = _finite(path, features.ids, blocks)
+    hdf5.write_rows(path, "vectors", finite, features.ids, features.errors, attributes)
 
 
-def _identity_of(content: hdf5.Rows) -> str:
+def _identity_of(path: Path, content: hdf5.Rows) -> str:
     """Return an identity for vectors that carry none: a hash of what they are."""
-    return f"vectors:{digest(*content.ids, np.ascontiguousarray(content.rows).tobytes())}"
+    rows = content.rows
+    blocks = (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
+    state = Digest(*content.ids)
+    state.add_parts(
+        math.prod(rows.shape) * rows.dtype.itemsize,
+        (
+            np.ascontiguousarray(block).data.cast("B")
+            for block in _finite(path, content.ids, blocks)
+        ),
+    )
+    return f"vectors:{state}"
 
 
-def _check_finite(path: Path, content: hdf5.Rows, block: int = 65536) -> None:
-    for start in range(0, len(content.rows), block):
-        finite = np.isfinite(content.rows[start : start + block]).all(axis=1)
+def _finite(path: Path, ids: Sequence[str], blocks: Iterable[Vectors]) -> Iterator[Vectors]:
+    """Pass the blocks [n_i, D] on, but refuse a vector that is not finite."""
+    start = 0
+    for block in blocks:
+        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
         if not finite.all():
             row = start + int(np.argmin(finite))
             raise DataError(
-                f"{path}: the vector of {content.ids[row]!r} (row {row}) holds NaN or infinity; "
+                f"{path}: the vector of {ids[row]!r} (row {row}) holds NaN or infinity; "
                 "extract the features again"
             )
+        start += len(block)
+        yield block

@@ -107,8 +107,22 @@ def test_a_vector_that_is_not_finite_is_refused_by_its_id(
     bad: float, row: int, path: Path, vectors: Any
 ) -> None:
     vectors[row, 3] = bad
-    write(path, vectors)
+    foreign(path, IDS, vectors)
     assert f"the vector of {IDS[row]!r} (row {row})" in refusal(path)
+    with pytest.raises(DataError, match=rf"the vector of {IDS[row]!r} \(row {row}\) holds NaN"):
+        write(path, vectors)
+
+
+def test_opening_features_reads_no_vector(
+    path: Path, vectors: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, vectors)
+    looked_at: list[Any] = []
+    monkeypatch.setattr(np, "isfinite", looked_at.append)
+    monkeypatch.setattr(np.memmap, "__getitem__", lambda _, key: looked_at.append(key))
+    found = Features.load(path)
+    assert len(found) == 3
+    assert looked_at == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from replearn.images.image_set import Fit
+from replearn.images.form import Fit
 
 
 class ImageSettings(BaseModel):

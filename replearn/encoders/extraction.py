@@ -5,9 +5,10 @@ processor, every process does all of it for shards of its own, with one thread o
 the vectors are the same bytes whatever the number of processes, here or on a cluster.
 """
 
+import os
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from replearn.artefacts import hdf5, workers
+from replearn.artefacts import hdf5
 from replearn.artefacts.error_budget import ErrorBudget
 from replearn.artefacts.identity import already_made, identify
 from replearn.artefacts.shard_jobs import ShardResult, collect, report_done, run_shards
@@ -31,14 +32,13 @@ from replearn.artefacts.shards import (
     write_shard,
 )
 from replearn.artefacts.throughput import Seconds, Throughput
+from replearn.artefacts.workers import cores, prefetch, run
 from replearn.artefacts.workspace import workspace
 from replearn.encoders.embedding import PRECISIONS, Precision
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import Features, Vectors
-from replearn.images.image_set import ImageSet
-from replearn.images.preparation import identity_of_shards
-from replearn.images.readers import FileReader, ImageBatch, ImageReader, Prepared
+from replearn.images.reader import ImageBatch, ImageReader
 
 Kind = Literal["float32", "float16"]
 
@@ -80,8 +80,7 @@ class _Share:
 
     folder: Path
     wanted: range
-    supply: ImageReader
-    with_digests: bool
+    images: ImageReader
 
 
 @dataclass(frozen=True)
@@ -102,12 +101,10 @@ def features_identity(encoder: Encoder, images: str, numerics: Numerics = FLOAT3
 
 def extract(
     encoder: Encoder,
-    images: ImageSet | FileReader,
+    images: ImageReader,
     out: Path,
     *,
-    place: Path | None = None,
     max_errors: float = 0.05,
-    hints: Mapping[str, str] | None = None,
     numerics: Numerics = FLOAT32,
     jobs: int | None = 1,
     cluster: str | None = None,
@@ -119,11 +116,9 @@ def extract(
 
     Args:
         encoder: what embeds; to be used by other processes it must lie in a folder.
-        images: prepared ones, or files that are decoded on the way.
+        images: prepared ones, or a reader of files that are decoded on the way.
         out: one file if it ends in `.h5`, else a folder of shards.
-        place: where the images come from, for messages.
         max_errors: the largest share of files that may be missing or unreadable.
-        hints: where encoder and images lie.
         numerics: precision of the arithmetic and of what is kept.
         jobs: processes; as many as pay off if None.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
@@ -134,36 +129,27 @@ def extract(
             gives what is not finite, a worker died, or the disk is full.
     """
     start = time.monotonic()
-    supply: ImageReader
-    if isinstance(images, ImageSet):
-        supply, errors = Prepared(images.ids, images.pixels), images.errors
-    else:
-        supply, errors = images, []
     plan = features_identity(encoder, images.identity, numerics)
     with workspace(out, keep=True) as work:
         if already_made(out, plan_of(out, NAME), plan, overwrite=overwrite):
             return Features.load(out)
-        budget = ErrorBudget(place or out, len(supply), max_errors)
-        budget.check(supply.missing())
-        size = size_of_shards(len(supply), supply.image_bytes)
-        ledger = Ledger(work, plan, NAME, len(supply), size)
+        budget = ErrorBudget(images.source or out, len(images), max_errors)
+        budget.check(images.missing())
+        size = size_of_shards(len(images), images.image_bytes)
+        ledger = Ledger(work, plan, NAME, len(images), size)
         shares = [
-            _Share(ledger.folder, wanted, supply.share(wanted), isinstance(images, FileReader))
-            for wanted in ledger.missing()
+            _Share(ledger.folder, wanted, images.share(wanted)) for wanted in ledger.missing()
         ]
         throughput = Throughput()
-        collect(
-            _encode(encoder, shares, numerics, throughput, jobs, cluster, work),
-            ledger,
-            budget,
-            throughput,
-        )
-        identity = plan
-        if isinstance(images, FileReader):  # what they became is known by now
-            made_of = identity_of_shards(ledger, images.form)
-            identity = features_identity(encoder, made_of, numerics)
-        facts = {"identity": identity, "encoder": encoder.description.identity}
-        publish_shards(ledger, NAME, out, facts | dict(hints or {}), errors)
+        results = _encode(encoder, shares, numerics, throughput, _Workers(jobs, cluster, work))
+        collect(results, ledger, budget, throughput)
+        made_of = images.identity_when_read(ledger.open())
+        facts = {
+            "identity": features_identity(encoder, made_of, numerics),
+            "encoder": encoder.description.identity,
+            **_hints(encoder, images, out),
+        }
+        publish_shards(ledger, NAME, out, facts, images.errors)
         features = Features.load(out)
         count, width = features.vectors.shape
         made = f"{out}: {count:,} x {width:,} features"
@@ -171,31 +157,51 @@ def extract(
     return features
 
 
+def _hints(encoder: Encoder, images: ImageReader, out: Path) -> dict[str, str]:
+    """Return where encoder and images lie, relative to the features."""
+    places = {"encoder_path": encoder.folder, "images_path": images.source}
+    return {key: os.path.relpath(path, out.parent) for key, path in places.items() if path}
+
+
+@dataclass(frozen=True)
+class _Workers:
+    """Who does the work: so many processes, or a cluster; and where they may keep files."""
+
+    jobs: int | None
+    cluster: str | None
+    scratch: Path
+
+
 def _encode(
     encoder: Encoder,
     shares: Sequence[_Share],
     numerics: Numerics,
     throughput: Throughput,
-    jobs: int | None,
-    cluster: str | None,
-    work: Path,
+    workers: _Workers,
 ) -> Generator[ShardResult, None, None]:
     """Encode the shares, by whatever processes there are to be."""
     on_gpu = encoder.device.type != "cpu"
-    if cluster is None and (on_gpu or encoder.folder is None):
-        decoders = jobs or (workers.cores() if len(shares) > _FEW else 1)
-        parts = _decoded(shares, decoders if on_gpu else 1, work)
-        return _encode_here(encoder, parts, numerics)
+    if workers.cluster is None and (on_gpu or encoder.folder is None):
+        decoders = workers.jobs or (cores() if len(shares) > _FEW else 1)
+        batches = _decoded(shares, decoders if on_gpu else 1, workers.scratch)
+        return _encode_here(encoder, batches, numerics)
     if encoder.folder is None:
         raise UsageError("an encoder that lies in no folder cannot be sent to a cluster")
     folder, device = encoder.folder.absolute(), encoder.device.type
     tasks = [_Task(share, folder, device, numerics) for share in shares]
 
     def here(few: Sequence[_Task]) -> Iterator[ShardResult]:
-        return _encode_here(encoder, _decoded([task.share for task in few], 1, work), numerics)
+        batches = _decoded([task.share for task in few], 1, workers.scratch)
+        return _encode_here(encoder, batches, numerics)
 
     return run_shards(
-        _encode_task, tasks, throughput, jobs=jobs, cluster=cluster, on_gpu=on_gpu, here=here
+        _encode_task,
+        tasks,
+        throughput,
+        jobs=workers.jobs,
+        cluster=workers.cluster,
+        on_gpu=on_gpu,
+        here=here,
     )
 
 
@@ -203,7 +209,7 @@ def _encode_task(task: _Task) -> ShardResult:
     """Do all of one shard, in a process of many."""
     share = task.share
     encoder = _loaded(task.encoder, task.device)
-    part = share.supply.read()
+    part = share.images.read()
     with _same_bits(encoder):
         vectors, seconds = _vectors(encoder, part, task.numerics)
     return _write(share, part, vectors, seconds, encoder.description.identity)
@@ -241,16 +247,16 @@ def _decoded(
     shares: Sequence[_Share], jobs: int, work: Path
 ) -> Iterator[tuple[_Share, ImageBatch]]:
     """Yield the images of each share, read ahead by a thread or decoded by processes."""
-    if jobs == 1 or not all(isinstance(share.supply, FileReader) for share in shares):
-        threads = workers.cores()
-        yield from workers.prefetch((share, share.supply.read(threads)) for share in shares)
+    if jobs == 1 or all(share.images.decoded for share in shares):
+        threads = cores()
+        yield from prefetch((share, share.images.read(threads)) for share in shares)
         return
     scratch = work / "decoded"
     shutil.rmtree(scratch, ignore_errors=True)  # a killed run's
     scratch.mkdir()
-    told = [replace(share, folder=scratch) for share in shares]
+    elsewhere = [replace(share, folder=scratch) for share in shares]
     by_start = {share.wanted.start: share for share in shares}
-    for made in workers.prefetch(workers.run(_decode, told, jobs=jobs)):
+    for made in prefetch(run(_decode, elsewhere, jobs=jobs)):
         path = scratch / made.shard.file
         rows = hdf5.read_rows(path, "pixels")
         path.unlink()  # what is mapped stays until it is not needed
@@ -261,7 +267,7 @@ def _decoded(
 
 def _decode(share: _Share) -> ShardResult:
     """Decode one share, in a process of many, into a file that the encoding process maps."""
-    part = share.supply.read()
+    part = share.images.read()
     content = ShardContent(part.pixels, part.ids, part.errors, part.columns)
     shard = write_shard(share.folder, "pixels", share.wanted, content, "")
     return ShardResult(shard, part.errors, part.seconds)
@@ -291,7 +297,7 @@ def _write(
     share: _Share, part: ImageBatch, vectors: Vectors, seconds: Seconds, made_by: str
 ) -> ShardResult:
     throughput = Throughput(seconds=seconds)
-    columns = {"digests": part.columns["digests"]} if share.with_digests else {}
+    columns = {name: part.columns[name] for name in ("digests",) if name in part.columns}
     content = ShardContent(vectors, part.ids, part.errors, columns)
     with throughput.timing("writing"):
         shard = write_shard(share.folder, NAME, share.wanted, content, made_by)

@@ -11,7 +11,7 @@ what is wanted, and without its colours where they are not wanted: both save mos
 
 import io
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,9 +19,9 @@ from PIL import Image, UnidentifiedImageError
 
 from replearn.errors import DataError, brief
 from replearn.images.dicom import is_dicom, read_dicom
+from replearn.images.form import Fit
 from replearn.images.jpeg_header import JpegHeader, read_jpeg_header
 
-Fit = Literal["stretch", "pad"]
 Pixels = np.ndarray[Any, Any]
 
 MAX_PIXELS = 100_000_000

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -19,34 +19,59 @@ Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in 
 MISSING = "no image with this id; ids have no extension"
 
 
-def match_ids(
-    place: Path,
-    source: Source,
-    ids: Sequence[str] | None,
-    ids_from: IdsFrom,
-    frames: Frames = "middle",
-) -> Plan:
-    """Return the wanted ids with their files: in the order of `ids`, or all of them sorted.
+def refuse_repeated(ids: Sequence[str]) -> None:
+    """Refuse a list that asks for an id twice, with a DataError."""
+    id_, count = Counter(ids).most_common(1)[0] if ids else ("", 1)
+    if count > 1:
+        raise DataError(f"the id {id_!r} is asked for {count} times; list each once")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images of a source are wanted, and what their ids are.
+
+    Attributes:
+        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids_from: whether an id is the file's name or its path, without extension.
+        frames: of a DICOM file with several, the `middle` one, or `all`: `scan-0001` and so on.
+        max_errors: the largest share of the wanted images that may be missing or unreadable.
+
+    Raises:
+        DataError: an id is asked for twice.
+        UsageError: a value that cannot be.
+    """
+
+    ids: Sequence[str] | None = None
+    ids_from: IdsFrom = "name"
+    frames: Frames = "middle"
+    max_errors: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.ids_from not in ("name", "path"):
+            raise UsageError(f"ids-from {self.ids_from}: name or path")
+        if self.frames not in ("middle", "all"):
+            raise UsageError(f"frames {self.frames}: middle or all")
+        refuse_repeated(self.ids or [])
+
+
+EVERY_IMAGE = Selection()
+
+
+def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
+    """Return the wanted ids with their files: in the order of the ids, or all of them sorted.
 
     Args:
         place: of the source, for messages.
         source: whose files are meant.
-        ids: the images wanted; all of them if None.
-        ids_from: whether an id is the file's name or its path, without extension.
-        frames: of a DICOM file with several, the `middle` one, or `all`: `scan-0001` and so on.
+        selection: the images wanted.
 
     Raises:
-        DataError: two wanted files share an id, or an id is asked for twice.
-        UsageError: ids cannot be made in this way.
+        DataError: two wanted files share an id.
     """
-    if ids_from not in ("name", "path"):
-        raise UsageError(f"ids-from {ids_from}: name or path")
-    if frames not in ("middle", "all"):
-        raise UsageError(f"frames {frames}: middle or all")
-    refuse_repeated(ids or [])
+    ids, ids_from = selection.ids, selection.ids_from
     wanted = None if ids is None else set(ids)
     found: dict[str, ImageFile] = {}
-    files = source.files if frames == "middle" else list(_each_frame(source))
+    files = source.files if selection.frames == "middle" else list(_each_frame(source))
     for file in sorted(files, key=lambda file: file.path):
         id_ = _identifier(file.path, ids_from)
         if wanted is not None and id_ not in wanted:
@@ -88,10 +113,3 @@ def _identifier(path: str, ids_from: IdsFrom) -> str:
     stem = (path if ids_from == "path" else file.name).removesuffix(file.suffix)
     # Names of older disks need not be UTF-8, but ids are.
     return os.fsencode(stem).decode("utf-8", "backslashreplace")
-
-
-def refuse_repeated(ids: Sequence[str]) -> None:
-    """Refuse a list that asks for an id twice, with a DataError."""
-    id_, count = Counter(ids).most_common(1)[0] if ids else ("", 1)
-    if count > 1:
-        raise DataError(f"the id {id_!r} is asked for {count} times; list each once")

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.errors import DataError
-from replearn.images.ids import Plan, match_ids
-from replearn.images.image_set import ImageSet, is_prepared
-from replearn.images.readers import FileReader, Form
+from replearn.images.file_reader import FileReader
+from replearn.images.form import Form
+from replearn.images.ids import Plan, Selection, match_ids
+from replearn.images.image_set import ImageSet
+from replearn.images.opening import is_prepared
 from replearn.images.sources import open_source
 from replearn.images.stores import ImageFile, Store
 
@@ -50,12 +52,11 @@ class ImageLookup:
             files, store, _ = self._files
             plan: Plan = [(id_, files[id_]) for id_ in ids if id_ in files]
             with _DECODING:
-                part = FileReader(store, plan, form or THUMBNAIL).read(_THREADS)
+                part = FileReader(self.source, store, plan, form or THUMBNAIL).read(_THREADS)
             return dict(zip(part.ids, part.pixels, strict=True))
         images, rows = self._prepared
-        found = Form(images.size, images.channels, images.fit)
-        if form not in (None, found):
-            raise DataError(f"{self.source}: prepared with {found}, where {form} is asked")
+        if form not in (None, images.form):
+            raise DataError(f"{self.source}: prepared with {images.form}, where {form} is asked")
         return {id_: np.asarray(images.pixels[rows[id_]]) for id_ in ids if id_ in rows}
 
     @cached_property
@@ -70,5 +71,5 @@ class ImageLookup:
         """The file of each id, what reads it, and what keeps that open as long as this lives."""
         kept = ExitStack()
         source = kept.enter_context(open_source(self.source))
-        plan = match_ids(self.source, source, self.ids, "name")
+        plan = match_ids(self.source, source, Selection(self.ids))
         return {id_: file for id_, file in plan if file is not None}, source.store, kept

@@ -2,12 +2,9 @@
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Unpack
 
 from replearn.artefacts import workers
 from replearn.artefacts.error_budget import ErrorBudget, check_errors
@@ -24,10 +21,11 @@ from replearn.artefacts.shards import (
 from replearn.artefacts.throughput import Throughput
 from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError
-from replearn.images.decoding import Fit
-from replearn.images.ids import Frames, IdsFrom
-from replearn.images.image_set import ImageSet, identity_of, is_prepared, open_files
-from replearn.images.readers import FileReader, Form
+from replearn.images.file_reader import FileReader
+from replearn.images.form import Form, FormArguments
+from replearn.images.ids import EVERY_IMAGE, Selection
+from replearn.images.image_set import ImageSet
+from replearn.images.opening import is_prepared, open_files
 from replearn.images.sources import refuse_missing
 
 NAME = "pixels"  # of the dataset
@@ -47,32 +45,22 @@ def prepare(
     source: Path,
     out: Path,
     *,
-    size: int = 64,
-    channels: int = 1,
-    fit: Fit = "stretch",
-    ids: Sequence[str] | None = None,
-    ids_from: IdsFrom = "name",
-    frames: Frames = "middle",
-    max_errors: float = 0.05,
+    selection: Selection = EVERY_IMAGE,
     jobs: int | None = 1,
     cluster: str | None = None,
     overwrite: bool = False,
+    **form: Unpack[FormArguments],
 ) -> ImageSet:
     """Write the images of `source` to the image set `out`, going on where a killed run stopped.
 
     Args:
         source: whatever `replearn.images.sources.open_source` opens.
         out: one file if it ends in `.h5`, else a folder of shards.
-        size: height and width to bring the images to.
-        channels: 1 (grey) or 3 (red, green, blue).
-        fit: `stretch`, or `pad` to keep the aspect.
-        ids: the images wanted, in this order; all of them, sorted by id, if None.
-        ids_from: whether an id is the file's name or its path, without extension.
-        frames: of a DICOM file with several, the `middle` one or `all`.
-        max_errors: the largest share of the wanted images that may be missing or unreadable.
+        selection: the images wanted.
         jobs: processes; as many as pay off if None.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
         overwrite: replace another set at `out`.
+        form: `size`, `channels` and `fit` to bring the images to, see `Form`.
 
     Raises:
         DataError: as `open_images`, or `out` holds something else or is being written now, or a
@@ -81,29 +69,30 @@ def prepare(
     """
     if is_prepared(source):
         raise DataError(f"{source}: prepared already; give it to the next stage as it is")
-    form = Form(size, channels, fit)
+    wanted = Form(**form)
     refuse_missing(source)
     start = time.monotonic()
     with (
         workspace(out, keep=True) as work,
-        open_files(source, form, ids=ids, ids_from=ids_from, frames=frames, scratch=work) as files,
+        open_files(source, wanted, selection, scratch=work) as files,
     ):
-        budget = ErrorBudget(source, len(files), max_errors)
+        budget = ErrorBudget(source, len(files), selection.max_errors)
         plan = files.identity
         if not already_made(out, plan_of(out, NAME), plan, overwrite=overwrite):
             budget.check(files.missing())
             size_of_shard = size_of_shards(len(files), files.image_bytes)
             ledger = Ledger(work, plan, NAME, len(files), size_of_shard)
             throughput = _make_shards(ledger, files, budget, jobs, cluster)
-            facts: dict[str, Any] = {"size": size, "channels": channels, "fit": fit}
-            facts["folder"] = os.path.relpath(source, out.parent)  # a hint
-            facts["identity"] = identity_of_shards(ledger, form)
+            facts = asdict(wanted) | {
+                "folder": os.path.relpath(source, out.parent),  # a hint
+                "identity": files.identity_when_read(ledger.open()),
+            }
             publish_shards(ledger, NAME, out, facts)
             left_out = len(budget.errors)
-            made = f"{out}: {len(files) - left_out:,} images ({form})"
+            made = f"{out}: {len(files) - left_out:,} images ({wanted})"
             report_done(made, left_out, throughput, time.monotonic() - start)
     images = ImageSet.load(out)
-    check_errors(out, images.errors, len(files), max_errors)
+    check_errors(out, images.errors, len(files), selection.max_errors)
     return images
 
 
@@ -130,11 +119,3 @@ def _make_shard(share: _Share) -> ShardResult:
         made_by = str(share.files.form)
         shard = write_shard(share.folder, NAME, share.wanted, content, made_by)
     return ShardResult(shard, part.errors, throughput.seconds)
-
-
-def identity_of_shards(ledger: Ledger, form: Form) -> str:
-    """Return the identity of the image set whose ids and digests the finished shards hold."""
-    found = [(rows.ids, rows.columns["digests"]) for rows in ledger.open()]
-    ids = [id_ for ids, _ in found for id_ in ids]
-    digests = np.concatenate([digests for _, digests in found])
-    return identity_of(ids, digests, (form.channels, form.size, form.size), form.fit)

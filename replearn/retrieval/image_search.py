@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from replearn.artefacts.identity import check_same
 from replearn.errors import UsageError
-from replearn.images.image_set import decode
+from replearn.images.decoding import decode
+from replearn.images.form import Form
 from replearn.images.lookup import ImageLookup, Pixels
-from replearn.images.readers import Form
 from replearn.neighbors.batching_engine import BatchingEngine
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index

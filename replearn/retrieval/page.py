@@ -20,7 +20,7 @@ import numpy as np
 
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.errors import DataError, UsageError
-from replearn.images.image_set import UnreadableImage
+from replearn.images.decoding import UnreadableImage
 from replearn.retrieval.cards import Answers, portrait, sentence
 from replearn.retrieval.explorer import Explorer, Query
 

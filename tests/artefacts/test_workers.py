@@ -1,5 +1,6 @@
 """Shares of work in other processes, and what becomes of them when somebody stops the run."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from replearn.artefacts.workers import cores
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,3 +52,19 @@ def test_a_stopped_run_stops_its_workers_and_begins_nothing_more(
         child.communicate(timeout=30)
     assert child.returncode != 0
     assert sorted(path.name for path in made.iterdir()) == ["0", "0.saved", "1", "1.saved"]
+
+
+@pytest.mark.filterwarnings("ignore:Failed to inspect CPU affinity")
+def test_cores_are_counted_where_the_system_tells_no_affinity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert cores() >= 1
+
+
+def test_no_more_cores_are_counted_than_this_process_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert cores() <= len(os.sched_getaffinity(0))
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # as a container's quota would
+    assert cores() == 1

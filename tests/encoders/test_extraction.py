@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ def undisturbed(out: Path) -> bytes:
 
 
 def test_features_are_the_embeddings_in_the_images_order(out: Path) -> None:
-    made = extract(encoder_of(Squares()), IMAGES, out, hints={"images_path": "x"})
+    images = replace(IMAGES, source=out.parent / "x")
+    made = extract(encoder_of(Squares()), images, out)
     found = Features.load(out)
     assert found.ids == made.ids == IMAGES.ids
     np.testing.assert_allclose(found.vectors, direct(Squares()), rtol=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from replearn.images.decoding import UnreadableImage, decode
-from replearn.images.image_set import open_images
+from replearn.images.opening import open_images
 
 pytest.importorskip("pydicom", reason="DICOM needs replearn[dicom]")
 

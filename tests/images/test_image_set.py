@@ -20,17 +20,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from replearn.errors import DataError, UsageError
-from replearn.images import decoding, image_set
+from replearn.images import decoding, opening
 from replearn.images.decoding import UnreadableImage, decode, resize
+from replearn.images.form import Fit
 from replearn.images.ids import MISSING
-from replearn.images.image_set import ImageSet, open_images
+from replearn.images.image_set import ImageSet
+from replearn.images.opening import open_images
 from replearn.images.preparation import prepare
 
 # The library silences Pillow's remarks on bad files; pytest undoes that for each test.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
 Pixels = np.ndarray[Any, Any]
-FITS: list[image_set.Fit] = ["stretch", "pad"]
+FITS: list[Fit] = ["stretch", "pad"]
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -54,11 +56,11 @@ def noise(height: int = 96, width: int = 96) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-def grey(data: bytes, size: int, fit: image_set.Fit = "stretch") -> Pixels:
+def grey(data: bytes, size: int, fit: Fit = "stretch") -> Pixels:
     return decode(data, size=size, channels=1, fit=fit).reshape(size, size)
 
 
-def colour(data: bytes, size: int, fit: image_set.Fit = "stretch") -> Pixels:
+def colour(data: bytes, size: int, fit: Fit = "stretch") -> Pixels:
     return decode(data, size=size, channels=3, fit=fit).transpose(1, 2, 0)
 
 
@@ -235,7 +237,7 @@ def photograph(mode: str = "RGB", **options: Any) -> bytes:
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 512), st.sampled_from(FITS))
 def test_a_jpeg_never_shrinks_below_twice_what_is_wanted(
-    width: int, height: int, size: int, fit: image_set.Fit
+    width: int, height: int, size: int, fit: Fit
 ) -> None:
     factor = decoding._reduction(width, height, size, fit)
     assert factor in (1, 2, 4, 8)
@@ -250,7 +252,7 @@ def test_a_jpeg_never_shrinks_below_twice_what_is_wanted(
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("size", [16, 64, 100])
 def test_a_reduced_scale_makes_no_visible_change(
-    size: int, mode: str, fit: image_set.Fit, monkeypatch: pytest.MonkeyPatch
+    size: int, mode: str, fit: Fit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = photograph(mode)
     reduced = [decode(data, size=size, channels=c, fit=fit).astype(int) for c in (1, 3)]
@@ -487,7 +489,7 @@ def test_the_result_does_not_depend_on_threads_or_parts(
 ) -> None:
     write_images(tmp_path, [f"{number}.png" for number in range(25)])
     whole = opened(tmp_path)
-    monkeypatch.setattr(image_set, "_PART_BYTES", 7 * 64)
+    monkeypatch.setattr(opening, "_PART_BYTES", 7 * 64)
     in_parts = opened(tmp_path)
     one_by_one = [grey((tmp_path / f"{id_}.png").read_bytes(), 8) for id_ in whole.ids]
     assert np.array_equal(whole.pixels[:, 0], one_by_one)

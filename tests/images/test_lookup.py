@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from replearn.errors import DataError
+from replearn.images.form import Form
 from replearn.images.image_set import ImageSet
 from replearn.images.lookup import THUMBNAIL, ImageLookup
-from replearn.images.readers import Form
 
 FORM = Form(32, 1, "stretch")
 

@@ -18,9 +18,11 @@ from pipelines.__main__ import main
 from replearn.artefacts import shards
 from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError
-from replearn.images import readers
+from replearn.images import file_reader
 from replearn.images.decoding import decode
-from replearn.images.image_set import ImageSet, open_images
+from replearn.images.ids import Selection
+from replearn.images.image_set import ImageSet
+from replearn.images.opening import open_images
 from replearn.images.preparation import prepare
 
 COUNT = 24
@@ -29,16 +31,16 @@ SMALL_SHARDS = 4  # images
 SLOW_PREPARE = """
 import sys, time
 from pathlib import Path
-from replearn.images import preparation as preparing
+from replearn.images.preparation import prepare
 from replearn.artefacts import shards
-from replearn.images import readers
+from replearn.images import file_reader
 shards.ROWS = {rows}
-decode = readers.decode
+decode = file_reader.decode
 def slowly(*data, **form):
     time.sleep(0.3)
     return decode(*data, **form)
-readers.decode = slowly
-preparing.prepare(Path(sys.argv[1]), Path(sys.argv[2]), size=8)
+file_reader.decode = slowly
+prepare(Path(sys.argv[1]), Path(sys.argv[2]), size=8)
 """
 
 
@@ -71,7 +73,7 @@ def test_the_file_holds_pixels_ids_errors_and_hints(folder: Path, out: Path) -> 
 
 
 def test_a_prepared_set_equals_one_opened_in_memory(folder: Path, out: Path) -> None:
-    prepared = prepare(folder, out, size=8, ids=["07", "03"])
+    prepared = prepare(folder, out, size=8, selection=Selection(["07", "03"]))
     in_memory = open_images(folder, size=8, channels=1, fit="stretch", ids=["07", "03"])
     assert prepared.ids == in_memory.ids
     assert np.array_equal(prepared.pixels, in_memory.pixels)
@@ -90,7 +92,7 @@ def test_running_again_says_so_and_decodes_nothing(
     folder: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(folder, out, size=8)
-    monkeypatch.setattr(readers, "decode", None)
+    monkeypatch.setattr(file_reader, "decode", None)
     prepare(folder, out, size=8)
     assert "already made" in capsys.readouterr().err
 
@@ -121,7 +123,7 @@ def test_other_pictures_in_files_of_the_same_size_are_noticed(
 
 
 @pytest.mark.parametrize(
-    "other", [{"size": 9}, {"fit": "pad"}, {"channels": 3}, {"ids": ["01", "02"]}]
+    "other", [{"size": 9}, {"fit": "pad"}, {"channels": 3}, {"selection": Selection(["01", "02"])}]
 )
 def test_other_arguments_are_refused_unless_overwriting(
     other: dict[str, Any], folder: Path, out: Path
@@ -161,14 +163,14 @@ def test_too_many_errors_leave_no_file_and_are_looked_at_again(folder: Path, out
     made = prepare(folder, out, size=8)
     assert [id_ for id_, _ in made.errors] == ["01"]
     with pytest.raises(DataError, match="1 of 24"):
-        prepare(folder, out, size=8, max_errors=0)
+        prepare(folder, out, size=8, selection=Selection(max_errors=0))
 
 
 def test_nothing_readable_is_an_error_whatever_is_allowed(folder: Path, out: Path) -> None:
     for path in folder.iterdir():
         path.write_bytes(b"")
     with pytest.raises(DataError, match="not one image"):
-        prepare(folder, out, size=8, max_errors=1)
+        prepare(folder, out, size=8, selection=Selection(max_errors=1))
     assert not out.exists()
 
 
@@ -202,7 +204,7 @@ def test_a_killed_run_is_gone_on_with_and_ends_the_same(
         decoded.append(data)
         return decode(data, **form)
 
-    monkeypatch.setattr(readers, "decode", counting)
+    monkeypatch.setattr(file_reader, "decode", counting)
     prepare(folder, out, size=8)
     assert len(decoded) == COUNT - 4 * kept
     undisturbed = out.with_name("undisturbed.h5")

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from replearn.errors import DataError
-from replearn.images.image_set import ImageSet, is_prepared, open_images
+from replearn.images.image_set import ImageSet
+from replearn.images.opening import is_prepared, open_images
 from replearn.images.preparation import prepare
 from replearn.images.sources import open_source
 

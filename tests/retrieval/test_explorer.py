@@ -11,7 +11,7 @@ from replearn.concepts.table import read_concepts, read_names
 from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.images.image_set import UnreadableImage
+from replearn.images.decoding import UnreadableImage
 from replearn.retrieval.explorer import Explorer
 from replearn.retrieval.image_search import ImageSearch
 

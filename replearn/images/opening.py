@@ -1,0 +1,153 @@
+"""Opens images of any source: as a reader, or all of them in memory.
+
+What cannot be read is left out with its reason; too much of it stops the work.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_some
+from replearn.artefacts.hdf5 import is_folder_of_shards
+from replearn.errors import DataError
+from replearn.images.file_reader import FileReader
+from replearn.images.form import Fit, Form
+from replearn.images.ids import Frames, IdsFrom, Selection, match_ids
+from replearn.images.image_set import ImageSet, identity_of
+from replearn.images.reader import ImageReader
+from replearn.images.sources import open_source
+
+_PART_BYTES = 1 << 26  # of pixels that are decoded together
+_THREADS = 8  # that decode: more of them only wait for the interpreter
+
+
+def open_images(
+    source: Path,
+    *,
+    size: int,
+    channels: int,
+    fit: Fit,
+    ids: Sequence[str] | None = None,
+    ids_from: IdsFrom = "name",
+    frames: Frames = "middle",
+    max_errors: float = 0.05,
+) -> ImageSet:
+    """Open a prepared image set, or prepare any other source in memory.
+
+    Args:
+        source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
+        size: height and width to bring the images to; a prepared set must have it.
+        channels: 1 (grey) or 3 (red, green, blue).
+        fit: `stretch`, or `pad` to keep the aspect.
+        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids_from: whether an id is the file's name or its path, without extension.
+        frames: of a DICOM file with several, the `middle` one or `all`.
+        max_errors: the largest share of the wanted images that may be missing or unreadable.
+
+    Raises:
+        DataError: nothing is found, too much is unreadable, two files share an id, or a prepared
+            set has another form.
+        UsageError: a value that cannot be.
+    """
+    form = Form(size, channels, fit)
+    selection = Selection(ids, ids_from, frames, max_errors)
+    if is_prepared(source):
+        return open_prepared(source, form, selection)
+    with open_files(source, form, selection) as files:
+        return _read_all(files, max_errors)
+
+
+def _read_all(files: FileReader, max_errors: float) -> ImageSet:
+    form, count = files.form, len(files)
+    budget = ErrorBudget(files.source, count, max_errors)
+    budget.check(files.missing())
+    pixels = np.empty((count, form.channels, form.size, form.size), np.uint8)
+    ids: list[str] = []
+    digests = []
+    step = max(1, min(1024, _PART_BYTES // files.image_bytes))
+    with tqdm(total=count, unit="image", delay=1, disable=None) as bar:
+        for start in range(0, count, step):
+            wanted = range(start, min(start + step, count))
+            batch = files.share(wanted).read(_THREADS)
+            pixels[len(ids) : len(ids) + len(batch.ids)] = batch.pixels
+            ids += batch.ids
+            digests.append(batch.columns["digests"])
+            budget.add(batch.errors)
+            bar.update(len(wanted))
+    budget.finish()
+    hashes = np.concatenate(digests)
+    identity = identity_of(ids, hashes, pixels.shape[1:], form.fit)
+    read = pixels[: len(ids)]
+    return ImageSet(ids, read, form.fit, budget.errors, identity, hashes, files.source)
+
+
+@contextmanager
+def open_reader(
+    source: Path, form: Form, selection: Selection, scratch: Path | None = None
+) -> Iterator[ImageReader]:
+    """Open whatever holds images as one reader of the wanted ones, in this form.
+
+    Args:
+        source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
+        form: a prepared set must have it, other images are brought to it.
+        selection: which images are wanted.
+        scratch: see `open_source`.
+
+    Raises:
+        DataError: nothing is found, two files share an id, or a prepared set has another form.
+    """
+    if is_prepared(source):
+        yield open_prepared(source, form, selection)
+    else:
+        with open_files(source, form, selection, scratch) as files:
+            yield files
+
+
+@contextmanager
+def open_files(
+    source: Path, form: Form, selection: Selection, scratch: Path | None = None
+) -> Iterator[FileReader]:
+    """Open a source whose images are still to be decoded."""
+    with open_source(source, scratch) as opened:
+        yield FileReader(source, opened.store, match_ids(source, opened, selection), form)
+
+
+def is_prepared(source: Path) -> bool:
+    """Tell whether this is a prepared image set."""
+    if source.is_dir():
+        return is_folder_of_shards(source)
+    if not source.is_file() or not h5py.is_hdf5(source):
+        return False
+    try:
+        with h5py.File(source, "r") as file:
+            pixels = file.get("pixels")
+            return isinstance(pixels, h5py.Dataset) and pixels.ndim == 4 and "ids" in file
+    except (OSError, RuntimeError):
+        return True  # a damaged one, which opening it as one will say
+
+
+def open_prepared(source: Path, form: Form, selection: Selection) -> ImageSet:
+    """Open a prepared image set that must have this form.
+
+    Raises:
+        DataError: it has another form, or too many of the ids are not in it.
+    """
+    images = ImageSet.load(source)
+    if images.form != form:
+        raise DataError(
+            f"{source}: prepared with {images.form}, where {form} is asked; prepare it so, or give "
+            "the images themselves"
+        )
+    if selection.ids is None:
+        return images
+    chosen = images.select(selection.ids)
+    # What could not be read was accepted when the set was prepared; it does not count again.
+    known = dict(images.errors)
+    missing = [error for error in chosen.errors if error[0] not in known]
+    check_errors(source, missing, len(selection.ids), selection.max_errors)
+    check_some(source, chosen.ids, chosen.errors)
+    return chosen
