@@ -5,20 +5,25 @@ very images that are scored, so the numbers are no estimate of how well a detect
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replearn.artefacts.identity import digest, identify
-from replearn.concepts.table import ConceptTable
+from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.console import warn
 from replearn.detection.fit_scorers import (
     DetectionTask,
     LabelledFeatures,
     fit_linear,
     fit_neighbours,
 )
+from replearn.errors import DataError
+from replearn.images.form import Form
+from replearn.images.opening import open_images
 from replearn.neighbors.index import build_index
 
 Vectors = NDArray[np.float32]
@@ -26,6 +31,8 @@ Embed = Callable[[NDArray[np.uint8]], Vectors]
 
 _CONCEPTS = 100  # the most frequent ones; rarer ones would only add noise
 _NEIGHBOURS = (5, 20)
+_MOST = 2000  # images: a probe is taken many times
+_FEWEST = 20
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,43 @@ class Probe:
             for half in self.halves
         )
         return [DetectionTask(first, second, "skip"), DetectionTask(second, first, "skip")]
+
+
+def open_probe(source: Path, form: Form, concepts: Path) -> Probe | None:
+    """Open labelled images to probe with, at most 2,000 of them, drawn at random.
+
+    Args:
+        source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
+        form: of the images that are trained on.
+        concepts: file of the concepts of some of the images.
+
+    Returns:
+        None where too few have concepts to tell weights apart.
+
+    Raises:
+        DataError: too few of the labelled images are in the source.
+    """
+    table = read_concepts(concepts)
+    labelled = [id_ for id_, named in zip(table.ids, table.concepts, strict=True) if named]
+    if len(labelled) < _FEWEST:
+        warn(
+            f"{concepts}: {len(labelled)} images have concepts, and fewer than {_FEWEST} do not "
+            "tell which weights are best; the last ones are kept"
+        )
+        return None
+    # Not every other one: lists alternate.
+    rows = np.random.default_rng(0).permutation(len(labelled))[:_MOST]
+    wanted = [labelled[row] for row in np.sort(rows)]
+    try:
+        images = open_images(source, **asdict(form), ids=wanted, max_errors=1.0)
+    except DataError as error:
+        raise DataError(f"{concepts}: {error}") from None
+    there = f"{concepts}: {len(images):,} of {len(wanted):,} labelled images are among {source}"
+    if len(images) < _FEWEST:
+        raise DataError(f"{there}, at least {_FEWEST} are needed to probe with")
+    if len(images) < len(wanted):
+        warn(f"{there}; these are probed with")
+    return Probe(np.asarray(images.pixels), table.select(images.ids))
 
 
 def _linear(tuning: DetectionTask) -> float:

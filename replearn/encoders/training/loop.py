@@ -4,12 +4,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from replearn.console import say
-from replearn.detection.probe import Probe, Vectors
 from replearn.encoders.contract import FittedEncoder, Model
 from replearn.encoders.encoder import save_weights
 from replearn.encoders.networks.collective import rank
@@ -20,6 +19,25 @@ from replearn.encoders.training.monitor import Monitor, NotFiniteError
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, sample, seed_all
 from replearn.errors import DataError
+
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Probe(Protocol):
+    """What tells the weights of one training apart, such as `replearn.detection.probe.Probe`."""
+
+    @property
+    def identity(self) -> str:
+        """What this probe is."""
+        ...
+
+    def measure(self, embed: Callable[[Pixels], Vectors]) -> dict[str, float]:
+        """Return named scores of embeddings, among them `linear`, by which weights are chosen.
+
+        Args:
+            embed: turns pixels uint8 [N, C, H, W] into embeddings float32 [N, D].
+        """
+        ...
 
 
 def fit_encoder(model: FittedEncoder, pixels: Pixels, settings: TrainingSettings) -> None:

@@ -1,0 +1,268 @@
+"""A training run: a model that learns from images, in a folder that a killed run can go on in."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from replearn.artefacts.files import publish
+from replearn.artefacts.identity import identify
+from replearn.artefacts.workspace import workspace
+from replearn.console import say
+from replearn.encoders.configuration import Configuration
+from replearn.encoders.contract import FittedEncoder, Model, Objective
+from replearn.encoders.encoder import (
+    Description,
+    Encoder,
+    load_encoder,
+    read_description,
+    save_encoder,
+)
+from replearn.encoders.models import MODELS, check_arguments
+from replearn.encoders.networks.collective import rank, world_size
+from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
+from replearn.encoders.training.distributed import broadcast, process_group
+from replearn.encoders.training.folder import TrainingFolder
+from replearn.encoders.training.loop import Probe, fit, fit_encoder
+from replearn.encoders.training.settings import TrainingSettings
+from replearn.encoders.training.trainer import Trainer, seed_all
+from replearn.errors import DataError, UsageError
+from replearn.images.image_set import ImageSet
+from replearn.settings import check_settings, read_yaml
+
+
+def read_configuration(path: Path, overrides: Sequence[str] = ()) -> Configuration:
+    """Read an encoder's YAML file with overrides `key=value`, and check all of its settings.
+
+    Raises:
+        DataError: the file is missing or is not YAML.
+        UsageError: a setting is not known or does not fit.
+    """
+    config = check_settings(Configuration, read_yaml(path, overrides), "")
+    check_configuration(config)
+    return config
+
+
+def check_configuration(config: Configuration) -> tuple[dict[str, Any], TrainingSettings]:
+    """Return the complete arguments of the model, and the settings of its training.
+
+    Raises:
+        UsageError: a model, an argument or a setting is not known or does not fit.
+    """
+    arguments = check_arguments(config.model, config.arguments or {})
+    return arguments, check_settings(TrainingSettings, config.training, "training")
+
+
+def train(
+    config: Configuration,
+    images: ImageSet,
+    folder: Path,
+    *,
+    probe: Probe | None = None,
+    init: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Train an encoder on images without labels, into a folder that `load_encoder` opens.
+
+    Of several processes that `torchrun` started, all call this with the same arguments.
+
+    Args:
+        config: the model, its arguments and the settings of the training.
+        images: what it learns from, all of them.
+        folder: where the encoder goes; filled while the training goes on.
+        probe: labelled images; the weights that serve these best are kept.  An encoder that is
+            fitted at once needs none.
+        init: folder of an encoder of the same model, to begin with its weights.
+        resume: go on from the checkpoint in the folder, if there is one.
+        overwrite: replace what another training left there.
+
+    Raises:
+        DataError: the images are too few, the folder holds something else, or a loss diverged.
+        UsageError: an argument or a setting that is not known or does not fit.
+        KeyboardInterrupt: stopped by a signal, after a checkpoint was saved.
+    """
+    if folder.is_symlink() or not folder.name:
+        folder = folder.resolve()  # what it points to is filled, and may be set aside
+    arguments, training = check_configuration(config)
+    with process_group(training.device):
+        run = _Run(
+            folder=folder,
+            model=config.model,
+            arguments=arguments,
+            training=training,
+            images=images,
+            probe=probe if is_trained(config.model) else None,
+            init=init,
+            start=_first_weights(init, config.model) if init else None,
+            resume=resume,
+            overwrite=overwrite,
+        )
+        run.check()
+        if rank() > 0:
+            _follow(run)
+        else:
+            _lead(run)
+
+
+def is_trained(model: str) -> bool:
+    """Tell whether a model is trained step by step; the others are fitted at once."""
+    return issubclass(MODELS[model], Objective)
+
+
+def _first_weights(init: Path, model: str) -> Encoder:
+    if not is_trained(model):
+        raise UsageError(f"--init: {model} is fitted, not trained, and starts afresh")
+    start = load_encoder(init, "cpu")
+    if start.description.model != model:
+        raise DataError(
+            f"{init}: weights of a model {start.description.model} for a {model}; "
+            "begin with an encoder of the same model"
+        )
+    return start
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training: which model, on which images, from where, into which folder."""
+
+    folder: Path
+    model: str
+    arguments: dict[str, Any]
+    training: TrainingSettings
+    images: ImageSet
+    probe: Probe | None
+    init: Path | None
+    start: Encoder | None
+    resume: bool
+    overwrite: bool
+
+    def check(self) -> None:
+        """Refuse images that cannot be learned from in this way."""
+        crop, size = self.training.crop, self.images.size
+        if crop and crop > size:
+            raise UsageError(f"training.crop: {crop} from images of size {size}")
+        if is_trained(self.model) and len(self.images) < 2:
+            where = f"{self.images.source}: " if self.images.source else ""
+            raise DataError(f"{where}one image; a training takes statistics of two or more")
+
+    @cached_property
+    def place(self) -> TrainingFolder:
+        """Where the encoder goes."""
+        identity = self.description.identity
+        return TrainingFolder(self.folder, identity, self.facts, self.resume, self.overwrite)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What decides the result."""
+        facts: dict[str, Any] = {
+            "model": self.model,
+            "arguments": self.arguments,
+            "training": self.training.facts(),
+            "images": self.images.identity,
+        }
+        if self.probe:
+            facts |= {"probe": self.probe.identity, "probe_every": self.training.probe_every}
+        if self.start:
+            facts["init"] = self.start.description.identity
+        if world_size() > 1 and is_trained(self.model):
+            facts["processes"] = world_size()  # each draws noise of its own
+        return facts
+
+    @cached_property
+    def description(self) -> Description:
+        """What the encoder will say of itself."""
+        return Description(
+            model=self.model,
+            arguments=self.arguments,
+            size=self.images.size,
+            channels=self.images.channels,
+            fit=self.images.fit,
+            crop=self.training.crop,
+            identity=identify(self.model, **self.facts),
+            training=self.training.facts(),
+        )
+
+
+def _lead(run: _Run) -> None:
+    folder = run.folder
+    with ExitStack() as stack:
+        try:
+            work = stack.enter_context(workspace(folder))
+            finished = run.place.is_finished()
+        except Exception:
+            broadcast(True)  # the other processes would wait for an answer
+            raise
+        if broadcast(finished):
+            run.place.finish()  # a kill may have come before that
+            say(f"{folder}: already trained from the same inputs, nothing to do")
+            return
+        try:
+            _train(run, work)
+        except KeyboardInterrupt:
+            if (folder / "checkpoint.pt").exists():
+                say(f"{folder}: go on with --resume")
+            raise
+        run.place.finish()
+    say(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(folder)}")
+
+
+def _chosen(folder: Path) -> str:
+    """Say which weights the encoder in a folder has, where a probe chose."""
+    selected = read_description(folder).selected
+    if selected is None:
+        return ""
+    return f"; the weights of step {selected['step']} served best ({selected['linear']:.4f})"
+
+
+def _follow(run: _Run) -> None:
+    """Take part in what the first of several processes leads, if there is anything to do."""
+    finished = broadcast(False)
+    model = _new_model(run)
+    if not finished and isinstance(model, Objective):
+        _fit(run, model)
+
+
+def _new_model(run: _Run) -> Model:
+    seed_all(run.training.seed)
+    try:
+        return run.description.build()
+    except UsageError as error:
+        if not run.training.crop:
+            raise
+        # The size is the crop's, and the user may not have thought of that.
+        raise UsageError(f"{error} (training.crop is {run.training.crop})") from None
+
+
+def _train(run: _Run, work: Path) -> None:
+    folder, model = run.folder, _new_model(run)
+    if isinstance(model, Objective):
+        trained, selected = _fit(run, model)
+        save_encoder(folder, trained, replace(run.description, selected=selected))
+    elif isinstance(model, FittedEncoder):
+        fit_encoder(model, run.images.pixels, run.training)
+        made = work / "encoder"
+        made.mkdir()
+        shown = fixed_images(run.images.pixels, run.training.crop)
+        write_sheets(made / "sheets", grids_of(model, shown))
+        save_encoder(made, model, run.description)
+        run.place.make_room()
+        publish(made, folder)
+
+
+def _fit(run: _Run, model: Objective) -> tuple[Model, dict[str, Any] | None]:
+    """Return the trained model, and step and scores of the probe that chose its weights."""
+    trainer = Trainer(model, run.images.pixels, run.training)
+    if run.start:
+        trainer.start_from(run.start.model.state_dict(), str(run.init))
+    # Nothing was refused.  Checkpoints have to outlive a kill, so the folder fills up from now on.
+    if rank() == 0:
+        run.place.make_room()
+    broadcast("made")  # before the others look for a checkpoint
+    identity = run.description.identity
+    trained = fit(trainer, run.folder, identity, run.facts, resume=run.resume, probe=run.probe)
+    if trainer.best is None:
+        return trained, None
+    return trained, {"step": trainer.best["step"], **trainer.best["scores"]}
