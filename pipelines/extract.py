@@ -30,8 +30,9 @@ def extract(
     precision: Annotated[
         Precision, typer.Option(help="Of the arithmetic; bfloat16 is faster on a GPU.")
     ] = "float32",
-    kind: Annotated[
-        extraction.Kind, typer.Option("--dtype", help="Numbers that are kept; float16 halves them.")
+    dtype: Annotated[
+        extraction.Dtype,
+        typer.Option("--dtype", help="Numbers that are kept; float16 halves them."),
     ] = "float32",
     ids_from: Annotated[
         IdsFrom, typer.Option(help="An id is the file's name, or its path, without extension.")
@@ -67,7 +68,7 @@ def extract(
             images,
             out,
             max_errors=max_errors,
-            numerics=extraction.Numerics(precision, kind),
+            numerics=extraction.Numerics(precision, dtype),
             jobs=jobs,
             cluster=cluster,
             overwrite=overwrite,

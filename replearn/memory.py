@@ -32,7 +32,7 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees, where the C library is glibc.
 
     It would give the feature maps of each batch back to the system, and the next batch would wait
-    for as many new pages to be cleared: thousands in a step of a small network on a processor.
+    for as many new pages to be cleared: thousands in a step of a small network on a CPU.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if library and hasattr(library, "mallopt"):

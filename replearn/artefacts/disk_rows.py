@@ -22,14 +22,14 @@ class Segment:
     Attributes:
         path: of the file.
         offset: of the first row, in bytes.
-        kind: NumPy's name of the numbers' type.
+        dtype: NumPy's name of the numbers' type.
         shape: [n, ...].
         stamp: size and time of the file that is meant, if it must not be another one of this name.
     """
 
     path: str
     offset: int
-    kind: str
+    dtype: str
     shape: tuple[int, ...]
     stamp: tuple[int, int] | None = None
 
@@ -58,9 +58,9 @@ class Segment:
             DataError: the file is gone, or another one.
         """
         if not self.shape[0]:  # nothing cannot be mapped
-            return np.empty(self.shape, self.kind)
+            return np.empty(self.shape, self.dtype)
         try:
-            rows = np.memmap(self.path, self.kind, "r", self.offset, self.shape)
+            rows = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
             same = self.stamp in (None, stamp_of(self.path))
         except (OSError, ValueError):  # of a file that has become too short
             same = False
@@ -135,7 +135,7 @@ class DiskRows:
         self._starts = np.cumsum([0, *(segment.shape[0] for segment in segments)])
         self._maps: dict[int, Array] = {}
         count = int(self._starts[-1]) if chosen is None else len(chosen)
-        self.dtype = np.dtype(segments[0].kind)
+        self.dtype = np.dtype(segments[0].dtype)
         self.shape = (count, *segments[0].shape[1:])
         self.ndim = len(self.shape)
 

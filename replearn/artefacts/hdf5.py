@@ -82,7 +82,7 @@ def write_rows(
         raise ValueError(f"{len(ids)} ids for {position} rows")
 
 
-def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> int:
+def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Make a dataset whose rows are not written yet; return where in the file they go."""
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -90,15 +90,15 @@ def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], kind: np.dtype[
     layout.set_obj_track_times(False)  # or the bytes would depend on the time
     space = h5py.h5s.create_simple(shape)
     made = h5py.h5d.create(
-        file.id, name.encode(), h5py.h5t.py_create(kind, logical=True), space, layout
+        file.id, name.encode(), h5py.h5t.py_create(dtype, logical=True), space, layout
     )
     return int(made.get_offset() or 0)  # without rows there is no place
 
 
 def _write_texts(file: h5py.File, name: str, texts: Array) -> None:
     encoded = np.array([text.encode() for text in texts.flat], dtype=bytes).reshape(texts.shape)
-    kind = h5py.string_dtype("utf-8", length=max(encoded.dtype.itemsize, 1))
-    file.create_dataset(name, data=encoded.astype(kind))
+    dtype = h5py.string_dtype("utf-8", length=max(encoded.dtype.itemsize, 1))
+    file.create_dataset(name, data=encoded.astype(dtype))
 
 
 def write_manifest(
@@ -206,7 +206,7 @@ def _read_file(path: Path, *names: str) -> _File:
             listed = file["errors"].asstr()[:].tolist() if "errors" in file else []
             errors = [(str(id_), str(reason)) for id_, reason in listed]
             rows = _locate(path, file[name], stamp)
-            # As JSON has them; files from elsewhere may have any kind.
+            # As JSON has them; files from elsewhere may have any type.
             attributes = {key: _plain(value) for key, value in file.attrs.items()}
             columns = {column: file[column][:] for column in _COLUMNS if column in file}
     except (OSError, RuntimeError, TypeError, ValueError) as error:

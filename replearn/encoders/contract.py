@@ -1,7 +1,7 @@
 """The contract between a model and everything that uses it.
 
 A model embeds images.  There are two kinds: a *fitted encoder* learns in one call of `fit`; an
-*objective* says who plays and what each player minimises, and the trainer does the rest.  A model
+*objective* names its players and what each minimises, and the trainer does the rest.  A model
 never sees an optimiser, a device or a file.
 """
 
@@ -54,7 +54,7 @@ class Objective(Model):
         raise NotImplementedError
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """Yield (player, terms) in the order in which the players move.
+        """Yield (player, terms) in the order of the updates.
 
         The trainer minimises the sum of the terms for that player before it asks for the next
         pair; a term without a gradient is only watched.  Never open an autocast context in here:

@@ -151,6 +151,6 @@ def load_encoder(folder: Path, device: str = "auto") -> Encoder:
             f"{path}: damaged or not this model's ({brief(error)}); train it again"
         ) from None
     place = torch.device("cpu") if model.on_cpu else find_device(device)
-    if place.type == "cuda":  # as it was trained; a processor's features stay the same to the bit
+    if place.type == "cuda":  # as it was trained; a CPU's features stay the same to the bit
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Encoder(model.to(place).eval(), description, folder)

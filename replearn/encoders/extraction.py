@@ -1,7 +1,7 @@
 """Encoder x images -> features, in shards that survive a kill.
 
 On a GPU, one process encodes, while threads read and write and processes decode.  On the
-processor, every process does all of it for shards of its own, with one thread of arithmetic: so
+CPU, every process does all of it for shards of its own, with one thread of arithmetic: so
 the vectors are the same bytes whatever the number of processes, here or on a cluster.
 """
 
@@ -40,9 +40,9 @@ from replearn.errors import DataError, UsageError
 from replearn.features import Features, Vectors
 from replearn.images.reader import ImageBatch, ImageReader
 
-Kind = Literal["float32", "float16"]
+Dtype = Literal["float32", "float16"]
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 NAME = "vectors"  # of the dataset
 
 _FEW = 3  # shards that are decoded before other processes have begun
@@ -54,20 +54,20 @@ class Numerics:
 
     Attributes:
         precision: of the arithmetic.
-        kind: the type of numbers that is kept.
+        dtype: of the numbers that are kept.
     """
 
     precision: Precision = "float32"
-    kind: Kind = "float32"
+    dtype: Dtype = "float32"
 
     def __post_init__(self) -> None:
-        for value, known in ((self.precision, PRECISIONS), (self.kind, KINDS)):
+        for value, known in ((self.precision, PRECISIONS), (self.dtype, DTYPES)):
             if value not in known:
                 raise UsageError(f"{value}: one of {', '.join(known)}")
 
     def facts(self) -> dict[str, str]:
         """Return what is not the usual."""
-        own = {"precision": self.precision, "dtype": self.kind}
+        own = {"precision": self.precision, "dtype": self.dtype}
         return {key: value for key, value in own.items() if value != "float32"}
 
 
@@ -284,7 +284,7 @@ def _vectors(encoder: Encoder, part: ImageBatch, numerics: Numerics) -> tuple[Ve
             "diverged"
         )
     with np.errstate(over="ignore"):
-        kept = vectors.astype(numerics.kind)
+        kept = vectors.astype(numerics.dtype)
     if not np.isfinite(kept).all():
         raise DataError(
             f"encoder {encoder.description.identity}: its features reach "
@@ -306,7 +306,7 @@ def _write(
 
 @contextmanager
 def _same_bits(encoder: Encoder) -> Iterator[None]:
-    """Compute with one thread on the processor: how sums are cut among threads shows in them."""
+    """Compute with one thread on the CPU: how sums are cut among threads shows in them."""
     before = torch.get_num_threads()
     if encoder.device.type == "cpu":
         torch.set_num_threads(1)

@@ -248,7 +248,7 @@ def test_bfloat16_gives_the_features_of_float32_to_three_hundredths_of_their_len
 
 def test_float16_is_half_as_large_and_rounded(out: Path) -> None:
     exact = extract(network(), pictures(), out.with_name("exact.h5"))
-    half = extract(network(), pictures(), out, numerics=Numerics(kind="float16"))
+    half = extract(network(), pictures(), out, numerics=Numerics(dtype="float16"))
     assert half.vectors.dtype == np.float16
     assert np.array_equal(half.vectors, exact.vectors.astype(np.float16))
     assert half.identity != exact.identity
@@ -256,5 +256,5 @@ def test_float16_is_half_as_large_and_rounded(out: Path) -> None:
 
 def test_features_too_large_for_float16_are_refused_with_the_remedy(out: Path) -> None:
     with pytest.raises(DataError, match="too much for float16; keep float32"):
-        extract(encoder_of(Squares(1e6)), IMAGES, out, numerics=Numerics(kind="float16"))
+        extract(encoder_of(Squares(1e6)), IMAGES, out, numerics=Numerics(dtype="float16"))
     assert not out.exists()

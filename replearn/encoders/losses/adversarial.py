@@ -84,13 +84,13 @@ class Adversary(BaseModel):
 
     Attributes:
         loss: which game, as in the table of this module.
-        critic_steps: moves of the critic in each round.
+        critic_steps: updates of the critic in each step.
         gradient_penalty: weight of (|gradient| - 1)^2 between real and fake inputs (WGAN-GP).
         r1: weight of half the squared gradient at real inputs; at twice the size of image the same
             verdicts have a quarter of it.
         drift: weight of the squared logits of real inputs; holds the critic's free offset.
         feature_matching: weight, for who fools, of the distance between the mean features.
-        instance_noise: deviation of the noise on all that the critic sees, at the start; it
+        instance_noise: standard deviation of the noise on all that the critic sees, at the start; it
             falls linearly to 0.
         label_smoothing: share by which the critic is to doubt real inputs (one-sided).
         label_flipping: share of the critic's inputs that are given the other label.
@@ -217,10 +217,10 @@ class Adversary(BaseModel):
         Arjovsky and Bottou 2017 (arXiv:1701.04862), section 3: supports that do not meet leave
         the one who fools without a gradient.
         """
-        deviation = self.instance_noise * (1 - progress)
-        if deviation <= 0:
+        std = self.instance_noise * (1 - progress)
+        if std <= 0:
             return inputs
-        return tuple(x + deviation * torch.randn_like(x) for x in inputs)
+        return tuple(x + std * torch.randn_like(x) for x in inputs)
 
     def _call(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """Return the critic's costs of its logits [N, 1]."""

@@ -24,7 +24,7 @@ _BILINEAR = 2  # in Pillow's numbering, in which preprocessing states how it res
 class Pretrained(FittedEncoder):
     """The class token, the mean of the patches, or both, of a pretrained network.
 
-    Images are brought to what the network was trained on: its size, its mean and deviation, three
+    Images are brought to what the network was trained on: its size, its mean and standard deviation, three
     channels.  What is saved holds the network itself, so that it is fetched once.
     """
 
@@ -85,8 +85,8 @@ class Pretrained(FittedEncoder):
             pixels = F.interpolate(pixels, side, mode=self._mode, antialias=True).clamp(0, 1)
         margin = (self._resized - self._side) // 2
         pixels = pixels[..., margin : margin + self._side, margin : margin + self._side]
-        mean, deviation = (pixels.new_tensor(v).view(1, 3, 1, 1) for v in self._colours)
-        return (pixels - mean) / deviation
+        mean, std = (pixels.new_tensor(v).view(1, 3, 1, 1) for v in self._colours)
+        return (pixels - mean) / std
 
     def _take(self, backbone: nn.Module, recipe: Mapping[str, Any]) -> None:
         """Keep the part of the network that sees, and what its images look like."""

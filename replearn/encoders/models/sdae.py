@@ -17,7 +17,7 @@ from replearn.encoders.networks.precision import full
 
 
 class SDAE(Objective):
-    """min_E,G  E |x - G(E(x + n))|^2 + s E |E(x + n)|_1,  n normal with deviation `noise`.
+    """min_E,G  E |x - G(E(x + n))|^2 + s E |E(x + n)|_1,  n normal with standard deviation `noise`.
 
     The units of the code have mean 0 and variance 1 over a batch: the decoder normalises what it
     gets, so the penalty could otherwise be escaped by making all codes small.

@@ -29,7 +29,7 @@ def precision_of(settings: TrainingSettings, device: torch.device) -> torch.dtyp
 
 
 def set_up(settings: TrainingSettings, device: torch.device) -> None:
-    """Choose between the same bits and the fastest ones on a GPU; keep memory on a processor."""
+    """Choose between the same bits and the fastest ones on a GPU; keep memory on a CPU."""
     if device.type == "cpu":
         keep_freed_memory()
     torch.backends.cudnn.allow_tf32 = False  # who asks for float32 gets it

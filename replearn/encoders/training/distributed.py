@@ -40,7 +40,7 @@ def process_group(device: str) -> Iterator[None]:
     on_gpus = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     if on_gpus:
         _take_a_gpu(device)
-    # What the processors tell each other does not wait for the GPUs.
+    # Messages between the CPUs do not wait for the GPUs.
     backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
     dist.init_process_group(backend, timeout=_PATIENCE)
     try:
@@ -98,7 +98,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         return
     players = list(parameters)
     given = torch.tensor([p.grad is not None for p in players], dtype=torch.int32)
-    dist.all_reduce(given)  # between the processors: no GPU has to finish for it
+    dist.all_reduce(given)  # between the CPUs: no GPU has to finish for it
     parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in players]
     # One message for all: many small ones would wait for each other.
     joint = torch.cat([part.flatten() for part in parts])

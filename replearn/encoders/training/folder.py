@@ -115,8 +115,8 @@ class TrainingFolder:
     def _unlike(self) -> str:
         """Say what is unlike the encoder that lies there."""
         there = read_json(self.path / "encoder.json")
-        told = ("model", "arguments", "training")
-        old, new = ({key: facts.get(key) for key in told} for facts in (there, self.facts))
+        shown = ("model", "arguments", "training")
+        old, new = ({key: facts.get(key) for key in shown} for facts in (there, self.facts))
         others = "other images, probes, first weights or number of processes"
         return differences(old, new) or f"of {others}"
 

@@ -77,7 +77,7 @@ def fit(
         trainer.prepare()
     with _stop_signals() as stopped:
         if rank() == 0:
-            _Lead(trainer, folder, identity, facts, probe).play(stopped)
+            _Leader(trainer, folder, identity, facts, probe).run(stopped)
         else:
             _follow(trainer, stopped)
         if distributed.any_process(stopped()):
@@ -90,15 +90,15 @@ def fit(
 
 
 def _follow(trainer: Trainer, stopped: Callable[[], bool]) -> None:
-    """Play every round with the first process, which does all the rest."""
+    """Do every step with the first process, which does all the rest."""
     while trainer.step < trainer.steps:
         trainer.train_step()
         if distributed.any_process(stopped()):
             return
 
 
-class _Lead:
-    """Plays every round, and looks, probes and saves on the way."""
+class _Leader:
+    """Does every step; draws, probes, logs and saves on the way."""
 
     def __init__(
         self,
@@ -116,8 +116,8 @@ class _Lead:
         self.shown = fixed_images(trainer.pixels, trainer.settings.crop).to(trainer.device)
         self.saved: int | None = trainer.step or None
 
-    def play(self, stopped: Callable[[], bool]) -> None:
-        """Play to the last step, or to the first one after which a process has to stop."""
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Train to the last step, or to the first one after which a process has to stop."""
         trainer = self.trainer
         with Monitor(self.folder, trainer) as monitor:
             while trainer.step < trainer.steps:
@@ -149,7 +149,7 @@ class _Lead:
         drawn = self._due(settings.sheet_every)
         probed = self.probe is not None and self._due(settings.probe_every)
         if drawn or probed:
-            monitor.check_finite()  # of a round that went wrong there is nothing to see
+            monitor.check_finite()  # of a step that went wrong there is nothing to see
         if self._done:
             trainer.settle()
         if drawn:
@@ -177,7 +177,7 @@ class _Lead:
         monitor.check_finite()
         self.trainer.save(self.folder / "checkpoint.pt", self.identity, self.facts)
         self.saved = self.trainer.step
-        monitor.tell()
+        monitor.report_progress()
 
     def _diverged(self, error: NotFiniteError) -> DataError:
         """Save the batch that did it and say what happened."""
@@ -192,7 +192,7 @@ class _Lead:
 
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a question, so that a round is never left half played."""
+    """Turn Ctrl-C and SIGTERM into a flag, so that no step is left half done."""
     received: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     try:

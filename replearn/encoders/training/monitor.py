@@ -17,7 +17,7 @@ from replearn.console import say
 from replearn.encoders.sheets import sheet, write_sheets
 from replearn.encoders.training.trainer import Trainer
 
-_TOGETHER = 16  # rounds whose terms are looked at together
+_TOGETHER = 16  # steps whose terms are looked at together
 
 
 class NotFiniteError(Exception):
@@ -73,26 +73,26 @@ class Monitor:
 
     def _clear(self) -> None:
         self._sums: dict[tuple[str, ...], Tensor] = {}
-        self._rounds = 0
+        self._steps = 0
         self._seconds = 0.0
         self._waited = self.trainer.waited
 
     def begin(self) -> None:
-        """Say that a round begins: what is done between rounds does not count as training."""
+        """Start the clock of a step: what is done between steps does not count as training."""
         self._began = time.perf_counter()
 
     def add(self, values: dict[str, Tensor]) -> None:
-        """Add the terms of the round that was just played.
+        """Add the terms of the step that was just done.
 
         Raises:
-            NotFiniteError: a term of one of the last rounds is not finite.  To look at each round
-                at once would make the processor wait for a GPU every time.
+            NotFiniteError: a term of one of the last steps is not finite.  To look at each step
+                at once would make the CPU wait for a GPU every time.
         """
         self._seconds += time.perf_counter() - self._began
-        self._rounds += 1
+        self._steps += 1
         self._bar.update()
         if not values:
-            return  # nobody plays
+            return  # there is no player
         names, row = tuple(values), torch.stack([value.float() for value in values.values()])
         # A sum for each list of terms: one addition on the device, whatever their number.
         self._sums[names] = self._sums[names] + row if names in self._sums else row
@@ -101,7 +101,7 @@ class Monitor:
             self.check_finite()
 
     def check_finite(self) -> None:
-        """Look at the terms of the rounds that were added since the last look.
+        """Look at the terms of the steps that were added since the last look.
 
         Raises:
             NotFiniteError: one of them is NaN or infinite.
@@ -112,21 +112,21 @@ class Monitor:
             for step, names, row in unseen:
                 if not bool(row.isfinite().all()):
                     raise NotFiniteError(step, dict(zip(names, row.tolist(), strict=True)))
-        # It is the device that was waited for, with its share of these rounds.
+        # It is the device that was waited for, with its share of these steps.
         self._seconds += time.perf_counter() - began
 
     def log(self, found: dict[str, float]) -> None:
         """Write one line: what was found now, and the mean of each term since the last line.
 
         Raises:
-            NotFiniteError: a term of one of the last rounds is not finite.
+            NotFiniteError: a term of one of the last steps is not finite.
         """
         self.check_finite()
         means: dict[str, float] = defaultdict(float)
         for names, row in self._sums.items():
             for name, total in zip(names, row.tolist(), strict=True):
-                means[name] += total / self._rounds
-        means["images_per_second"] = self._rounds * self.trainer.batch_size / self._seconds
+                means[name] += total / self._steps
+        means["images_per_second"] = self._steps * self.trainer.batch_size / self._seconds
         means["waiting"] = (self.trainer.waited - self._waited) / self._seconds
         step = self.trainer.step
         with self._metrics.open("a", encoding="utf-8") as file:
@@ -138,7 +138,7 @@ class Monitor:
         )
         self._clear()
 
-    def tell(self) -> None:
+    def report_progress(self) -> None:
         """Print one line where there is no terminal to show the progress bar on."""
         if self._bar.disable:
             say(f"{self.folder}: step {self.trainer.step} of {self.trainer.steps}")

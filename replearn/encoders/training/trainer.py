@@ -36,7 +36,7 @@ from replearn.errors import DataError, UsageError, brief
 
 _STATISTICS = 512  # images whose codes are compared with the prior
 
-Move = tuple[str, dict[str, Tensor]]
+Update = tuple[str, dict[str, Tensor]]
 _Sides = tuple[list[Tensor], list[Tensor]]
 
 
@@ -46,7 +46,7 @@ def sum_of(terms: dict[str, Tensor]) -> Tensor:
 
 
 def seed_all(*numbers: int, device: torch.device | None = None) -> None:
-    """Make the randomness of the processor, and of a device, a function of these numbers."""
+    """Make the randomness of the CPU, and of a device, a function of these numbers."""
     seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
     # `torch.manual_seed` would also note, with its caller's stack, what each kind of device that
     # is not in use shall do once it is: a millisecond at every step.
@@ -66,7 +66,7 @@ class Trainer:
     """One training run: the objective, its averaged copy, the optimisers and the step.
 
     Attributes:
-        step: rounds that are done, of `steps`.
+        step: how many are done, of `steps`.
         average: the averaged weights, in evaluation mode.
         best: state of `average` at the best probe, with its step and scores; None without probes.
         waited: seconds in which no batch was there.
@@ -88,7 +88,7 @@ class Trainer:
         self.batch_size = min(settings.batch_size, len(pixels))
         self.loader = _loader(pixels, settings, self.device)
         self.optimisers = _optimisers(self.objective, settings)
-        # Without players, as in a combination of fitted encoders, one round does nothing as well.
+        # Without players, as in a combination of fitted encoders, one step does nothing as well.
         self.steps = settings.length(len(pixels)) if self.optimisers else 1
         self.step = 0
         self.best: dict[str, Any] | None = None
@@ -97,14 +97,14 @@ class Trainer:
             acceleration.compile_layers(self.objective)
 
     def train_step(self) -> dict[str, Tensor]:
-        """Play one round; return each term of the joint batch, averaged over a player's moves."""
+        """Do one step; return each term of the joint batch, averaged over a player's updates."""
         settings = self.settings
         # The first process draws what one alone would draw, the others each something else.
         own = [rank()] * (rank() > 0)
         seed_all(settings.seed, 2, self.step, *own, device=self.device)
         factor = settings.rate_at(self.step, self.steps)
-        moves: dict[str, list[Tensor]] = {}
-        for player, terms in self._moves(self._images()):
+        updates: dict[str, list[Tensor]] = {}
+        for player, terms in self._updates(self._images()):
             optimiser = self.optimisers[player]
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * factor
@@ -116,10 +116,10 @@ class Trainer:
             norm = self._gradient(parameters)
             optimiser.step()
             for name, value in {**terms, "gradient": norm}.items():
-                moves.setdefault(f"{player}/{name}", []).append(value.detach())
+                updates.setdefault(f"{player}/{name}", []).append(value.detach())
         self.step += 1
         self._update_average()
-        return average_terms({name: _mean(each) for name, each in moves.items()})
+        return average_terms({name: _mean(each) for name, each in updates.items()})
 
     def _images(self) -> Tensor:
         began = time.perf_counter()
@@ -134,16 +134,16 @@ class Trainer:
         kinds = (p.dtype for p in self.objective.parameters() if p.is_floating_point())
         return next(kinds, torch.float32)
 
-    def _moves(self, images: Tensor) -> Iterator[Move]:
-        """Ask for the moves of a round, each worked out in the precision of the settings."""
+    def _updates(self, images: Tensor) -> Iterator[Update]:
+        """Yield the updates of a step, their terms computed in the precision of the settings."""
         game = self.objective.losses(images, self.step / self.steps)
         while True:
             # Closed while the generator waits: the backward must not run under autocast.
             with self._autocast():
-                move = next(game, None)
-            if move is None:
+                update = next(game, None)
+            if update is None:
                 return
-            yield move
+            yield update
 
     def _autocast(self) -> Any:
         if self.precision == torch.float32:
@@ -279,8 +279,8 @@ class Trainer:
         self.best = state["best"]
 
 
-def _mean(moves: list[Tensor]) -> Tensor:
-    return torch.stack(moves).mean() if len(moves) > 1 else moves[0]
+def _mean(updates: list[Tensor]) -> Tensor:
+    return torch.stack(updates).mean() if len(updates) > 1 else updates[0]
 
 
 def _save(state: dict[str, Any], path: Path) -> None:
