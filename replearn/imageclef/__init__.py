@@ -11,13 +11,17 @@ ImageCLEFmedical2023VCMI), taubsity/clef-caption-evaluation (2024, 2025) and
 taubsity/clef-caption-evaluation-2026.  No code of theirs is in here.
 """
 
-from replearn.imageclef.editions import EDITIONS, Edition, edition
-from replearn.imageclef.evaluation import Score, evaluate_run
-from replearn.imageclef.faults import Fault
-from replearn.imageclef.merging import How, merge_runs
-from replearn.imageclef.runs import read_run, write_run
-from replearn.imageclef.submissions import write_submission
-from replearn.imageclef.validation import Report, validate_run, validate_text
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from replearn.imageclef.editions import EDITIONS, Edition, edition
+    from replearn.imageclef.evaluation import Score, evaluate_run
+    from replearn.imageclef.faults import Fault
+    from replearn.imageclef.merging import How, merge_runs
+    from replearn.imageclef.runs import read_run, write_run
+    from replearn.imageclef.submissions import write_submission
+    from replearn.imageclef.validation import Report, validate_run, validate_text
 
 __all__ = [
     "EDITIONS",
@@ -35,3 +39,21 @@ __all__ = [
     "write_run",
     "write_submission",
 ]
+
+_NAMES = {
+    "editions": ("EDITIONS", "Edition", "edition"),
+    "evaluation": ("Score", "evaluate_run"),
+    "faults": ("Fault",),
+    "merging": ("How", "merge_runs"),
+    "runs": ("read_run", "write_run"),
+    "submissions": ("write_submission",),
+    "validation": ("Report", "validate_run", "validate_text"),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a name when the name is first asked for (PEP 562)."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -90,8 +90,8 @@ class Adversary(BaseModel):
             verdicts have a quarter of it.
         drift: weight of the squared logits of real inputs; holds the critic's free offset.
         feature_matching: weight, for who fools, of the distance between the mean features.
-        instance_noise: standard deviation of the noise on all that the critic sees, at the start; it
-            falls linearly to 0.
+        instance_noise: standard deviation of the noise on all that the critic sees, at the start;
+            it falls linearly to 0.
         label_smoothing: share by which the critic is to doubt real inputs (one-sided).
         label_flipping: share of the critic's inputs that are given the other label.
         spectral_norm: hold each of the critic's layers at largest singular value 1.

@@ -36,8 +36,8 @@ class FlippedAAE(Objective):
     encoder:    min_E  E_z |z - E(G(z) + n)|^2
 
     The networks of the two-level game have no `architecture`; only the encoder then follows it.
-    The noise n, of standard deviation `noise`, is as strong as the image: through less of it the encoder
-    reads details that no photograph has, and the generator hides the code in them.
+    The noise n, of standard deviation `noise`, is as strong as the image: through less of it the
+    encoder reads details that no photograph has, and the generator hides the code in them.
     """
 
     def __init__(

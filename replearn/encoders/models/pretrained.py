@@ -24,8 +24,8 @@ _BILINEAR = 2  # in Pillow's numbering, in which preprocessing states how it res
 class Pretrained(FittedEncoder):
     """The class token, the mean of the patches, or both, of a pretrained network.
 
-    Images are brought to what the network was trained on: its size, its mean and standard deviation, three
-    channels.  What is saved holds the network itself, so that it is fetched once.
+    Images are brought to what the network was trained on: its size, its mean and standard
+    deviation, three channels.  What is saved holds the network itself, so that it is fetched once.
     """
 
     def __init__(
