@@ -1,9 +1,12 @@
-"""Imports go one way: the design's directions, read from the source."""
+"""Imports go one way, and heavy libraries stay where they are needed: read from the source."""
 
 import ast
+import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -11,122 +14,146 @@ ROOT = Path(__file__).parent.parent
 LIBRARY = sorted((ROOT / "replearn").rglob("*.py"))
 STAGES = sorted((ROOT / "pipelines").glob("*.py"))
 
-# Below this line nothing trains a network, and nothing needs torch.
-TORCHLESS = {
-    "allocation",
-    "archives",
-    "artefacts",
-    "calibration",
-    "comparison",
-    "comparison_settings",
-    "configuration",
-    "concepts",
-    "data_folder",
-    "decisions",
-    "engines",
-    "faiss_engine",
-    "fusion",
-    "index_files",
-    "milvus_engine",
-    "recall",
-    "index_shards",
-    "decoding",
-    "detectors",
-    "dicom",
-    "diskrows",
-    "errors",
-    "expected_f1",
-    "features",
-    "hdf5",
-    "images",
-    "imageclef",
-    "jpeg",
-    "label_thresholds",
-    "layouts",
-    "logistic",
-    "logistic_loss",
-    "making",
-    "quasi_newton",
-    "standardised",
-    "metrics",
-    "neighbors",
-    "parquet",
-    "phantoms",
-    "planning",
-    "preparing",
-    "probing",
-    "ranking",
-    "rates",
-    "rules",
-    "scorers",
-    "settings",
-    "skeleton",
-    "sources",
-    "text_files",
-    "together",
-    "vocabularies",
-    "stores",
-    "supply",
-    "tables",
-    "tally",
-    "tuning",
-    "voting",
-    "workers",
+# Every package, and every module that is no package's, with what it may import of the others;
+# whatever stands lower may import what stands higher.  What is not listed fails.
+SMALL = {"errors", "console", "memory"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "console": set(),
+    "memory": set(),
+    "artefacts": SMALL,
+    "phantoms": SMALL | {"artefacts"},
+    "metrics": SMALL,
+    "parquet": SMALL,
+    "settings": SMALL,
+    "images": SMALL | {"artefacts", "parquet"},
+    "concepts": SMALL | {"artefacts", "parquet"},
+    "features": SMALL | {"artefacts"},
+    "encoders": SMALL | {"images", "features", "artefacts", "settings"},
+    "neighbors": SMALL | {"concepts", "features", "artefacts"},
+    "detection": SMALL
+    | {"neighbors", "concepts", "features", "images", "artefacts", "metrics", "settings"},
+    "imageclef": SMALL | {"concepts", "artefacts", "metrics"},
+    "retrieval": SMALL
+    | {"detection", "neighbors", "encoders", "images", "concepts", "features", "artefacts"},
 }
-TRAINING = {
-    "adversarial",
-    "encoders",
-    "extraction",
-    "models",
-    "networks",
-    "objective",
-    "pictures",
-    "priors",
-    "sheets",
-    "checkpoints",
-    "acceleration",
-    "feeding",
-    "processes",
-    "trainer",
-    "training",
-    "training_settings",
-    "watching",
-}
+ALLOWED["comparison"] = set(ALLOWED) - {"comparison", "report", "phantoms"}
+ALLOWED["report"] = set(ALLOWED) - {"report", "phantoms"}
+# Inside encoders: a package may import itself and what stands above it.
+ENCODERS = ["networks", "losses", "models", "training"]
+
+# Who imports torch outside encoders, and only when it is asked for.
+TORCH = {"replearn.neighbors.torch_engine", "replearn.detection.logistic.loss_torch"}
+# Who needs no torch until a command asks for it: from comparison on, everything may.
+TORCHLESS = set(ALLOWED) - {"encoders", "comparison", "report"}
+# Settings of encoders, which comparisons check without waiting for torch.
+TORCHLESS_ENCODERS = {"replearn.encoders", "replearn.encoders.configuration"}
 
 
-def imports(path: Path) -> set[str]:
-    """Return the full names of all modules that a file imports, wherever in it."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+class Imports(NamedTuple):
+    """The modules that one imports: when it is imported itself, or when a function runs."""
+
+    eager: set[str]
+    lazy: set[str]
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in LIBRARY}
+
+
+@cache
+def imports(module: str) -> Imports:
+    """Return what a module imports, with the packages that this runs; types alone count as lazy."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    found = Imports(set(), set())
+
+    def visit(node: ast.AST, lazy: bool) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lazy = True
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            lazy = True
+        names: set[str] = set()
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names = {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            names = {node.module} | {name for name in inside if name in MODULES}
+        for name in names:
+            (found.lazy if lazy else found.eager).add(name)
+        for child in ast.iter_child_nodes(node):
+            visit(child, lazy)
+
+    visit(tree, False)
     return found
 
 
-def part(path: Path) -> str:
-    """Return the part of the library that a file belongs to: `models`, `images`, ..."""
-    return path.relative_to(ROOT / "replearn").with_suffix("").parts[0]
+def reached(module: str) -> set[str]:
+    """Return everything that importing a module imports, packages on the way included."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in MODULES:
+            parents = [".".join(name.split(".")[:n]) for n in range(1, name.count(".") + 1)]
+            waiting += [*imports(name).eager, *parents]
+    return seen
 
 
-def parts(names: set[str]) -> set[str]:
-    """Return the parts of the library among imported names."""
-    return {name.split(".")[1] for name in names if name.startswith("replearn.")}
+def room(module: str) -> str:
+    """Return the package of the library that a module belongs to, or itself if it has none."""
+    return module.split(".")[1]
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=lambda p: str(p.relative_to(ROOT)))
-def test_the_library_knows_no_stage_and_no_command_line(path: Path) -> None:
-    roots = {name.split(".")[0] for name in imports(path)}
-    assert not roots & {"pipelines", "typer", "argparse"}
+def library_imports(module: str) -> set[str]:
+    every = imports(module).eager | imports(module).lazy
+    return {name for name in every if name.startswith("replearn.")}
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=lambda p: str(p.relative_to(ROOT)))
-def test_what_detects_and_scores_needs_no_torch_and_no_training(path: Path) -> None:
-    if part(path) in TORCHLESS:
-        names = imports(path)
-        assert "torch" not in {name.split(".")[0] for name in names}
-        assert not parts(names) & TRAINING
+def roots(modules: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in modules}
+
+
+def test_every_package_is_listed_and_nothing_else() -> None:
+    assert {room(module) for module in MODULES if "." in module} == set(ALLOWED)
+
+
+def test_the_table_has_no_circle() -> None:
+    order = list(ALLOWED)
+    for number, package in enumerate(order):
+        assert ALLOWED[package] <= set(order[:number]), package
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "." in module])
+def test_a_package_imports_only_what_it_may(module: str) -> None:
+    own = room(module)
+    others = {room(name) for name in library_imports(module)} - {own}
+    assert others <= ALLOWED[own]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_library_knows_no_stage_and_no_command_line(module: str) -> None:
+    every = imports(module).eager | imports(module).lazy
+    assert not roots(every) & {"pipelines", "typer", "argparse"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "." in module])
+def test_only_encoders_import_torch(module: str) -> None:
+    every = imports(module).eager | imports(module).lazy
+    if room(module) != "encoders":
+        assert "torch" not in roots(every) or module in TORCH
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "." in module])
+def test_what_needs_no_torch_does_not_wait_for_it(module: str) -> None:
+    if module in TORCHLESS_ENCODERS or (room(module) in TORCHLESS and module not in TORCH):
+        assert "torch" not in roots(reached(module))
 
 
 def test_who_uses_what_is_fitted_does_not_wait_for_scikit_learn() -> None:
@@ -135,40 +162,61 @@ def test_who_uses_what_is_fitted_does_not_wait_for_scikit_learn() -> None:
     subprocess.run([sys.executable, "-c", uses], check=True)
 
 
-@pytest.mark.parametrize("folder", ["models", "networks"])
-def test_models_see_no_optimiser_device_or_file(folder: str) -> None:
-    for path in (ROOT / "replearn" / folder).glob("*.py"):
-        names = imports(path)
-        assert not parts(names) & {
-            "checkpoints",
-            "feeding",
-            "trainer",
-            "training",
-            "training_settings",
-            "watching",
-            "encoders",
-            "sheets",
-            "artefacts",
-            "hdf5",
-        }, path
-        assert not {name for name in names if name.startswith("torch.optim")}, path
-        assert "pathlib" not in names, path
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_importing_a_package_imports_none_of_its_modules(path: Path) -> None:
+    # The registry of models is the exception: whoever imports it wants them all.
+    if path.name == "__init__.py" and name_of(path) != "replearn.encoders.models":
+        assert not {name for name in imports(name_of(path)).eager if name.startswith("replearn")}
 
 
-def test_networks_know_no_losses_and_no_models() -> None:
-    for path in (ROOT / "replearn" / "networks").glob("*.py"):
-        assert not parts(imports(path)) & {"models", "objective", "adversarial", "priors"}, path
+def inside_encoders(package: str) -> list[str]:
+    return [module for module in MODULES if module.startswith(f"replearn.encoders.{package}")]
+
+
+@pytest.mark.parametrize("package", ENCODERS)
+def test_networks_know_no_losses_losses_no_models_and_models_no_training(package: str) -> None:
+    later = {f"replearn.encoders.{name}" for name in ENCODERS[ENCODERS.index(package) + 1 :]}
+    for module in inside_encoders(package):
+        found = {".".join(name.split(".")[:3]) for name in library_imports(module)}
+        assert not found & later, module
+
+
+@pytest.mark.parametrize("package", ["networks", "losses", "models"])
+def test_models_see_no_file_and_no_optimiser(package: str) -> None:
+    for module in inside_encoders(package):
+        names = imports(module).eager | imports(module).lazy
+        assert not {name for name in names if name.startswith(("torch.optim", "pathlib"))}, module
+        of_library = {name for name in library_imports(module) if room(name) == "artefacts"}
+        assert not of_library - {"replearn.artefacts.identity"}, module
+        assert "replearn.encoders.encoder" not in names, module
+
+
+@pytest.mark.parametrize("package", ["networks", "losses", "models"])
+def test_models_name_no_device(package: str) -> None:
+    for module in inside_encoders(package):
+        text = MODULES[module].read_text(encoding="utf-8")
+        assert not re.findall(r"cuda\b|torch\.device|\.to\(device", text), module
 
 
 def test_only_the_trainer_makes_optimisers() -> None:
-    users = {path.name for path in LIBRARY if "torch.optim" in path.read_text(encoding="utf-8")}
-    assert users == {"trainer.py"}
+    users = {module for module, path in MODULES.items() if "torch.optim" in path.read_text("utf-8")}
+    assert users == {"replearn.encoders.training.trainer"}
+
+
+def test_files_are_locked_in_one_place() -> None:
+    users = {module for module in MODULES if "fcntl" in imports(module).eager}
+    assert users == {"replearn.artefacts.locks"}
 
 
 @pytest.mark.parametrize("path", STAGES, ids=lambda p: p.name)
 def test_a_stage_imports_no_other_stage(path: Path) -> None:
-    others = {name for name in imports(path) if name.startswith("pipelines.")}
-    assert not others or path.name == "compare.py"
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    assert not {name for name in names if name.startswith("pipelines.")}
 
 
 def test_every_stage_has_a_line_in_the_overview() -> None:
