@@ -5,17 +5,21 @@ from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.__main__ import main
-from replearn.concepts.table import ConceptTable
+from replearn.concepts.table import (
+    ConceptTable,
+)
 from replearn.concepts.vocabulary import (
     co_occurrence,
     count_concepts,
     frequent_pairs,
     images_of,
+    multi_hot,
     pool,
     vocabulary,
 )
@@ -91,3 +95,20 @@ def test_the_command_writes_counts_images_and_pairs(
     assert main(["vocabulary", str(train), "--top", "0"]) == 2
     assert main(["vocabulary", str(train), "--out", "same", "--inverse", "./same"]) == 2
     assert "a file of its own" in capsys.readouterr().err
+
+
+def test_the_vocabulary_is_by_frequency_then_by_name() -> None:
+    table = ConceptTable(list("abc"), [("C3", "C2"), ("C2", "C1", "C9"), ("C9",)])
+    assert vocabulary(table) == ["C2", "C9", "C1", "C3"]
+    assert vocabulary(table, 3) == ["C2", "C9", "C1"]
+
+
+@given(tables, st.integers(0, 8))
+def test_multi_hot_is_the_membership_of_the_sets(table: ConceptTable, top: int) -> None:
+    words = vocabulary(table, top)
+    matrix = multi_hot(table, words)
+    assert matrix.shape == (len(table), len(words))
+    assert matrix.dtype == np.dtype(np.float32)
+    assert matrix.has_canonical_format
+    rows = [[float(word in concepts) for word in words] for concepts in map(set, table.concepts)]
+    np.testing.assert_array_equal(matrix.toarray(), np.reshape(rows, matrix.shape))

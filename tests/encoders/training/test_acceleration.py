@@ -1,7 +1,6 @@
 """Precision and compiled layers: what is chosen, what is refused, and that learning stays."""
 
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from replearn.encoders.models import build, check_arguments
 from replearn.encoders.training.acceleration import precision_of
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import UsageError
-from tests.encoders.training.test_loop import (
+from tests.encoders.training.small import (
     SIZE,
     SMALL,
     new_trainer,
@@ -26,14 +25,6 @@ from tests.encoders.training.test_loop import (
 
 CPU = torch.device("cpu")
 COMPILER = shutil.which("g++") or shutil.which("clang++")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # Precision

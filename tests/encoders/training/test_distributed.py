@@ -24,7 +24,7 @@ from replearn.encoders.training.distributed import any_process, broadcast, proce
 from replearn.encoders.training.loop import fit
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
-from tests.encoders.training.test_loop import OBJECTIVES, SIZE, SMALL, pictures, settings_of
+from tests.encoders.training.small import OBJECTIVES, SIZE, SMALL, pictures, settings_of
 
 STEPS = 3
 # Each of these looks at the whole batch, or differentiates twice, or both.

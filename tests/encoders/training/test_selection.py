@@ -20,22 +20,19 @@ from replearn.encoders.training.checkpoint import read_checkpoint
 from replearn.encoders.training.loop import fit
 from replearn.encoders.training.trainer import Trainer
 from replearn.errors import DataError
-from tests.encoders.training.test_loop import (
+from tests.encoders.training.small import (
     SIZE,
     STEPS,
-    InfiniteGradient,
-    InfiniteLoss,
     Terms,
     assert_same_bits,
     metrics,
     new_trainer,
     odd_trainer,
-    one_thread,
     pictures,
     weights_of,
 )
+from tests.encoders.training.test_checkpoint import InfiniteGradient, InfiniteLoss
 
-__all__ = ["one_thread"]  # a fixture, for every test here
 LABELLED = 64
 LABELS = 4
 

@@ -1,0 +1,128 @@
+"""Work folders: who holds one, and what is left of it when a run ends or is killed."""
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from replearn.artefacts.files import publish, write_text
+from replearn.artefacts.workspace import workspace
+from replearn.errors import DataError
+from tests.artefacts.test_files import holds, put_folder
+
+HOLDER = """
+import sys
+from pathlib import Path
+from replearn.artefacts.workspace import workspace
+with workspace(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_second_holder_is_refused_and_disturbs_nothing(out: Path) -> None:
+    with workspace(out) as work:
+        (work / "half").touch()
+        for keep in (True, False):
+            with (
+                pytest.raises(DataError, match="another process is writing it"),
+                workspace(out, keep=keep),
+            ):
+                pytest.fail("two hold the same place")
+        assert (work / "half").exists()
+        with workspace(out.with_name("elsewhere")):
+            pass
+    with workspace(out):
+        pass
+
+
+def test_another_process_is_refused_until_the_holder_ends_or_is_killed(out: Path) -> None:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(out)],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(DataError, match="another process"), workspace(out):
+            pass
+        holder.kill()
+    with workspace(out) as work:
+        assert [path.name for path in work.iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_an_interrupted_work_folder_is_found_again_only_with_keep(out: Path, keep: bool) -> None:
+    def interrupted() -> None:
+        with workspace(out, keep=keep) as work:
+            (work / "part").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (out.parent / ".out.work").exists() == keep
+    with workspace(out, keep=keep) as work:
+        assert (work / "part").exists() == keep
+
+
+def test_a_run_that_made_nothing_leaves_nothing(out: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), workspace(out, keep=True):
+        raise KeyboardInterrupt
+    assert list(out.parent.iterdir()) == []
+
+
+def test_without_keep_what_a_killed_run_left_is_emptied(out: Path) -> None:
+    work = out.parent / ".out.work"
+    (work / "folder" / "deep").mkdir(parents=True)
+    (work / "file").touch()
+    with workspace(out) as found:
+        assert found == work
+        assert [path.name for path in work.iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_work_folder_is_removed_at_the_end(out: Path, keep: bool) -> None:
+    with workspace(out, keep=keep) as work:
+        (work / "part").touch()
+        write_text(out, "made")
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_place_that_cannot_be_written_is_refused_by_name(out: Path) -> None:
+    out.touch()
+    with pytest.raises(DataError, match="cannot be written"), workspace(out / "x.h5"):
+        pass
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_was_there_comes_back_if_the_new_one_does_not_take_its_place(
+    keep: bool, out: Path
+) -> None:
+    def taken_away() -> None:
+        put_folder(work / "made", "new")
+        out.rename(work / "replaced")
+
+    put_folder(out, "old")
+    with suppress(KeyboardInterrupt), workspace(out, keep=keep) as work:
+        taken_away()
+        raise KeyboardInterrupt
+    assert holds(out) == ["old"]
+    with workspace(out, keep=True) as work:  # and after a kill, when the next one begins
+        pass
+    work.mkdir()
+    taken_away()
+    with workspace(out, keep=keep):
+        assert holds(out) == ["old"]
+
+
+def test_publish_replaces_a_folder_where_a_killed_run_left_what_it_replaced(out: Path) -> None:
+    put_folder(out, "old")
+    with workspace(out) as work:
+        put_folder(work / "replaced", "older")
+        put_folder(work / "made", "new")
+        publish(work / "made", out)
+    assert holds(out) == ["new"]

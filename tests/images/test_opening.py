@@ -1,0 +1,222 @@
+"""Opening images: every source gives the same set, and what is odd is reported."""
+
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from replearn.errors import DataError, UsageError
+from replearn.images import opening
+from replearn.images.ids import MISSING
+from replearn.images.preparation import prepare
+from tests.images.test_image_set import grey, opened, write_images
+
+NAMES = ["b.png", "a.png", "deep/er/c.tif", "d.v2.jpg", "ü.bmp", "E.PNG"]
+
+
+IDS = ["E", "a", "b", "c", "d.v2", "ü"]
+
+
+def as_zip(folder: Path, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*"), reverse=True):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+def as_tar(folder: Path, path: Path) -> Path:
+    modes: dict[str, Any] = {".tar": "w:", ".gz": "w:gz", ".tgz": "w:gz", ".xz": "w:xz"}
+    with tarfile.open(path, mode=modes.get(path.suffix, "w:bz2")) as archive:
+        archive.add(folder, ".")
+    return path
+
+
+def as_list(folder: Path, path: Path) -> Path:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    path.write_text("".join(f"{os.path.relpath(file, path.parent)}\n" for file in files))
+    return path
+
+
+def as_table(folder: Path, path: Path) -> Path:
+    rows = [f"{file}\tC1;C2" for file in folder.rglob("*") if file.is_file()]
+    path.write_text("\n".join(["path\tconcepts", *rows]), encoding="utf-8-sig")
+    return path
+
+
+PACKINGS: dict[str, Callable[[Path, Path], Path]] = {
+    "x.zip": as_zip,
+    "x.tar": as_tar,
+    "x.tar.gz": as_tar,
+    "x.tgz": as_tar,
+    "x.tar.xz": as_tar,
+    "x.tar.bz2": as_tar,
+    "x.txt": as_list,
+    "x.tsv": as_table,
+}
+
+
+@pytest.mark.parametrize("name", list(PACKINGS))
+def test_every_source_of_the_same_images_gives_the_same_set(name: str, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", NAMES)
+    folder = opened(tmp_path / "images")
+    packed = opened(PACKINGS[name](tmp_path / "images", tmp_path / name))
+    assert folder.ids == packed.ids == IDS
+    assert np.array_equal(folder.pixels, packed.pixels)
+    assert folder.identity == packed.identity
+
+
+def test_a_single_image_is_a_set_of_one(tmp_path: Path) -> None:
+    write_images(tmp_path, ["one.png", "two.png"])
+    assert opened(tmp_path / "two.png").ids == ["two"]
+
+
+def test_the_result_does_not_depend_on_threads_or_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path, [f"{number}.png" for number in range(25)])
+    whole = opened(tmp_path)
+    monkeypatch.setattr(opening, "_PART_BYTES", 7 * 64)
+    in_parts = opened(tmp_path)
+    one_by_one = [grey((tmp_path / f"{id_}.png").read_bytes(), 8) for id_ in whole.ids]
+    assert np.array_equal(whole.pixels[:, 0], one_by_one)
+    assert np.array_equal(in_parts.pixels[:, 0], one_by_one)
+    assert in_parts.identity == whole.identity
+
+
+def test_what_is_no_image_is_counted_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_images(tmp_path, ["a.png"])
+    for name in ("notes.txt", "more.txt", ".hidden.png", "README"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "b.png").write_text("x")
+    (tmp_path / "again").symlink_to(tmp_path)
+    assert opened(tmp_path).ids == ["a"]
+    told = capsys.readouterr().err
+    for count in ("2 .txt", "2 hidden", "1 without extension", "1 linked folders"):
+        assert count in told
+    assert len(told.splitlines()) == 1
+
+
+def test_two_files_of_one_id_are_refused_with_both_and_the_remedy(tmp_path: Path) -> None:
+    write_images(tmp_path, ["one/a.png", "two/a.jpg", "one/b.png"])
+    with pytest.raises(DataError, match=r"one/a\.png and two/a\.jpg.*--ids-from path"):
+        opened(tmp_path)
+    assert opened(tmp_path, ids_from="path").ids == ["one/a", "one/b", "two/a"]
+    assert opened(tmp_path, ids=["b"]).ids == ["b"]
+    write_images(tmp_path, ["one/a.jpg"])
+    with pytest.raises(DataError, match="rename"):
+        opened(tmp_path, ids_from="path")
+
+
+def test_wanted_ids_give_the_selection_and_the_order(tmp_path: Path) -> None:
+    write_images(tmp_path, [f"{number}.png" for number in range(30)])
+    wanted = ["9", "21", "missing", *map(str, range(10, 20)), "3", *map(str, range(22, 30))]
+    found = opened(tmp_path, ids=wanted)
+    assert found.ids == [id_ for id_ in wanted if id_ != "missing"]
+    assert found.errors == [("missing", MISSING)]
+    with pytest.raises(DataError, match="'9' is asked for 2 times"):
+        opened(tmp_path, ids=["9", "9"])
+
+
+def test_unreadable_files_are_kept_as_errors_up_to_the_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_images(tmp_path, [f"{number:02}.png" for number in range(19)])
+    (tmp_path / "empty.png").touch()
+    found = opened(tmp_path)
+    assert found.errors == [("empty", "empty file")]
+    assert len(found) == 19
+    assert "1 of 20 images left out: empty (empty file)" in capsys.readouterr().err
+    (tmp_path / "page.jpg").write_text("<html>")
+    with pytest.raises(DataError, match=r"2 of 21 .*5 %.*empty file.*page.*--max-errors"):
+        opened(tmp_path)
+    assert len(opened(tmp_path, max_errors=0.1).errors) == 2
+
+
+def test_odd_things_in_place_of_a_file_are_errors_not_the_end(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.png"])
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "linked.png").symlink_to(tmp_path / "a.png")
+    found = opened(tmp_path, max_errors=1)
+    assert found.ids == ["a", "linked"]
+    assert dict(found.errors) == {
+        "dangling": "no such file or directory",
+        "pipe": "not a regular file",
+    }
+
+
+def test_a_damaged_member_of_an_archive_is_an_error(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", ["a.png", "b.png"])
+    path = as_zip(tmp_path / "images", tmp_path / "x.zip")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"a.png") + 20] ^= 0xFF
+    path.write_bytes(content)
+    found = opened(path, max_errors=0.5)
+    assert found.ids == ["b"]
+    assert found.errors[0][0] == "a"
+
+
+def test_a_list_reports_what_is_missing_wherever_it_stands(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.png"])
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "x.txt").write_text("../gone.png\n\n../a.png\r\n")
+    found = opened(tmp_path / "lists" / "x.txt", max_errors=0.5)
+    assert found.ids == ["a"]
+    assert found.errors == [("gone", "no such file or directory")]
+
+
+def test_paths_in_archives_are_cleaned(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.png"])
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(tmp_path / "a.png", "./one/a.png")
+        archive.write(tmp_path / "a.png", "two\\a.png")
+    assert opened(tmp_path / "x.zip", ids_from="path").ids == ["one/a", "two/a"]
+
+
+def test_a_tar_that_ends_in_a_zip_is_still_a_tar(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", ["a.png"])
+    as_zip(tmp_path / "images", tmp_path / "images" / "z.zip")
+    assert opened(as_tar(tmp_path / "images", tmp_path / "x.tar")).ids == ["a"]
+
+
+def test_a_name_that_is_not_utf8_gives_an_id_that_is(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.png"])
+    (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xe9t\xe9.png"))
+    assert prepare(tmp_path, tmp_path / "x.h5", size=8).ids == [r"\xe9t\xe9"]
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tar.xz"])
+@pytest.mark.parametrize("share", [0, 0.3, 0.9])
+def test_a_truncated_archive_is_refused(name: str, share: float, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", NAMES)
+    path = PACKINGS[name](tmp_path / "images", tmp_path / name)
+    content = path.read_bytes()
+    used = len(content.rstrip(b"\0")) if name == "x.tar" else len(content)
+    path.write_bytes(content[: int(used * share)])
+    with pytest.raises(DataError, match=r"damaged|no images in it"):
+        opened(path)
+
+
+def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder or file"):
+        opened(tmp_path / "nothing")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match="no images in it"):
+        opened(tmp_path / "folder")
+    (tmp_path / "x.bin").write_bytes(bytes(range(256)))
+    with pytest.raises(DataError, match="neither a folder"):
+        opened(tmp_path / "x.bin")
+
+
+@pytest.mark.parametrize("wrong", [{"size": 0}, {"channels": 2}, {"fit": "crop"}])
+def test_impossible_forms_are_wrong_usage(wrong: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=str(next(iter(wrong.values())))):
+        opened(tmp_path, **wrong)
