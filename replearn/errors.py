@@ -1,9 +1,10 @@
 """The two ways in which a user's run can fail; each message is one line: file, value, remedy.
 
-What other libraries raise has its place in such a line, but not all of its text.
+What other libraries raise has its place in such a line, but not all of its text.  Long texts and
+long lists are cut by the functions below.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -21,6 +22,22 @@ def brief(error: Exception) -> str:
     return " ".join(lines[0].split())[:200] if lines else type(error).__name__
 
 
-def some_of(ids: Sequence[Any]) -> str:
-    """Return the first three of these, for a message."""
-    return ", ".join(map(str, ids[:3])) + (", ..." if len(ids) > 3 else "")
+def some_of(items: Sequence[Any], most: int = 3, form: Callable[[Any], str] = str) -> str:
+    """Return the first few items, for a message.
+
+    Args:
+        items: any number of them.
+        most: how many are named.
+        form: turns an item into text.
+    """
+    return ", ".join(map(form, items[:most])) + (", ..." if len(items) > most else "")
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """Return a text in quotes, cut if it is longer than `most` characters."""
+    return repr(shortened(text, most, "..."))
+
+
+def shortened(text: str, most: int, mark: str = "…") -> str:
+    """Return a text, or its beginning and a mark, in at most `most` characters."""
+    return text if len(text) <= most else f"{text[: most - len(mark)]}{mark}"

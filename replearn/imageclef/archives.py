@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 from replearn.errors import DataError
-from replearn.imageclef.faults import Fault, some
+from replearn.imageclef.faults import Fault, quoted_names
 
 _LARGEST = 1 << 30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -38,11 +38,11 @@ def unpack(data: bytes, path: Path, name: str) -> tuple[bytes, list[Fault]]:
             names = archive.namelist()
             wanted = name if name in names else names[0] if len(names) == 1 else None
             if wanted is None:
-                raise DataError(f"{path}: holds {some(names)}; pack {name} alone")
+                raise DataError(f"{path}: holds {quoted_names(names)}; pack {name} alone")
             if archive.getinfo(wanted).file_size > _LARGEST:
                 raise DataError(f"{path}: {wanted} in it has more than 1 GiB; is it a run file?")
             content = archive.read(wanted)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
         raise DataError(f"{path}: the zip is not readable ({error}); pack {name} again")
-    text = f"the zip must hold {name} alone, found {some(names)}; pack it again"
+    text = f"the zip must hold {name} alone, found {quoted_names(names)}; pack it again"
     return content, [] if names == [name] else [Fault(None, text)]

@@ -5,7 +5,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from replearn.imageclef.faults import Fault, short, some
+from replearn.errors import quoted
+from replearn.imageclef.faults import Fault, quoted_names
 from replearn.imageclef.rows import Row, Run
 
 EXTENSION = re.compile(r"\.(jpe?g|png|tiff?|gif|bmp|webp|dcm)$", re.IGNORECASE)
@@ -60,7 +61,7 @@ def _blank_lines(run: Run) -> Iterator[Fault]:
 def _header(run: Run) -> Iterator[Fault]:
     if not run.has_header:
         found = run.text.split("\n", 1)[0]
-        yield Fault(1, f"the header must be exactly {run.edition.header}, found {short(found)}")
+        yield Fault(1, f"the header must be exactly {run.edition.header}, found {quoted(found)}")
 
 
 def _columns(row: Row, run: Run) -> str:
@@ -80,7 +81,7 @@ def _two_columns(row: Row, run: Run) -> str:
     delimiter = run.edition.delimiters[0]
     return (
         f"exactly 2 columns are expected, found {len(row.cells)}: "
-        f"{short(delimiter.join(row.cells))}; an image without concepts is 'id{delimiter}'"
+        f"{quoted(delimiter.join(row.cells))}; an image without concepts is 'id{delimiter}'"
     )
 
 
@@ -93,25 +94,25 @@ def _start(run: Run) -> Iterator[Fault]:
 
 
 def _id_spaces(row: Row, run: Run) -> str:
-    return f"spaces around the id {short(row.id)}; remove them" if row.id != row.id.strip() else ""
+    return f"spaces around the id {quoted(row.id)}; remove them" if row.id != row.id.strip() else ""
 
 
 def _field_spaces(row: Row, run: Run) -> str:
     field = row.cells[1]
-    return "" if field == field.strip() else f"spaces around {short(field)}; remove them"
+    return "" if field == field.strip() else f"spaces around {quoted(field)}; remove them"
 
 
 def _duplicate(row: Row, run: Run) -> str:
     line = run.first_line[row.id]
     if line == row.line:
         return ""
-    return f"the id {short(row.id)} stands already in line {line}; keep one"
+    return f"the id {quoted(row.id)} stands already in line {line}; keep one"
 
 
 def _unknown(row: Row, run: Run) -> str:
     if row.id in run.known:
         return ""
-    text = f"the id {short(row.id)} is not one of the {len(run.known)} images"
+    text = f"the id {quoted(row.id)} is not one of the {len(run.known)} images"
     if row.id.strip() in run.known:
         return f"{text}; remove the spaces around it"
     if EXTENSION.sub("", row.id) in run.known:
@@ -127,26 +128,26 @@ def _limit(row: Row, run: Run) -> str:
     limit = run.edition.max_concepts
     if limit is None or len(row.concepts) <= limit:
         return ""
-    return f"{len(row.concepts)} concepts for {short(row.id)}; at most {limit} are allowed"
+    return f"{len(row.concepts)} concepts for {quoted(row.id)}; at most {limit} are allowed"
 
 
 def _empty_item(row: Row, run: Run) -> str:
     if not row.cells[1].strip() or "" not in row.concepts:
         return ""
     separator = run.edition.separator
-    return f"an empty concept in {short(row.cells[1])}; remove the superfluous {separator!r}"
+    return f"an empty concept in {quoted(row.cells[1])}; remove the superfluous {separator!r}"
 
 
 def _form(row: Row, run: Run) -> str:
     wrong = [concept for concept in row.concepts if concept and not _CUI.fullmatch(concept)]
-    return f"not a CUI, C and digits: {some(wrong)}; correct or remove it" if wrong else ""
+    return f"not a CUI, C and digits: {quoted_names(wrong)}; correct or remove it" if wrong else ""
 
 
 def _repeat(row: Row, run: Run) -> str:
     if len(set(row.concepts)) == len(row.concepts):
         return ""
     repeated = [concept for concept, count in Counter(row.concepts).items() if count > 1]
-    return f"repeated for {short(row.id)}: {some(repeated)}; list each concept once"
+    return f"repeated for {quoted(row.id)}: {quoted_names(repeated)}; list each concept once"
 
 
 def _surplus(run: Run) -> Iterator[Fault]:
@@ -165,8 +166,8 @@ def _order(run: Run) -> Iterator[Fault]:
         here, due = wrong[0]
         yield Fault(
             run.first_line[here],
-            f"the order is not that of the list: {short(due)} is expected here, found "
-            f"{short(here)} ({len(wrong)} of {len(found)} rows out of place); sort the rows",
+            f"the order is not that of the list: {quoted(due)} is expected here, found "
+            f"{quoted(here)} ({len(wrong)} of {len(found)} rows out of place); sort the rows",
         )
 
 
@@ -174,7 +175,9 @@ def _missing(run: Run) -> Iterator[Fault]:
     missing = [id_ for id_ in dict.fromkeys(run.expected) if id_ not in run.first_line]
     if missing:
         count, images = len(missing), len(run.known)
-        yield Fault(None, f"{count} of {images} images missing: {some(missing)}; add their rows")
+        yield Fault(
+            None, f"{count} of {images} images missing: {quoted_names(missing)}; add their rows"
+        )
 
 
 _OF_ROWS: dict[str, Callable[[Row, Run], str]] = {  # "" where nothing is wrong with a row

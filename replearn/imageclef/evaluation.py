@@ -9,7 +9,7 @@ from replearn.concepts.layouts import Entry, read_entries
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.editions import Edition
-from replearn.imageclef.faults import some
+from replearn.imageclef.faults import quoted_names
 from replearn.imageclef.rows import Row
 from replearn.imageclef.runs import accepted_rows
 from replearn.memory import no_garbage_collection
@@ -126,7 +126,7 @@ def _secondary(
     true = _true_sets(manual, edition)
     absent = [id_ for id_ in predicted if id_ not in true]
     if absent:
-        raise DataError(f"{name}: lacks {len(absent)} of the run's images: {some(absent)}")
+        raise DataError(f"{name}: lacks {len(absent)} of the run's images: {quoted_names(absent)}")
     allowed = edition.secondary
     counting = {id_ for id_ in predicted if true[id_] & allowed}
     images = len(true) - len(predicted) + len(counting)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from replearn.errors import quoted, some_of
+
 
 class Fault(NamedTuple):
     """One thing that is wrong or unusual, in one line of text; `line` None: in no single line."""
@@ -14,11 +16,6 @@ class Fault(NamedTuple):
         return self.text if self.line is None else f"line {self.line}: {self.text}"
 
 
-def short(text: str) -> str:
-    """Return a text in quotes, cut where it is long."""
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first few of the names."""
-    return ", ".join(map(short, names[:5])) + (", ..." if len(names) > 5 else "")
+def quoted_names(names: Sequence[str]) -> str:
+    """Return the first five names in quotes."""
+    return some_of(names, 5, quoted)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
-from replearn.imageclef.faults import some
+from replearn.imageclef.faults import quoted_names
 
 How = Literal["union", "intersection", "votes", "groups"]
 
@@ -57,7 +57,7 @@ def _refuse_other_images(runs: Mapping[Path, ConceptTable]) -> None:
         lacking = [id_ for id_ in expected if id_ not in found]
         more = [id_ for id_ in found if id_ not in expected]
         if lacking or more:
-            text = f"lacks {some(lacking)}" if lacking else f"has also {some(more)}"
+            text = f"lacks {quoted_names(lacking)}" if lacking else f"has also {quoted_names(more)}"
             raise DataError(
                 f"{path}: is not a run over the {len(expected)} images of {first}: {text} "
                 f"({len(lacking)} missing, {len(more)} more); merge runs over the same images"
@@ -70,7 +70,7 @@ def _refuse_shared_concepts(runs: Mapping[Path, ConceptTable]) -> None:
         found = {concept.upper() for concepts in run.concepts for concept in concepts}
         if shared := sorted(found & owner.keys()):
             raise DataError(
-                f"{path}: shares {len(shared)} concepts with {owner[shared[0]]}: {some(shared)}; "
-                "groups must not overlap, or take the union"
+                f"{path}: shares {len(shared)} concepts with {owner[shared[0]]}: "
+                f"{quoted_names(shared)}; groups must not overlap, or take the union"
             )
         owner |= dict.fromkeys(found, path)

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from replearn.concepts.table import ConceptTable
-from replearn.errors import DataError
+from replearn.errors import DataError, quoted
 from replearn.imageclef.checks import find_faults
 from replearn.imageclef.editions import Edition
-from replearn.imageclef.faults import short
 from replearn.imageclef.hints import hint
 from replearn.imageclef.rows import Row, Run, decode
 from replearn.memory import no_garbage_collection
@@ -48,7 +47,7 @@ def _refuse_unwritable(name: str, separators: str) -> None:
     one_line = name.splitlines() == [name] and name == name.strip()
     if not one_line or any(character in special for character in name):
         raise DataError(
-            f"the name {short(name)} cannot stand in a run file: it is empty or holds a "
+            f"the name {quoted(name)} cannot stand in a run file: it is empty or holds a "
             "separator, a quote, a NUL, a line break or outer spaces; rename it"
         )
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from replearn.errors import quoted
 from replearn.imageclef.checks import EXTENSION, find_faults
 from replearn.imageclef.editions import EDITIONS, Edition
-from replearn.imageclef.faults import Fault, short, some
+from replearn.imageclef.faults import Fault, quoted_names
 from replearn.imageclef.hints import hint
 from replearn.imageclef.rows import Row, Run, decode
 from replearn.memory import no_garbage_collection
@@ -128,7 +129,7 @@ def _oddities(run: Run, expected_ids: Sequence[str]) -> Iterator[Fault]:
         count = f"{len(taken)} of {len(expected_ids)} ids"
         yield Fault(line, f"'ID' in {count}: the evaluator drops such images as headers")
     if other := _other_edition(expected_ids, run.edition):
-        form = f"the ids have the form of {other}: {short(expected_ids[0])}"
+        form = f"the ids have the form of {other}: {quoted(expected_ids[0])}"
         yield Fault(None, f"{form}; are the rules of {run.edition.year} meant?")
 
 
@@ -150,5 +151,5 @@ def _strangers(run: Run, vocabulary: Collection[str] | None) -> Iterator[Fault]:
             if concept.strip().upper() not in known:
                 first_line.setdefault(concept, row.line)
     if first_line:
-        text = f"not in the vocabulary, {len(first_line)} in all: {some(list(first_line))}"
+        text = f"not in the vocabulary, {len(first_line)} in all: {quoted_names(list(first_line))}"
         yield Fault(min(first_line.values()), text)

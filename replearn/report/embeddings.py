@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.detection.probe import rankme
+from replearn.errors import shortened
 from replearn.features import Features
 from replearn.images.data_url import image_url
 from replearn.neighbors.index import build_index
@@ -25,6 +26,7 @@ _MAPS = 6
 _CELLS = 9
 _QUERIES = 5
 _HITS = 6
+_TITLE = 32  # characters above a small map
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _concept_map(plane: Projection, concepts: Sequence[set[str]], name: str | No
         axes.set(xticks=[], yticks=[], xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.spines[:].set_visible(False)
         if name is not None:
-            axes.set_title(_short(name))
+            axes.set_title(shortened(name, _TITLE))
 
     alt = f"Map of embeddings; images with {name}" if name else "Map of embeddings"
     caption = f"{having.sum():,} of {len(having):,} images" if name else ""
@@ -212,7 +214,3 @@ def _variance(shares: NDArray[np.float64], most: int) -> Figure:
         axes.set(xlabel="directions", ylim=(0, 1.03), title="share of the variance")
 
     return Figure(draw(paint, alt=f"Share of the variance; {most} directions hold 90 %"))
-
-
-def _short(name: str, most: int = 32) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
