@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from replearn.errors import quoted
 from replearn.imageclef.faults import Fault, quoted_names
-from replearn.imageclef.rows import Row, Run
+from replearn.imageclef.parsing import Row, Run
 
 EXTENSION = re.compile(r"\.(jpe?g|png|tiff?|gif|bmp|webp|dcm)$", re.IGNORECASE)
 """An image extension at the end of an id."""

@@ -10,7 +10,7 @@ from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import quoted_names
-from replearn.imageclef.rows import Row
+from replearn.imageclef.parsing import Row
 from replearn.imageclef.runs import accepted_rows
 from replearn.memory import no_garbage_collection
 from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score

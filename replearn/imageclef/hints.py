@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from replearn.imageclef.checks import find_faults
 from replearn.imageclef.editions import EDITIONS, Edition
-from replearn.imageclef.rows import Run
+from replearn.imageclef.parsing import Run
 
 _LINES = 20
 # What says that a file is of another edition, not that a row of it is wrong.

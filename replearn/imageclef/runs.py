@@ -8,7 +8,7 @@ from replearn.errors import DataError, quoted
 from replearn.imageclef.checks import find_faults
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.hints import hint
-from replearn.imageclef.rows import Row, Run, decode
+from replearn.imageclef.parsing import Row, Run, decode
 from replearn.memory import no_garbage_collection
 
 

@@ -9,7 +9,7 @@ from replearn.imageclef.checks import EXTENSION, find_faults
 from replearn.imageclef.editions import EDITIONS, Edition
 from replearn.imageclef.faults import Fault, quoted_names
 from replearn.imageclef.hints import hint
-from replearn.imageclef.rows import Row, Run, decode
+from replearn.imageclef.parsing import Row, Run, decode
 from replearn.memory import no_garbage_collection
 
 

@@ -1,4 +1,4 @@
-"""A run file taken apart into rows, as the organisers' programs take it apart."""
+"""Parsing of run files into rows, as the organisers' programs parse them."""
 
 import csv
 import io
@@ -13,9 +13,9 @@ from replearn.imageclef.faults import Fault
 
 
 class Row(NamedTuple):
-    """A row of a run file: its first line, its cells, and the concepts in the second of them.
+    """A row of a run file: number of its first line, its cells, and its concepts.
 
-    The concepts are those that the evaluator splits them into; () for an id alone.
+    The concepts are what the evaluator makes of the second cell; () for an id alone.
     """
 
     line: int
@@ -42,17 +42,17 @@ class Run:
         strict: whether the edition's pre-check reads the file, not its evaluator.
         delimiter: between id and concepts.
         rows: all of them up to the first that cannot be read.
-        images: those that the program takes for images, not for a header.
-        first_line: where each id stands first.
+        images: the rows that the program reads as images, not as a header.
+        first_line: line of the first row of each id.
         expected: the ids of the images that it should hold, in order.
-        known: the same as a set.
-        faults: why reading ended early, if it did.
+        known: the same ids as a set.
+        faults: why parsing ended early, if it did.
     """
 
     def __init__(
         self, text: str, edition: Edition, expected: Sequence[str] | None, *, strict: bool
     ):
-        """Take a text apart; where nothing is expected (None), what it holds is right."""
+        """Parse a text; if `expected` is None, the images in it are those expected."""
         self.text = text
         self.edition = edition
         self.strict = strict
@@ -63,16 +63,16 @@ class Run:
         for row in self.images:
             if not row.blank:
                 self.first_line.setdefault(row.id, row.line)
-        self.expected = list(self.first_line) if expected is None else self._counted(expected)
+        self.expected = list(self.first_line) if expected is None else self._scored_ids(expected)
         self.known = frozenset(self.expected)
 
     @property
     def has_header(self) -> bool:
         """Whether the first row is exactly the header that the edition asks for."""
-        wanted = (self.edition.header or "").split(self.edition.delimiters[0])
-        return bool(self.rows) and self.rows[0].cells == wanted
+        header = (self.edition.header or "").split(self.edition.delimiters[0])
+        return bool(self.rows) and self.rows[0].cells == header
 
-    def _counted(self, expected: Sequence[str]) -> Sequence[str]:
+    def _scored_ids(self, expected: Sequence[str]) -> Sequence[str]:
         # The evaluator reads its truth as it reads the run: some ids it takes for headers.
         if self.strict or not self.edition.skips_header:
             return expected
