@@ -1,4 +1,4 @@
-"""Encoders x detectors as tables: what each reached, and by how much the chosen one is ahead."""
+"""Results of encoders x detectors, and the tables of their scores and differences."""
 
 import csv
 import io
@@ -14,19 +14,19 @@ from replearn.metrics import bootstrap_interval, mean_score
 
 @dataclass(frozen=True)
 class Result:
-    """What one detector on one encoder reached with one seed.
+    """The scores of one detector on one encoder with one seed.
 
     Attributes:
         encoder: name of the encoder, `none` for the constant prediction.
         detector: `constant`, `linear`, `knn-union`, `knn-vote`, `fused`.
         f1: mean F1 on the images of `per_image`.
         interval: 95 % bootstrap interval of it over images.
-        rule: what the detector decides by.
+        rule: decision rule of the detector.
         threshold: the best global one on validation, whatever the rule is.
         seed: of the training.
-        f1_valid: mean F1 on the validation images, which all choices were made on.
+        f1_valid: mean F1 on the validation images, on which all choices are made.
         concepts: size of the detector's vocabulary.
-        seconds: that training, extracting and detecting took when they were done.
+        seconds: of training, extraction and detection together, when they were done.
         per_image: F1 of each image by id; NaN where it does not count.
     """
 
@@ -44,11 +44,11 @@ class Result:
 
     @property
     def name(self) -> str:
-        """Encoder and detector, as a person would say it."""
+        """Encoder and detector, as tables and messages name them."""
         return self.detector if self.encoder == "none" else f"{self.encoder} + {self.detector}"
 
     def as_row(self) -> dict[str, Any]:
-        """Return what `table.json` says of this result."""
+        """Return the row of this result in `table.json`."""
         return {name: value for name, value in vars(self).items() if name != "per_image"}
 
 
@@ -63,15 +63,15 @@ def to_markdown(
 
     Args:
         results: of all encoders, detectors and seeds.
-        part: the images that the scores are of, `test` or `valid`.
-        published: scores of a paper to put beside ours.
+        part: the scored images, `test` or `valid`.
+        published: scores of a paper, for a column beside these.
     """
-    best = chosen(results)
-    head, rows = summary(results, part=part, published=published)
-    place = list(by_name(results)).index(best)
-    rows[place][2] = f"**{rows[place][2]}**"
-    told = f"{best}, chosen on validation, against the others on {part}:"
-    return f"{_markdown(head, rows)}\n{told}\n\n{_markdown(*differences(results))}"
+    best = find_best(results)
+    head, rows = summarise(results, part=part, published=published)
+    best_row = rows[list(group_by_name(results)).index(best)]
+    best_row[2] = f"**{best_row[2]}**"
+    caption = f"{best}, chosen on validation, against the others on {part}:"
+    return f"{_markdown(head, rows)}\n{caption}\n\n{_markdown(*list_differences(results))}"
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
@@ -87,10 +87,10 @@ def to_latex(
 
     The one chosen on validation is bold.
     """
-    head, rows = summary(results, part=part, published=published)
+    head, rows = summarise(results, part=part, published=published)
     cells = [[_tex(cell) for cell in row] for row in (head, *rows)]
-    place = 1 + list(by_name(results)).index(chosen(results))
-    cells[place][2] = f"\\textbf{{{cells[place][2]}}}"
+    best_row = cells[1 + list(group_by_name(results)).index(find_best(results))]
+    best_row[2] = f"\\textbf{{{best_row[2]}}}"
     lines = [" & ".join(row) + r" \\" for row in cells]
     columns = "ll" + "r" * (len(head) - 2)
     body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
@@ -110,40 +110,40 @@ def to_csv(results: Sequence[Result]) -> str:
     return text.getvalue()
 
 
-def summary(
+def summarise(
     results: Sequence[Result], *, part: str, published: PublishedScores | None = None
 ) -> tuple[list[str], list[list[str]]]:
     """Return the heading and the rows of the table, one row for each encoder and detector.
 
-    The rows are in the order of `by_name`; arguments as `to_markdown`.
+    The rows are in the order of `group_by_name`; arguments as `to_markdown`.
     """
     floor = float(np.mean([r.f1 for r in results if r.detector == "constant"]))
     head = ["encoder", "detector", f"mean F1 on {part}", "95 % interval", "over constant"]
     head += ["F1 on validation", "rule", "threshold", "concepts", "seconds"]
-    groups = by_name(results).values()
+    groups = group_by_name(results).values()
     rows = [_row(group, floor) for group in groups]
     if published:
         head.append("published F1 on test")
         for row, group in zip(rows, groups, strict=True):
-            theirs = published.get(group[0].encoder, {}).get(group[0].detector)
-            row.append("" if theirs is None else f"{theirs:.4f}")
+            score = published.get(group[0].encoder, {}).get(group[0].detector)
+            row.append("" if score is None else f"{score:.4f}")
     return head, rows
 
 
-def differences(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
-    """Return heading and rows of how far the chosen one is ahead of each other one.
+def list_differences(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of the lead of the best over each other one.
 
     Images are compared one by one, each image's F1 averaged over the seeds first.
     """
-    groups = by_name(results)
-    best = chosen(results)
+    groups = group_by_name(results)
+    best = find_best(results)
     rows = [_difference(groups[best], other, n) for n, other in groups.items() if n != best]
     return ["against", "difference of mean F1", "95 % interval"], rows
 
 
-def chosen(results: Sequence[Result]) -> str:
-    """Return the name of the encoder and detector that did best on validation."""
-    groups = by_name(results)
+def find_best(results: Sequence[Result]) -> str:
+    """Return the name of the encoder and detector with the highest mean F1 on validation."""
+    groups = group_by_name(results)
     return max(groups, key=lambda name: np.mean([r.f1_valid for r in groups[name]]))
 
 
@@ -153,7 +153,7 @@ def _tex(cell: str) -> str:
     return cell if not cell.startswith("-") else f"${cell}$"
 
 
-def by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
+def group_by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
     """Group the results of all seeds, in the order of the first."""
     names = list(dict.fromkeys(result.name for result in results))
     ordered = sorted(results, key=lambda result: names.index(result.name))

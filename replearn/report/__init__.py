@@ -1,4 +1,5 @@
-"""Reports: one HTML file each, that opens from disk and shows what an encoder or a comparison is.
+"""Reports of encoders and comparisons: one HTML file each, which opens from disk.
 
-`figures` draws, `page` lays out, `encoder` and `comparison` decide what there is to see.
+`build` makes a report of a folder.  `encoder_files` and `comparison_files` load what is in it,
+`encoder` and `comparison` decide what is shown, `figures` draws and `page` lays out.
 """

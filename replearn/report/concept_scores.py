@@ -1,4 +1,4 @@
-"""How well each concept is found, and what each threshold would reach."""
+"""Scores of single concepts, and the mean F1 at each threshold."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,47 +15,48 @@ from replearn.metrics import EmptyRule, mean_f1
 
 @dataclass(frozen=True)
 class ConceptScore:
-    """How well one concept is found.
+    """How well one concept is detected.
 
     Attributes:
         concept: its id.
-        learnt: training images that show it.
-        shown: scored images that show it.
-        named: scored images that it is named for.
-        hits: of these, those that show it.
+        trained: number of training images that show it.
+        true: number of scored images that show it.
+        predicted: number of scored images that it is predicted for.
+        hits: number of scored images that it is predicted for rightly.
     """
 
     concept: str
-    learnt: int
-    shown: int
-    named: int
+    trained: int
+    true: int
+    predicted: int
     hits: int
 
     @property
     def f1(self) -> float:
-        """F1 of this concept over the scored images; 0 where it is neither shown nor named."""
-        return 2 * self.hits / max(self.shown + self.named, 1)
+        """F1 of this concept over the scored images; 0 if it is neither true nor predicted."""
+        return 2 * self.hits / max(self.true + self.predicted, 1)
 
 
 def score_concepts(
-    train: ConceptTable, truth: ConceptTable, predicted: ConceptTable
+    train: ConceptTable, truth: ConceptTable, prediction: ConceptTable
 ) -> list[ConceptScore]:
     """Return the score of every concept that the truth or the prediction holds, by id.
 
     Args:
         train: concepts of the training images.
         truth: concepts of the scored images.
-        predicted: what is named for the same images, in any order.
+        prediction: concepts predicted for the same images, in any order.
     """
-    learnt, shown, named = (_counts(table) for table in (train, truth, predicted))
-    of_image = dict(zip(predicted.ids, predicted.concepts, strict=True))
+    trained, true, predicted = (_counts(table) for table in (train, truth, prediction))
+    predicted_sets = dict(zip(prediction.ids, prediction.concepts, strict=True))
     hits = Counter(
         concept
         for id_, concepts in zip(truth.ids, truth.concepts, strict=True)
-        for concept in set(concepts) & set(of_image.get(id_, ()))
+        for concept in set(concepts) & set(predicted_sets.get(id_, ()))
     )
     return [
-        ConceptScore(c, learnt[c], shown[c], named[c], hits[c]) for c in sorted({*shown, *named})
+        ConceptScore(c, trained[c], true[c], predicted[c], hits[c])
+        for c in sorted({*true, *predicted})
     ]
 
 
@@ -63,7 +64,7 @@ def _counts(table: ConceptTable) -> Counter[str]:
     return Counter(concept for concepts in table.concepts for concept in concepts)
 
 
-def along_thresholds(
+def f1_at_thresholds(
     scores: Scores,
     truth: sparse.csr_array,
     counts: NDArray[np.integer],
@@ -80,12 +81,12 @@ def along_thresholds(
         counts: true concepts of each image [N], also those outside the L columns.
         empty: what an image without true concepts counts, see `metrics.f1_per_image`.
         limit: at most this many concepts for an image.
-        steps: how many thresholds.
+        steps: number of thresholds.
     """
-    # Concepts are rare, so most of what happens does so at low probabilities.
+    # Concepts are rare, so F1 changes most at low probabilities.
     thresholds = np.linspace(0, 1, steps + 1)[1:] ** 2
-    reached = [
+    f1 = [
         mean_f1(truth, name_above(scores, t, limit=limit), counts, empty=empty)
         for t in thresholds.tolist()
     ]
-    return thresholds, np.array(reached)
+    return thresholds, np.array(f1)

@@ -1,4 +1,4 @@
-"""The report of an encoder: how it was trained, what it makes of images, what it says of them."""
+"""The page of an encoder: its training, its sheets, its embeddings and its provenance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from replearn.encoders.encoder import Description
 from replearn.images.data_url import image_url
 from replearn.report import embeddings, training
 from replearn.report.embeddings import EmbeddedImages
-from replearn.report.figures import without_gaps
+from replearn.report.figures import make_gaps_transparent
 from replearn.report.page import Absent, Image, Page, Panel, Table
 
 _SHEETS = {
@@ -30,8 +30,8 @@ _SHEETS = {
         "Each row shows a, b, c, and what a - b + c of their codes decodes to.",
     ),
 }
-# What only some models can draw is not missed where it was not drawn.
-_OWN_SHEETS = {
+# Drawn by some models only; a page without them does not call them missing.
+_OPTIONAL_SHEETS = {
     "denoised": (
         "Denoised",
         "Each row is an image, then mixtures of it with more and more noise, each before what the "
@@ -40,59 +40,59 @@ _OWN_SHEETS = {
     "categories": ("Categories", "Each row is a code with one category after the other."),
     "numbers": ("Numbers", "Each row is a code with its first number going from -2 to 2."),
 }
-_EMBEDDED = ("Map of embeddings", "Nearest neighbours", "Dead dimensions")
+_EMBEDDING_PANELS = ("Map of embeddings", "Nearest neighbours", "Dead dimensions")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet of images that the training drew.
+    """A sheet of images, drawn during the training.
 
     Attributes:
         pixels: uint8 [H, W, 3].
-        step: at which it was drawn.
+        step: of the training, 0 if it has none.
     """
 
     pixels: NDArray[np.uint8]
     step: int
 
 
-def page(
+def build_page(
     description: Description,
     lines: Sequence[Mapping[str, float]],
     sheets: Mapping[str, Sheet],
-    shown: EmbeddedImages | None,
+    images: EmbeddedImages | None,
 ) -> Page:
-    """Return the report of an encoder.
+    """Return the page of an encoder.
 
     Args:
         description: what `encoder.json` says.
-        lines: of `metrics.jsonl`, none for encoders that learn at once.
+        lines: of `metrics.jsonl`, none for encoders that are fitted at once.
         sheets: the last of each kind.
-        shown: images with their embeddings, None if there are none.
+        images: with their embeddings, None if there are none.
     """
     model = description.model
-    panels = training.panels(lines, model)
-    for kind, (title, text) in (_SHEETS | _OWN_SHEETS).items():
+    panels = training.build_panels(lines, model)
+    for kind, (title, text) in (_SHEETS | _OPTIONAL_SHEETS).items():
         if kind in sheets:
-            panels.append(_sheet(title, text, sheets[kind], description))
+            panels.append(_sheet_panel(title, text, sheets[kind], description))
         elif kind in _SHEETS:
             panels.append(Absent(title, f"the training of {model} drew none."))
-    if shown is None:
+    if images is None:
         reason = "no features of this encoder lie beside it; give them with --features."
-        panels += [Absent(title, reason) for title in _EMBEDDED]
+        panels += [Absent(title, reason) for title in _EMBEDDING_PANELS]
     else:
-        panels += embeddings.panels(shown)
-    panels.append(_provenance(description, shown))
+        panels += embeddings.build_panels(images)
+    panels.append(_provenance_panel(description, images))
     return Page(
         f"Encoder {model}",
         "What this encoder learned, and what its embeddings say about images.",
-        _facts(description, lines, shown),
+        _facts(description, lines, images),
         panels,
     )
 
 
 def _facts(
-    description: Description, lines: Sequence[Mapping[str, float]], shown: EmbeddedImages | None
+    description: Description, lines: Sequence[Mapping[str, float]], images: EmbeddedImages | None
 ) -> list[tuple[str, str]]:
     side = description.crop or description.size
     colours = "grey" if description.channels == 1 else "colour"
@@ -102,18 +102,18 @@ def _facts(
         speeds = [line["images_per_second"] for line in lines if "images_per_second" in line]
         if speeds:
             facts.append(("images per second", f"{np.median(speeds):,.0f}"))
-    if shown is not None:
-        facts.append(("width of an embedding", f"{shown.features.vectors.shape[1]:,}"))
+    if images is not None:
+        facts.append(("width of an embedding", f"{images.features.vectors.shape[1]:,}"))
     return facts
 
 
-def _sheet(title: str, text: str, sheet: Sheet, description: Description) -> Panel:
-    pixels = without_gaps(sheet.pixels, description.crop or description.size)
-    when = f"After {sheet.step:,} steps." if sheet.step else ""
-    return Panel(title, [text], [Image(image_url(pixels), f"{title}: {text}", when)])
+def _sheet_panel(title: str, text: str, sheet: Sheet, description: Description) -> Panel:
+    pixels = make_gaps_transparent(sheet.pixels, description.crop or description.size)
+    caption = f"After {sheet.step:,} steps." if sheet.step else ""
+    return Panel(title, [text], [Image(image_url(pixels), f"{title}: {text}", caption)])
 
 
-def _provenance(description: Description, shown: EmbeddedImages | None) -> Panel:
+def _provenance_panel(description: Description, images: EmbeddedImages | None) -> Panel:
     facts: dict[str, Any] = {"identity": description.identity, "model": description.model}
     facts |= {f"arguments.{key}": value for key, value in _flat(description.arguments)}
     facts |= {f"training.{key}": value for key, value in _flat(description.training)}
@@ -124,10 +124,10 @@ def _provenance(description: Description, shown: EmbeddedImages | None) -> Panel
         "images.crop": description.crop,
     }
     facts |= {f"weights chosen by {key}": v for key, v in _flat(description.selected or {})}
-    if shown is not None:
-        facts["features"] = f"{shown.name}, {len(shown.features):,} images"
-        facts["features.identity"] = shown.features.identity
-        facts["features.left out"] = f"{len(shown.features.errors):,} images"
+    if images is not None:
+        facts["features"] = f"{images.name}, {len(images.features):,} images"
+        facts["features.identity"] = images.features.identity
+        facts["features.left out"] = f"{len(images.features.errors):,} images"
     rows = [[key, "" if value is None else str(value)] for key, value in facts.items()]
     return Panel(
         "Provenance",
@@ -138,10 +138,10 @@ def _provenance(description: Description, shown: EmbeddedImages | None) -> Panel
 
 def _flat(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return nested settings as `outer.inner` and value."""
-    found: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, Any]] = []
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            found += [(f"{key}.{inner}", v) for inner, v in _flat(value)]
+            pairs += [(f"{key}.{inner}", v) for inner, v in _flat(value)]
         else:
-            found.append((key, value))
-    return found
+            pairs.append((key, value))
+    return pairs

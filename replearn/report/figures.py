@@ -73,11 +73,11 @@ _STYLE: Any = {
 
 
 def draw(paint: Callable[[Axes], None], *, alt: str, width: int = 380, height: int = 230) -> Markup:
-    """Return what `paint` does to empty axes as SVG markup.
+    """Return a figure as SVG markup.
 
     Args:
-        paint: draws with the colours above.
-        alt: says what is seen, for those who do not see it.
+        paint: draws on empty axes, with the colours above.
+        alt: a description for readers who do not see it.
         width: in CSS pixels; on a narrower page the figure shrinks.
         height: in CSS pixels.
     """
@@ -90,7 +90,7 @@ def draw(paint: Callable[[Axes], None], *, alt: str, width: int = 380, height: i
 
 
 def _in_page_colours(text: str, alt: str, width: int) -> Markup:
-    """Turn a file of matplotlib's into an element of a page."""
+    """Turn an SVG file of matplotlib into an element of a page."""
     body = text[text.index("<svg") :]
     # The style would be that of the whole page.
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
@@ -112,21 +112,21 @@ def _in_page_colours(text: str, alt: str, width: int) -> Markup:
 
 
 def _rounded(attribute: re.Match[str]) -> str:
-    """Leave two decimals: a hundredth of a pixel."""
+    """Keep two decimals: a hundredth of a pixel."""
     return re.sub(r"(\.\d\d)\d+", r"\1", attribute.group())
 
 
-def dots(axes: Axes, places: NDArray[np.float64], *, colour: str, size: float) -> None:
-    """Draw points [N, 2] as one path, which takes a tenth of the room of N markers.
+def draw_dots(axes: Axes, points: NDArray[np.float64], *, colour: str, size: float) -> None:
+    """Draw points [N, 2] as one path, a tenth of the size of N markers.
 
     Args:
         axes: to draw on.
-        places: of the points.
+        points: their positions.
         colour: of all.
         size: diameter in pixels.
     """
-    vertices = np.repeat(places, 2, axis=0)
-    codes = np.tile([Path.MOVETO, Path.LINETO], len(places))
+    vertices = np.repeat(points, 2, axis=0)
+    codes = np.tile([Path.MOVETO, Path.LINETO], len(points))
     # A line of no length with round ends is a dot.
     patch = PathPatch(
         Path(vertices, codes), fill=False, edgecolor=colour, linewidth=size, capstyle="round"
@@ -134,7 +134,7 @@ def dots(axes: Axes, places: NDArray[np.float64], *, colour: str, size: float) -
     axes.add_patch(patch)
 
 
-def in_plain_powers(axes: Axes) -> None:
+def use_log_scale(axes: Axes) -> None:
     """Make the horizontal axis logarithmic, with 1, 2, 5, 10, ... written out."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -142,14 +142,14 @@ def in_plain_powers(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def without_gaps(sheet: NDArray[np.uint8], side: int, gap: int = 2) -> NDArray[np.uint8]:
+def make_gaps_transparent(sheet: NDArray[np.uint8], side: int, gap: int = 2) -> NDArray[np.uint8]:
     """Make the white between the images of a sheet [H, W, 3] transparent, uint8 [H, W, 4].
 
     Args:
-        sheet: what `replearn.encoders.sheets.sheet` laid out.
+        sheet: from `replearn.encoders.sheets.sheet`.
         side: of its square images, in pixels.
         gap: between them, in pixels.
     """
-    between = [np.arange(length) % (side + gap) < gap for length in sheet.shape[:2]]
-    opaque = ~(between[0][:, None] | between[1])
+    in_gap = [np.arange(length) % (side + gap) < gap for length in sheet.shape[:2]]
+    opaque = ~(in_gap[0][:, None] | in_gap[1])
     return np.dstack([sheet, np.where(opaque, 255, 0).astype(np.uint8)])

@@ -1,4 +1,4 @@
-"""The page: what a report is made of, whatever it is about, and its HTML.
+"""The parts of a page, whatever a report is about, and their HTML.
 
 A panel without data is not shown empty: its place is taken by a sentence that says why.
 """
@@ -13,11 +13,11 @@ from markupsafe import Markup
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with what it shows.
+    """A drawing with its caption.
 
     Attributes:
         drawing: SVG markup of `figures.draw`.
-        caption: below it.
+        caption: text below it.
         wide: takes the whole width of the page.
     """
 
@@ -33,7 +33,7 @@ class Image:
 
     Attributes:
         url: `data:` address.
-        alt: says what is seen, for those who do not see it.
+        alt: a description for readers who do not see it.
         caption: below it.
     """
 
@@ -52,7 +52,7 @@ class Table:
         head: one heading for each column.
         rows: as wide as the head.
         marked: number of a row that stands out.
-        folded: shown only when asked for, as numbers behind a figure are.
+        folded: shown on a click only, as the numbers behind a figure are.
     """
 
     caption: str
@@ -80,14 +80,14 @@ class Card:
         url: `data:` address, None where the image is not there.
         concepts: below it.
         note: below the title.
-        asked: whether the others on the strip were found for this one.
+        is_query: whether the others on the strip are its search results.
     """
 
     title: str
     url: str | None
     concepts: Sequence[Concept] = ()
     note: str = ""
-    asked: bool = False
+    is_query: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,12 +159,12 @@ def to_html(page: Page) -> str:
     )
     return environment.get_template("page.html").render(
         page=page,
-        groups=_groups,
+        groups=_group_by_kind,
         shown=[panel for panel in page.panels if isinstance(panel, Panel)],
         absent=[panel for panel in page.panels if isinstance(panel, Absent)],
     )
 
 
-def _groups(content: Sequence[Content]) -> list[tuple[str, list[Content]]]:
-    """Put neighbours of one kind together."""
+def _group_by_kind(content: Sequence[Content]) -> list[tuple[str, list[Content]]]:
+    """Group parts of the same kind that follow each other."""
     return [(kind, list(group)) for kind, group in groupby(content, lambda part: part.kind)]

@@ -18,32 +18,34 @@ _PROBES = {
 }
 
 
-def panels(lines: Sequence[Line], model: str) -> list[Panel | Absent]:
-    """Return all panels that the metrics of a training speak for.
+def build_panels(lines: Sequence[Line], model: str) -> list[Panel | Absent]:
+    """Return all panels about the metrics of a training.
 
     Args:
         lines: one mapping of names to numbers for each logged step, `step` among them.
-        model: its name, for the sentences that stand for missing panels.
+        model: its name, for the reasons of missing panels.
     """
     if not lines:
         reason = f"{model} was not trained step by step, or its metrics.jsonl is gone."
         return [Absent("Training curves", reason), Absent("Critic balance", reason)]
-    makers = (_terms, _balance, _codes, _probes)
-    return [make(lines, model) for make in makers]
+    builders = (_term_panel, _balance_panel, _code_panel, _probe_panel)
+    return [build(lines, model) for build in builders]
 
 
-def _terms(lines: Sequence[Line], model: str) -> Panel | Absent:
-    # Gradients and `order` are watched, not minimised.
-    watched = ("gradient", "order")
+def _term_panel(lines: Sequence[Line], model: str) -> Panel | Absent:
+    # Gradients and `order` are logged, not minimised.
+    diagnostics = ("gradient", "order")
     parts = {name: name.split("/") for name in _names(lines) if "/" in name}
     players = {player for player, last in parts.values() if last == "gradient"}
-    names = [n for n, (player, last) in parts.items() if player in players and last not in watched]
+    names = [
+        n for n, (player, last) in parts.items() if player in players and last not in diagnostics
+    ]
     if not names:
         return Absent("Training curves", f"{model} minimises no terms.")
-    figures = [_one_curve(lines, name) for name in names]
+    figures = [_term_figure(lines, name) for name in names]
     lengths = [name for name in _names(lines) if name.endswith("/gradient")]
     if lengths:
-        figures.append(_gradients(lines, lengths))
+        figures.append(_gradient_figure(lines, lengths))
     text = (
         "What each player minimises, term by term: the mean since the point before. In a game "
         "between players a term may rise without anything being wrong; the critic's balance, "
@@ -52,7 +54,7 @@ def _terms(lines: Sequence[Line], model: str) -> Panel | Absent:
     return Panel("Training curves", [text], figures)
 
 
-def _balance(lines: Sequence[Line], model: str) -> Panel | Absent:
+def _balance_panel(lines: Sequence[Line], model: str) -> Panel | Absent:
     orders = {name: _points(lines, name) for name in _names(lines) if name.endswith("/order")}
     if not orders:
         return Absent("Critic balance", f"{model} has no critic.")
@@ -72,16 +74,16 @@ def _balance(lines: Sequence[Line], model: str) -> Panel | Absent:
     return Panel("Critic balance", [text], [Figure(draw(paint, alt=alt), f"At the end: {last}.")])
 
 
-def _codes(lines: Sequence[Line], model: str) -> Panel | Absent:
+def _code_panel(lines: Sequence[Line], model: str) -> Panel | Absent:
     title = "Codes against the prior"
-    kinds = [name for name in _names(lines) if _player(name).endswith("codes")]
-    if not kinds:
+    names = [name for name in _names(lines) if _player(name).endswith("codes")]
+    if not names:
         return Absent(title, f"{model} has no prior, or logged nothing about its codes.")
-    prefixes = dict.fromkeys(name.rsplit("codes/", 1)[0] for name in kinds)
+    prefixes = dict.fromkeys(name.rsplit("codes/", 1)[0] for name in names)
     figures = []
     for prefix in prefixes:
-        found = {n: _points(lines, f"{prefix}codes/{n}") for n in _STATISTICS}
-        figures += [_statistic(prefix, found, keys) for keys in _TOGETHER]
+        curves = {n: _points(lines, f"{prefix}codes/{n}") for n in _STATISTICS}
+        figures += [_statistic_figure(prefix, curves, title) for title in _STATISTIC_FIGURES]
     text = (
         "Codes that follow their prior have the mean and the deviation of its draws, and are as "
         "far from draws as draws are from each other (sliced Wasserstein distance)."
@@ -95,29 +97,29 @@ _STATISTICS = {
     "distance": "codes to draws",
     "distance_of_draws": "draws to draws",
 }
-_TOGETHER = {
+_STATISTIC_FIGURES = {
     "Mean and deviation": ("mean", "deviation"),
     "Distance to the prior": ("distance", "distance_of_draws"),
 }
 
 
-def _statistic(prefix: str, found: Mapping[str, Points], title: str) -> Figure:
-    shown = {_STATISTICS[key]: found[key] for key in _TOGETHER[title] if found[key][0]}
-    ends = ", ".join(f"{name} {points[1][-1]:.3f}" for name, points in shown.items())
+def _statistic_figure(prefix: str, curves: Mapping[str, Points], title: str) -> Figure:
+    logged = {_STATISTICS[key]: curves[key] for key in _STATISTIC_FIGURES[title] if curves[key][0]}
+    ends = ", ".join(f"{name} {points[1][-1]:.3f}" for name, points in logged.items())
     heading = f"{prefix.strip('-')}: {title.lower()}" if prefix else title
 
     def paint(axes: Axes) -> None:
-        _paint_lines(axes, shown, marked=True)
+        _paint_lines(axes, logged, marked=True)
         axes.set(xlabel="step", title=heading)
         axes.set_ylim(bottom=0)
 
     return Figure(draw(paint, alt=f"{heading} over the training; at the end: {ends}", height=260))
 
 
-def _probes(lines: Sequence[Line], model: str) -> Panel | Absent:
-    found = {name: _points(lines, f"probe/{name}") for name in _PROBES}
-    shown = {name: points for name, points in found.items() if points[0]}
-    if not shown:
+def _probe_panel(lines: Sequence[Line], model: str) -> Panel | Absent:
+    curves = {name: _points(lines, f"probe/{name}") for name in _PROBES}
+    logged = {name: points for name, points in curves.items() if points[0]}
+    if not logged:
         return Absent(
             "Probes", "no labelled images were given to the training (train --valid-concepts)."
         )
@@ -126,7 +128,7 @@ def _probes(lines: Sequence[Line], model: str) -> Panel | Absent:
             _curve(points, title=_PROBES[name], colour=SERIES[2], marked=True),
             f"At the end: {points[1][-1]:.3f}.",
         )
-        for name, points in shown.items()
+        for name, points in logged.items()
     ]
     text = (
         "What simple detectors made of the embeddings while the training ran. They choose the "
@@ -136,7 +138,7 @@ def _probes(lines: Sequence[Line], model: str) -> Panel | Absent:
     return Panel("Probes", [text], figures)
 
 
-def _one_curve(lines: Sequence[Line], name: str) -> Figure:
+def _term_figure(lines: Sequence[Line], name: str) -> Figure:
     player, term = name.split("/", 1)
     title = f"{player}: {term.replace('_', ' ')}"
     return Figure(_curve(_points(lines, name), title=title, colour=_colour_of(player)))
@@ -156,33 +158,33 @@ def _curve(points: Points, *, title: str, colour: str, marked: bool = False) -> 
     return draw(paint, alt=f"{title}, from {first:.4g} at first to {last:.4g} at the end")
 
 
-def _gradients(lines: Sequence[Line], names: Sequence[str]) -> Figure:
-    # The critic in the colour that its terms have.
+def _gradient_figure(lines: Sequence[Line], names: Sequence[str]) -> Figure:
+    # The critic comes last: its colour is then the one that its terms have.
     ordered = sorted(names, key=lambda name: "critic" in name)
-    found = {_player(name): _points(lines, name) for name in ordered}
+    curves = {_player(name): _points(lines, name) for name in ordered}
 
     def paint(axes: Axes) -> None:
         axes.set_yscale("log")
-        _paint_lines(axes, found)
+        _paint_lines(axes, curves)
         axes.set(xlabel="step", title="length of the gradients")
 
-    return Figure(draw(paint, alt=f"Lengths of the gradients of {', '.join(found)}", height=260))
+    return Figure(draw(paint, alt=f"Lengths of the gradients of {', '.join(curves)}", height=260))
 
 
 def _paint_lines(
-    axes: Axes, found: Mapping[str, Points], *, marked: bool = False, first: int = 0
+    axes: Axes, curves: Mapping[str, Points], *, marked: bool = False, first: int = 0
 ) -> None:
-    for number, (name, points) in enumerate(found.items(), first):
-        place = number % len(SERIES)
-        marker = MARKERS[place] if marked or len(points[0]) == 1 else ""
+    for number, (name, points) in enumerate(curves.items(), first):
+        series = number % len(SERIES)
+        marker = MARKERS[series] if marked or len(points[0]) == 1 else ""
         dashes = DASHES[(number - first) % len(DASHES)]
-        axes.plot(*points, color=SERIES[place], linestyle=dashes, marker=marker, label=name)
-    if len(found) > 1:
+        axes.plot(*points, color=SERIES[series], linestyle=dashes, marker=marker, label=name)
+    if len(curves) > 1:
         axes.legend(loc="best")
 
 
 def _names(lines: Iterable[Line]) -> list[str]:
-    """Return all names in the order in which they come up first."""
+    """Return all names in the order of their first occurrence."""
     return list(dict.fromkeys(name for line in lines for name in line))
 
 
@@ -192,5 +194,5 @@ def _player(name: str) -> str:
 
 def _points(lines: Iterable[Line], name: str) -> Points:
     """Return the steps at which something was logged, and its values."""
-    found = [(line["step"], line[name]) for line in lines if name in line]
-    return [step for step, _ in found], [value for _, value in found]
+    points = [(line["step"], line[name]) for line in lines if name in line]
+    return [step for step, _ in points], [value for _, value in points]

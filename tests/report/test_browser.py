@@ -37,7 +37,9 @@ def written(path: Path) -> Path:
     kinds = ("reconstructions", "samples", "interpolations", "arithmetic")
     sheets = {kind: Sheet(np.zeros((134, 662, 3), np.uint8), 2) for kind in kinds}
     description = Description("aae", {}, 64, 1, "stretch", None, "aae:1", {})
-    path.write_text(to_html(encoder.page(description, lines, sheets, shown)), encoding="utf-8")
+    path.write_text(
+        to_html(encoder.build_page(description, lines, sheets, shown)), encoding="utf-8"
+    )
     return path
 
 

@@ -18,9 +18,9 @@ from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.threshold import tune_threshold
 from replearn.encoders.encoder import Description
 from replearn.features import Features
-from replearn.report import comparison, embeddings, encoder, figures, maps, training
+from replearn.report import comparison, embeddings, encoder, figures, projection, training
 from replearn.report.comparison import Curve
-from replearn.report.concept_scores import along_thresholds, score_concepts
+from replearn.report.concept_scores import f1_at_thresholds, score_concepts
 from replearn.report.embeddings import EmbeddedImages
 from replearn.report.encoder import Sheet
 from replearn.report.page import Absent, Card, Concept, Page, Panel, Strip, Table, to_html
@@ -115,7 +115,7 @@ def test_figures_on_one_page_share_no_names() -> None:
 def test_dots_lie_where_the_points_are() -> None:
     places = np.random.default_rng(0).random((50, 2))
     drawing = figures.draw(
-        lambda axes: figures.dots(axes, places, colour=figures.INK, size=3), alt="points"
+        lambda axes: figures.draw_dots(axes, places, colour=figures.INK, size=3), alt="points"
     )
     path = max(re.findall(r' d="([^"]+)"', drawing), key=len)
     assert path.count("M") == 50
@@ -123,7 +123,7 @@ def test_dots_lie_where_the_points_are() -> None:
 
 def test_only_the_gaps_of_a_sheet_become_transparent() -> None:
     sheet = np.full((2 * 7 + 2, 3 * 7 + 2, 3), 255, np.uint8)  # images of 5 that are white too
-    alpha = figures.without_gaps(sheet, side=5)[..., 3]
+    alpha = figures.make_gaps_transparent(sheet, side=5)[..., 3]
     assert alpha.sum() == 255 * 2 * 3 * 25
     assert alpha[2:7, 2:7].all()
     assert not alpha[:2].any()
@@ -154,13 +154,13 @@ def test_points_of_a_plane_keep_their_order_on_the_map() -> None:
     generator = np.random.default_rng(0)
     flat = generator.normal(size=(40, 2)) * [3, 1]
     basis = np.linalg.qr(generator.normal(size=(10, 2)))[0]
-    plane = maps.by_components((flat @ basis.T + 5).astype(np.float32))
-    assert plane.places.min() >= 0
-    assert plane.places.max() <= 1
+    plane = projection.project_by_pca((flat @ basis.T + 5).astype(np.float32))
+    assert plane.points.min() >= 0
+    assert plane.points.max() <= 1
     assert "100%" in plane.method
     principal = (flat - flat.mean(0)) @ np.linalg.svd(flat - flat.mean(0))[2].T
     for axis in (0, 1):
-        steps = np.diff(principal[np.argsort(plane.places[:, axis]), axis])
+        steps = np.diff(principal[np.argsort(plane.points[:, axis]), axis])
         assert (steps >= 0).all() or (steps <= 0).all()
 
 
@@ -168,14 +168,14 @@ def test_points_of_a_plane_keep_their_order_on_the_map() -> None:
 def test_even_a_collapsed_encoder_has_a_map(
     vectors: np.ndarray[tuple[int, int], np.dtype[np.float64]],
 ) -> None:
-    places = maps.project(vectors).places
+    places = projection.project(vectors).points
     assert places.shape == (len(vectors), 2)
     assert np.isfinite(places).all()
 
 
 def test_each_region_is_shown_by_the_image_nearest_its_middle() -> None:
     places = np.array([[0.05, 0.05], [0.24, 0.26], [0.9, 0.9], [1.0, 1.0]])
-    assert maps.standing_for(places, 2) == {(0, 0): 1, (1, 1): 2}
+    assert projection.find_representatives(places, 2) == {(0, 0): 1, (1, 1): 2}
 
 
 TRAIN = ConceptTable(["t1", "t2", "t3"], [("a", "b"), ("a",), ("c",)])
@@ -187,10 +187,10 @@ def test_concepts_are_scored_over_images_by_their_ids() -> None:
     scores = {score.concept: score for score in score_concepts(TRAIN, TRUTH, NAMED)}
     assert list(scores) == ["a", "b", "c", "z"]
     a = scores["a"]
-    assert (a.learnt, a.shown, a.named, a.hits) == (2, 2, 4, 2)
+    assert (a.trained, a.true, a.predicted, a.hits) == (2, 2, 4, 2)
     assert a.f1 == pytest.approx(2 * 2 / 6)
     assert scores["z"].f1 == 0
-    assert scores["z"].learnt == 0
+    assert scores["z"].trained == 0
 
 
 def test_no_threshold_of_the_curve_beats_the_tuned_one() -> None:
@@ -198,7 +198,7 @@ def test_no_threshold_of_the_curve_beats_the_tuned_one() -> None:
     words = vocabulary(TRUTH)
     truth = multi_hot(TRUTH, words)
     scores = np.clip(truth.toarray() * 0.3 + generator.random(truth.shape) * 0.7, 0, 1)
-    thresholds, f1 = along_thresholds(scores, truth, TRUTH.counts, empty="skip")
+    thresholds, f1 = f1_at_thresholds(scores, truth, TRUTH.counts, empty="skip")
     best = tune_threshold(scores, truth, TRUTH.counts, empty="skip")
     assert f1.max() <= best.f1 + 1e-12
     assert (np.diff(thresholds) > 0).all()
@@ -228,7 +228,7 @@ def described(model: str = "aae") -> Description:
 
 
 def test_a_training_has_a_curve_for_each_term() -> None:
-    curves, balance, codes, probes = training.panels(LINES, "aae")
+    curves, balance, codes, probes = training.build_panels(LINES, "aae")
     assert isinstance(curves, Panel)
     drawings = [part.drawing for part in curves.content if part.kind == "figure"]  # type: ignore[union-attr]
     found = [re.search('aria-label="([^"]*)', drawing).group(1) for drawing in drawings]  # type: ignore[union-attr]
@@ -243,7 +243,7 @@ def test_a_training_has_a_curve_for_each_term() -> None:
 
 
 def test_an_encoder_without_a_training_says_why_panels_are_missing() -> None:
-    page = encoder.page(described("pca"), [], {}, None)
+    page = encoder.build_page(described("pca"), [], {}, None)
     shown, missing = titles(page)
     assert shown == ["Provenance"]
     assert {"Training curves", "Reconstructions", "Map of embeddings"} <= set(missing)
@@ -271,20 +271,20 @@ def shown_images(count: int = 30, width: int = 8) -> EmbeddedImages:
 
 
 def test_dead_dimensions_are_counted() -> None:
-    _, _, dimensions = embeddings.panels(shown_images())
+    _, _, dimensions = embeddings.build_panels(shown_images())
     assert isinstance(dimensions, Panel)
     assert "1 of 8 dimensions are dead" in dimensions.text[0]
 
 
 def test_no_image_is_its_own_neighbour_and_shared_concepts_are_marked() -> None:
-    _, neighbours, _ = embeddings.panels(shown_images())
+    _, neighbours, _ = embeddings.build_panels(shown_images())
     assert isinstance(neighbours, Panel)
     for strip in neighbours.content:
         assert isinstance(strip, Strip)
-        asked, *others = strip.cards
-        assert asked.asked
-        assert asked.title not in {card.title for card in others}
-        own = {concept.name for concept in asked.concepts}
+        query, *others = strip.cards
+        assert query.is_query
+        assert query.title not in {card.title for card in others}
+        own = {concept.name for concept in query.concepts}
         for card in others:
             for concept in card.concepts:
                 assert (concept.state == "found") == (concept.name in own)
@@ -292,9 +292,9 @@ def test_no_image_is_its_own_neighbour_and_shared_concepts_are_marked() -> None:
 
 def test_a_sheet_that_only_some_models_draw_is_shown_and_not_missed_elsewhere() -> None:
     sheet = Sheet(np.full((2 + 66, 2 + 66, 3), 255, np.uint8), 100)
-    shown, _ = titles(encoder.page(described(), LINES, {"denoised": sheet}, None))
+    shown, _ = titles(encoder.build_page(described(), LINES, {"denoised": sheet}, None))
     assert "Denoised" in shown
-    shown, missing = titles(encoder.page(described(), LINES, {}, None))
+    shown, missing = titles(encoder.build_page(described(), LINES, {}, None))
     assert "Denoised" not in [*shown, *missing]
     assert "Samples" in missing
 
@@ -304,7 +304,7 @@ def test_a_full_encoder_page_needs_nothing_from_elsewhere() -> None:
         kind: Sheet(np.full((2 + 66 * 2, 2 + 66 * 3, 3), 255, np.uint8), 100)
         for kind in ("reconstructions", "samples", "interpolations", "arithmetic")
     }
-    page = encoder.page(described(), LINES, sheets, shown_images())
+    page = encoder.build_page(described(), LINES, sheets, shown_images())
     assert titles(page)[1] == {}
     tags = check_self_contained(to_html(page))
     assert to_html(page) == to_html(page)
@@ -328,8 +328,8 @@ def test_a_comparison_shows_the_best_and_the_worst_with_what_was_missed() -> Non
         TRUTH, NAMED, score_concepts(TRAIN, TRUTH, NAMED), {"a": "Angle", "z": "Zone"}
     )
     curve = Curve(np.linspace(0.1, 1, 5), np.full(5, 0.4), 0.5)
-    page = comparison.page(
-        results(), part="test", curves={"pca": {"linear": curve}}, predicted=predictions
+    page = comparison.build_page(
+        results(), part="test", curves={"pca": {"linear": curve}}, best_predictions=predictions
     )
     assert titles(page)[1] == {}
     check_self_contained(to_html(page))
@@ -349,7 +349,7 @@ def test_a_comparison_shows_the_best_and_the_worst_with_what_was_missed() -> Non
 
 
 def test_a_comparison_whose_files_are_gone_still_has_its_table() -> None:
-    page = comparison.page(results(), part="valid", curves={}, predicted=None)
+    page = comparison.build_page(results(), part="valid", curves={}, best_predictions=None)
     shown, missing = titles(page)
     assert shown == ["Mean F1", "Table", "How far ahead"]
     assert set(missing) == {"Thresholds", "Concepts", "Best images", "Worst images"}

@@ -1,0 +1,53 @@
+"""Facts about a finished comparison, for reports: its edition, its lists and its images."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from replearn.artefacts.files import read_json, write_json
+
+_NAME = "comparison.json"
+
+
+@dataclass(frozen=True)
+class ComparisonFacts:
+    """The content of `comparison.json`; paths are relative to its folder and may be outdated.
+
+    Attributes:
+        edition: year of ImageCLEF whose rules hold.
+        scored: part of the data that the scores are of, `test` or `valid`.
+        names: names of the concepts by id.
+        parts: path of the list of each part.
+        images: path of the image set of each encoder.
+    """
+
+    edition: int
+    scored: str
+    names: dict[str, str]
+    parts: dict[str, str]
+    images: dict[str, str]
+
+
+def write_facts(folder: Path, facts: ComparisonFacts) -> None:
+    """Write `comparison.json` in the folder of a comparison."""
+    write_json(folder / _NAME, asdict(facts))
+
+
+def has_facts(folder: Path) -> bool:
+    """Tell whether a folder is that of a comparison."""
+    return (folder / _NAME).exists()
+
+
+def read_facts(folder: Path) -> ComparisonFacts:
+    """Read `comparison.json` in the folder of a comparison.
+
+    Raises:
+        DataError: the file is missing or is not JSON.
+    """
+    content = read_json(folder / _NAME)
+    return ComparisonFacts(
+        edition=content["edition"],
+        scored=content["scored"],
+        names=content["names"],
+        parts=content["parts"],
+        images=content["images"],
+    )
