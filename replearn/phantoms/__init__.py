@@ -10,6 +10,7 @@ nuisance: pose, exposure, noise, collimation and letters.
 its kind of picture, in `xray_*`, `ct_*`, `mr` and `ultrasound`: anatomies, findings, their chances.
 What several kinds share has a file of its own, named after what it is (`brain`, `devices`, ...).
 All of it draws on a `canvas`, which `acquisition` turns into the finished picture.
+`data_folder` writes many of them to disk.
 """
 
 from replearn.phantoms.concepts import CONCEPTS

@@ -1,0 +1,94 @@
+"""Data folders of phantoms: images and concept lists, laid out as a user's own data would be.
+
+This is the one file here that imports from the rest of the library; what draws imports nothing.
+"""
+
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from replearn.artefacts.files import write_json
+from replearn.artefacts.identity import identify
+from replearn.artefacts.workspace import creating
+from replearn.errors import UsageError
+from replearn.phantoms.concepts import CONCEPTS
+from replearn.phantoms.rendering import render
+
+_FACTS = "phantoms.json"
+
+# Shares of the images; the rest is for training.
+_VALID = _TEST = 0.15
+
+
+def write_data_folder(
+    folder: Path,
+    *,
+    count: int = 2400,
+    seed: int = 0,
+    size: int = 64,
+    channels: int = 1,
+    overwrite: bool = False,
+) -> bool:
+    """Write images/, {train,valid,test}-concepts.tsv and concept-names.tsv to a new folder.
+
+    Args:
+        folder: where the data folder goes.
+        count: number of images, at least 10.
+        seed: image i depends on seed and i alone.
+        size: height and width in pixels.
+        channels: 1 (grey) or 3 (colour).
+        overwrite: replace another data folder of phantoms.
+
+    Returns:
+        Whether it was written; False if the same data lies there already.
+
+    Raises:
+        UsageError: a number is out of its range.
+        DataError: something else lies there.
+    """
+    if count < 10 or not 16 <= size <= 512 or channels not in (1, 3) or seed < 0:
+        raise UsageError(
+            f"--count {count} --size {size} --channels {channels} --seed {seed}: at least 10 "
+            "images, of 16 to 512 pixels, in 1 or 3 channels, with a seed of at least 0"
+        )
+    identity = identify("phantoms", count=count, seed=seed, size=size, channels=channels)
+    with creating(folder, identity, _FACTS, overwrite=overwrite) as made:
+        if made is None:
+            return False
+        (made / "images").mkdir()
+        lines = [
+            _write_image(made / "images", number, seed, size, channels)
+            for number in tqdm(range(count), unit="image", delay=1, disable=None)
+        ]
+        for part, numbers in _parts(count).items():
+            _write_lines(made / f"{part}-concepts.tsv", [lines[number] for number in numbers])
+        names = [f"{concept}\t{name}\n" for concept, name in CONCEPTS.items()]
+        _write_lines(made / "concept-names.tsv", names)
+        write_json(made / _FACTS, {"identity": identity})
+    return True
+
+
+def _write_image(folder: Path, number: int, seed: int, size: int, channels: int) -> str:
+    """Write one image as PNG and return its line of a concept file."""
+    phantom = render(number, seed, size=size, channels=channels)
+    id_ = f"phantom_{number:06d}"
+    picture = phantom.pixels.transpose(1, 2, 0)[..., ::-1]  # OpenCV writes blue first
+    _, data = cv2.imencode(".png", picture)
+    (folder / f"{id_}.png").write_bytes(data.tobytes())
+    return f"{id_}\t{';'.join(phantom.concepts)}\n"
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _parts(count: int) -> dict[str, range]:
+    """Return the images of each part; they are independent, so any cut is a random one."""
+    valid, test = round(_VALID * count), round(_TEST * count)
+    train = count - valid - test
+    return {
+        "train": range(train),
+        "valid": range(train, train + valid),
+        "test": range(train + valid, count),
+    }
