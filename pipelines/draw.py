@@ -6,11 +6,8 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.table import read_ids
-from replearn.encoders.encoder import load_encoder
-from replearn.encoders.preprocessing import centre_crop, to_float
-from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
-from replearn.errors import DataError, UsageError
-from replearn.images.opening import open_images
+from replearn.encoders.sheets import draw_sheets
+from replearn.errors import UsageError
 
 
 def draw(
@@ -42,28 +39,14 @@ def draw(
     """
     if images and ids:
         raise UsageError("--image and --ids: give one of the two")
-    if folder.exists() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not empty; choose another place, or empty it")
-    loaded = load_encoder(encoder, device)
-    form = loaded.description
-    wanted = images or (read_ids(ids) if ids else None)
-    found = open_images(
+    paths = draw_sheets(
+        encoder,
         source,
-        size=form.size,
-        channels=form.channels,
-        fit=form.fit,
-        ids=wanted,
+        folder,
+        images=images,
+        ids=read_ids(ids) if ids else None,
+        device=device,
         max_errors=max_errors,
     )
-    shown = (
-        to_float(centre_crop(found.pixels[:], form.crop))
-        if images
-        else fixed_images(found.pixels, form.crop)
-    )
-    grids = grids_of(loaded.model, shown.to(loaded.device))
-    if not grids:
-        raise DataError(
-            f"{encoder}: the model {form.model} has no pictures to show; take another encoder"
-        )
-    for path in write_sheets(folder, grids):
+    for path in paths:
         print(path)

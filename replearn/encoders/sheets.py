@@ -1,6 +1,6 @@
-"""Sheets: what a model makes of the same images with the same noise, as PNG files."""
+"""Sheets: a model's grids of the same images with the same noise, as PNG files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,61 @@ from torch import Tensor
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.artefacts.files import write_bytes
 from replearn.encoders.contract import Model
+from replearn.encoders.encoder import load_encoder
 from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
+from replearn.errors import DataError
+from replearn.images.opening import open_images
+
+
+def draw_sheets(
+    encoder_folder: Path,
+    source: Path,
+    folder: Path,
+    *,
+    images: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
+    device: str = "auto",
+    max_errors: float = 0.05,
+) -> list[Path]:
+    """Draw an encoder's grids of some images and return the paths of the sheets.
+
+    Args:
+        encoder_folder: of a trained encoder.
+        source: whatever `replearn.images.image_set.open_images` opens.
+        folder: where the sheets go; it must be empty or not there.
+        images: ids of the images to draw, in this order: two give an interpolation, three
+            a - b + c.
+        ids: without `images`, ids to draw some images of; if None, some of all are drawn.
+        device: `auto`, `cpu`, `cuda`, ...
+        max_errors: the largest share of the images that may be missing or unreadable.
+
+    Raises:
+        DataError: the folder is not empty, the model has no grids, or a file is not readable.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder}: not empty; choose another place, or empty it")
+    encoder = load_encoder(encoder_folder, device)
+    form = encoder.description
+    image_set = open_images(
+        source,
+        size=form.size,
+        channels=form.channels,
+        fit=form.fit,
+        ids=images or ids,
+        max_errors=max_errors,
+    )
+    batch = (
+        to_float(centre_crop(image_set.pixels[:], form.crop))
+        if images
+        else fixed_images(image_set.pixels, form.crop)
+    )
+    grids = grids_of(encoder.model, batch.to(encoder.device))
+    if not grids:
+        raise DataError(
+            f"{encoder_folder}: the model {form.model} has no pictures to show; "
+            "take another encoder"
+        )
+    return write_sheets(folder, grids)
 
 
 def fixed_images(pixels: Pixels, crop: int | None, count: int = 32) -> Tensor:
