@@ -1,1 +1,1 @@
-"""Encoders beside detectors: the settings of a comparison, its data and its results."""
+"""Comparison of encoders x detectors: its settings, its tasks, its results and their tables."""

@@ -1,4 +1,4 @@
-"""A data folder: images and the lists of its parts, found by their names."""
+"""Data folders: images and concept lists of their parts, found by their file names."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,14 @@ from replearn.errors import DataError
 
 @dataclass(frozen=True)
 class DataFolder:
-    """Images and the lists of its parts.
+    """Images with concept lists of their parts.
 
     Attributes:
         images: folder of the images.
-        train: concept file to learn from.
-        valid: concept file to choose on, None if there is none.
-        test: concept file or id list to predict, None if there is none.
-        groups: group of each image, as its patient, None if there are none.
+        train: concept file for training.
+        valid: concept file for validation, None if there is none.
+        test: concept file or id list of the test images, None if there is none.
+        groups: file of the group of each image, as its patient, None if there is none.
         names: names of the concepts by id.
     """
 
@@ -35,9 +35,9 @@ class DataFolder:
 
     @property
     def scored(self) -> str:
-        """The part that a table is about: test where its truth is known, else validation."""
-        known = self.test is not None and "concepts" in self.test.name
-        return "test" if known else "valid"
+        """The part whose scores a table shows: test if its concepts are known, else validation."""
+        labelled = self.test is not None and "concepts" in self.test.name
+        return "test" if labelled else "valid"
 
 
 def find_data_folder(folder: Path) -> DataFolder:
@@ -65,7 +65,7 @@ def find_data_folder(folder: Path) -> DataFolder:
 
 def _only(folder: Path, pattern: str) -> Path | None:
     # The organisers of ImageCLEF write train_concepts.csv.
-    found = sorted(folder.glob(pattern.replace("-", "[-_]")))
-    if len(found) > 1:
-        raise DataError(f"{folder}: both {found[0].name} and {found[1].name}; keep one of them")
-    return found[0] if found else None
+    paths = sorted(folder.glob(pattern.replace("-", "[-_]")))
+    if len(paths) > 1:
+        raise DataError(f"{folder}: both {paths[0].name} and {paths[1].name}; keep one of them")
+    return paths[0] if paths else None

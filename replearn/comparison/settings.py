@@ -1,4 +1,4 @@
-"""What a comparison's configuration may say: encoders x detectors, and published scores."""
+"""Settings of a comparison: encoders x detectors, and published scores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +53,7 @@ class Published(BaseModel):
 
 
 class Comparison(BaseModel):
-    """What a comparison's configuration may say."""
+    """The settings of a comparison."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,7 +77,7 @@ class Comparison(BaseModel):
         return {name: DETECTORS[name] for name in given}
 
     @model_validator(mode="after")
-    def _rows_of_what_is_there(self) -> "Comparison":
+    def _check_rows(self) -> "Comparison":
         for encoder, detectors in self.rows.items():
             if encoder not in self.encoders:
                 known = ", ".join(self.encoders)
@@ -89,11 +89,11 @@ class Comparison(BaseModel):
         return self
 
     def detectors_of(self, encoder: str) -> dict[str, DetectorSettings]:
-        """Return the detectors to try on an encoder: those of its row, or all."""
+        """Return the detectors of an encoder: those of its row, or all."""
         return {name: self.detectors[name] for name in self.rows.get(encoder, self.detectors)}
 
     def form_of(self, encoder: str) -> ImageSettings:
-        """Return the form of the images that an encoder sees: its own, or that of all."""
+        """Return the form of an encoder's images: its own, or that of all."""
         form = self.images.model_dump() | (self.encoders[encoder].images or {})
         return check_settings(ImageSettings, form, f"encoders.{encoder}.images")
 

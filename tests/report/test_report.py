@@ -1,6 +1,8 @@
 """Reports by what is on the page, and the whole stage on a comparison of 48 phantoms."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -354,6 +356,11 @@ def test_a_comparison_whose_files_are_gone_still_has_its_table() -> None:
     assert shown == ["Mean F1", "Table", "How far ahead"]
     assert set(missing) == {"Thresholds", "Concepts", "Best images", "Worst images"}
     check_self_contained(to_html(page))
+
+
+def test_reports_of_comparisons_do_not_wait_for_torch() -> None:
+    uses = "import sys, replearn.report.build; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", uses], check=True)
 
 
 # The stage ---------------------------------------------------------------------------------------

@@ -1,0 +1,122 @@
+"""Comparison of encoders x detectors on one data folder.
+
+Every row of its table is made of artefacts that can be looked at, and a second run does only what
+is missing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from replearn.artefacts.files import write_result
+from replearn.comparison.data_folder import DataFolder, find_data_folder
+from replearn.comparison.results import Result
+from replearn.comparison.settings import Comparison
+from replearn.comparison.sheets import copy_training_sheets, draw_queries
+from replearn.comparison.tables import write_comparison_facts, write_tables
+from replearn.comparison.task import Stages, Task, run_task
+from replearn.concepts.split import split
+from replearn.concepts.table import read_concepts, read_names, write_concepts
+from replearn.console import say
+from replearn.encoders.models import check_arguments
+from replearn.encoders.training.settings import TrainingSettings
+from replearn.errors import UsageError
+from replearn.images.preparation import prepare
+from replearn.settings import check_settings
+
+
+def compare(
+    settings: Comparison,
+    data_folder: Path,
+    out: Path,
+    stages: Stages,
+    *,
+    seeds: int = 1,
+    jobs: int = 1,
+    overwrite: bool = False,
+) -> list[Result]:
+    """Run all encoders with all of their detectors, and write tables and sheets.
+
+    Args:
+        settings: the encoders and detectors.
+        data_folder: images/ and concept lists, see `find_data_folder`.
+        out: where everything goes.
+        stages: run for each encoder.
+        seeds: number of trainings of each encoder.
+        jobs: encoders at a time, each in a process of its own.
+        overwrite: replace what was made from other inputs.
+
+    Raises:
+        DataError: the data folder lacks a list, or something else lies in `out`.
+        UsageError: a setting of an encoder is not known or does not fit.
+    """
+    _check_encoders(settings)
+    data = _with_validation(find_data_folder(data_folder), out, overwrite=overwrite)
+    images = _prepare_images(settings, data, out, overwrite=overwrite)
+    tasks = [
+        Task(settings, data, images[name], out, name, seed, overwrite)
+        for seed in range(seeds)
+        for name in settings.encoders
+    ]
+    parallel = Parallel(n_jobs=min(jobs, len(tasks)))
+    results = [
+        result
+        for of_task in parallel(delayed(run_task)(task, stages) for task in tasks)
+        for result in of_task
+    ]
+    write_tables(results, settings, data, out)
+    write_comparison_facts(settings, data, images, out)
+    copy_training_sheets(out)
+    best = _best_task(tasks, results)
+    stages.index(best)
+    draw_queries(best.folder, data, best.images, out / "queries.png")
+    return results
+
+
+def _check_encoders(settings: Comparison) -> None:
+    """Refuse settings that a training would refuse: that of the last encoder may be hours away."""
+    for name, encoder in settings.encoders.items():
+        try:
+            check_arguments(encoder.model, encoder.arguments or {})
+            check_settings(TrainingSettings, encoder.training, "training")
+        except UsageError as error:
+            raise UsageError(f"encoders.{name}.{error}")
+        settings.form_of(name)
+
+
+def _with_validation(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
+    """Split a tenth of the training list off for validation, unless there is a list for that."""
+    if data.valid:
+        return data
+    groups = read_names(data.groups) if data.groups else None
+    parts = split(read_concepts(data.train), valid=0.1, groups=groups)
+    paths = {part: out / "split" / f"{part}-concepts.tsv" for part in parts}
+    for part, table in parts.items():
+        write_result(paths[part], write_concepts(table), overwrite=overwrite)
+    sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
+    say(f"{sizes} images in {out / 'split'}")
+    return replace(data, train=paths["train"], valid=paths["valid"])
+
+
+def _prepare_images(
+    settings: Comparison, data: DataFolder, out: Path, *, overwrite: bool
+) -> dict[str, Path]:
+    """Prepare the images in every form that an encoder sees; return the image set of each."""
+    paths: dict[str, Path] = {}
+    for name in settings.encoders:
+        form = settings.form_of(name)
+        own = "" if form == settings.images else f"-{form.size}x{form.channels}-{form.fit}"
+        path = out / f"images{own}.h5"
+        if path not in paths.values():
+            prepare(data.images, path, jobs=None, overwrite=overwrite, **form.model_dump())
+        paths[name] = path
+    return paths
+
+
+def _best_task(tasks: Sequence[Task], results: Sequence[Result]) -> Task:
+    """Return the first training of the encoder with the best detector on validation."""
+    trained = [result for result in results if result.encoder != "none"]
+    best = max(trained, key=lambda result: result.f1_valid).encoder
+    return next(task for task in tasks if task.encoder == best)
