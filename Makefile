@@ -45,7 +45,7 @@ help: ## print this page
 	@echo "make train ... OVERWRITE=1         train anew where images or settings changed"
 	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
-	@echo "make check                         ruff and mypy"
+	@echo "make check                         ruff, mypy and sizes"
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
 	@echo "make test-extras                   those of optional parts, which it installs; Chromium must be there"
 	@echo "make test-all                      the slow ones too"
@@ -186,6 +186,7 @@ check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python .ci/sizes.py
 
 test: $(READY)
 	$(VENV)/bin/pytest -n auto --maxprocesses 8 -m "not slow"
