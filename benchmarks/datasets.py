@@ -23,7 +23,7 @@ from replearn.errors import DataError
 from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
 from replearn.images.preparation import prepare
-from replearn.phantoms import render
+from replearn.phantoms.rendering import render
 
 CHANNELS = {"mnist": 1, "cifar10": 3, "mnist-bigan": 1, "phantoms": 1}
 SIZES = {"mnist": 32, "cifar10": 32, "mnist-bigan": 28, "phantoms": 64}

@@ -41,7 +41,7 @@ from replearn.detection.fit_scorers import (
 from replearn.detection.scorers import Scorer
 from replearn.metrics import EmptyRule, bootstrap_interval, mean_score
 from replearn.neighbors.index import build_index
-from replearn.phantoms import render
+from replearn.phantoms.rendering import render
 
 Row = dict[str, Any]
 Detector = Literal["linear", "knn-vote"]

@@ -49,7 +49,7 @@ from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import open_files
 from replearn.images.preparation import prepare
-from replearn.phantoms import render
+from replearn.phantoms.rendering import render
 
 if TYPE_CHECKING:
     from replearn.encoders.encoder import Encoder

@@ -24,7 +24,7 @@ from replearn.encoders.models.aae import AAE
 from replearn.encoders.preprocessing import Pixels
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, seed_all
-from replearn.phantoms import render
+from replearn.phantoms.rendering import render
 
 EPOCH = 16  # batches in the set of images; the speed does not depend on it
 FILE_SIDE = 256  # pixels, the largest that phantoms have

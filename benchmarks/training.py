@@ -61,7 +61,7 @@ from replearn.encoders.contract import Objective
 from replearn.encoders.embedding import find_device
 from replearn.encoders.models import MODELS
 from replearn.encoders.preprocessing import Pixels
-from replearn.phantoms import render
+from replearn.phantoms.rendering import render
 
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]
 FILES = 4  # batches in the folder of files

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from replearn.console import say
-from replearn.phantoms import CONCEPTS
+from replearn.phantoms.concepts import CONCEPTS
 from replearn.phantoms.data_folder import write_data_folder
 
 

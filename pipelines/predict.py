@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.artefacts.identity import check_same
 from replearn.concepts.table import read_ids
 from replearn.console import say, warn
 from replearn.detection.detector import load_detector
-from replearn.errors import DataError
+from replearn.detection.prediction import predict_concepts
 from replearn.features import Features
 
 
@@ -34,30 +33,16 @@ def predict(
     Example: replearn predict runs/linear test.h5 run.csv --ids test-images.txt
     """
     rules = imageclef.edition(edition)
-    detector = load_detector(detector_folder)
     features = Features.load(features_path)
-    check_same(detector.encoder, features.encoder, f"the encoder of {features_path}")
-    everything = features.ids + [id_ for id_, _ in features.errors]
-    wanted = read_ids(ids) if ids else everything
-    named = dict(
-        zip(
-            features.ids,
-            detector.name_concepts(features.vectors, limit=rules.max_concepts),
-            strict=True,
-        )
+    wanted = read_ids(ids) if ids else features.ids + [id_ for id_, _ in features.errors]
+    concepts = predict_concepts(
+        load_detector(detector_folder),
+        features,
+        wanted,
+        limit=rules.max_concepts,
+        place=features_path,
+        listed=ids or features_path,
     )
-    without = features.missing(wanted)
-    if len(without) == len(wanted):
-        raise DataError(
-            f"{features_path}: has features of none of the {len(wanted)} images of "
-            f"{ids or features_path}; give the features of these images"
-        )
-    if without:
-        warn(
-            f"{len(without)} of {len(wanted)} images have no features and get the best constant "
-            f"prediction: {', '.join(without)}"
-        )
-    concepts = [named.get(id_, detector.constant) for id_ in wanted]
     for warning in imageclef.write_submission(
         run_file, wanted, concepts, rules, overwrite=overwrite
     ):

@@ -5,11 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts.files import write_result
-from replearn.concepts.split import split as split_table
-from replearn.concepts.table import read_concepts, read_names, write_concepts
-from replearn.console import say
-from replearn.errors import DataError
+from replearn.concepts.split import write_split
 
 
 def split(
@@ -32,20 +28,12 @@ def split(
 
     Example: replearn split concepts.tsv lists --groups patients.tsv
     """
-    table = read_concepts(concept_file)
-    group_of = read_names(groups) if groups else None
-    parts = split_table(table, valid=valid, test=test, seed=seed, groups=group_of)
-    _refuse_leftovers(folder, set(parts), overwrite=overwrite)
-    for part, table in parts.items():
-        path = folder / f"{part}-concepts.tsv"
-        write_result(path, write_concepts(table), overwrite=overwrite)
-    say(", ".join(f"{part} {len(table)}" for part, table in parts.items()) + f" images in {folder}")
-
-
-def _refuse_leftovers(folder: Path, parts: set[str], *, overwrite: bool) -> None:
-    """Keep no list of an earlier split beside the new ones: its images may be in train now."""
-    for part in {"train", "valid", "test"} - parts:
-        path = folder / f"{part}-concepts.tsv"
-        if path.exists() and not overwrite:
-            raise DataError(f"{path}: is of another split; choose another place or --overwrite")
-        path.unlink(missing_ok=True)
+    write_split(
+        concept_file,
+        folder,
+        valid=valid,
+        test=test,
+        seed=seed,
+        groups=groups,
+        overwrite=overwrite,
+    )

@@ -10,16 +10,13 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from replearn.artefacts.files import write_result
 from replearn.comparison.data_folder import DataFolder, find_data_folder
 from replearn.comparison.results import Result
 from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import copy_training_sheets, draw_queries
 from replearn.comparison.tables import write_comparison_facts, write_tables
 from replearn.comparison.task import Stages, Task, run_task
-from replearn.concepts.split import split
-from replearn.concepts.table import read_concepts, read_names, write_concepts
-from replearn.console import say
+from replearn.concepts.split import write_split
 from replearn.encoders.models import check_arguments
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import UsageError
@@ -90,13 +87,9 @@ def _with_validation(data: DataFolder, out: Path, *, overwrite: bool) -> DataFol
     """Split a tenth of the training list off for validation, unless there is a list for that."""
     if data.valid:
         return data
-    groups = read_names(data.groups) if data.groups else None
-    parts = split(read_concepts(data.train), valid=0.1, groups=groups)
-    paths = {part: out / "split" / f"{part}-concepts.tsv" for part in parts}
-    for part, table in parts.items():
-        write_result(paths[part], write_concepts(table), overwrite=overwrite)
-    sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
-    say(f"{sizes} images in {out / 'split'}")
+    paths = write_split(
+        data.train, out / "split", valid=0.1, groups=data.groups, overwrite=overwrite
+    )
     return replace(data, train=paths["train"], valid=paths["valid"])
 
 

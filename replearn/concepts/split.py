@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from replearn.concepts.table import ConceptTable
+from replearn.artefacts.files import write_result
+from replearn.concepts.table import ConceptTable, read_concepts, read_names, write_concepts
+from replearn.console import say
 from replearn.errors import DataError, UsageError
 
 
@@ -54,6 +57,56 @@ def split(
                 "empty; change the shares or give more images"
             )
     return {part: table.select(ids) for part, ids in parts.items() if ids}
+
+
+def write_split(
+    concept_file: Path,
+    folder: Path,
+    *,
+    valid: float,
+    test: float = 0.0,
+    seed: int = 0,
+    groups: Path | None = None,
+    overwrite: bool = False,
+) -> dict[str, Path]:
+    """Divide a concept file into `{train,valid,test}-concepts.tsv` and return the parts' files.
+
+    Args:
+        concept_file: of any layout.
+        folder: where the lists go.
+        valid: share of the images for validation.
+        test: share of the images for test.
+        seed: the same seed gives the same parts.
+        groups: lines of `id TAB group`.
+        overwrite: replace other lists.
+
+    Raises:
+        DataError: as `split`, or another list lies in the folder.
+        UsageError: as `split`.
+    """
+    group_of = read_names(groups) if groups else None
+    table = read_concepts(concept_file)
+    parts = split(table, valid=valid, test=test, seed=seed, groups=group_of)
+    _refuse_leftovers(folder, set(parts), overwrite=overwrite)
+    paths = {part: _path_of(folder, part) for part in parts}
+    for part, table in parts.items():
+        write_result(paths[part], write_concepts(table), overwrite=overwrite)
+    sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
+    say(f"{sizes} images in {folder}")
+    return paths
+
+
+def _path_of(folder: Path, part: str) -> Path:
+    return folder / f"{part}-concepts.tsv"
+
+
+def _refuse_leftovers(folder: Path, parts: set[str], *, overwrite: bool) -> None:
+    """Keep no list of an earlier split beside the new ones: its images may be in train now."""
+    for part in {"train", "valid", "test"} - parts:
+        path = _path_of(folder, part)
+        if path.exists() and not overwrite:
+            raise DataError(f"{path}: is of another split; choose another place or --overwrite")
+        path.unlink(missing_ok=True)
 
 
 def _deal(sizes: Mapping[str, int], wanted: Mapping[str, int], seed: int) -> dict[str, str]:

@@ -12,9 +12,3 @@ What several kinds share has a file of its own, named after what it is (`brain`,
 All of it draws on a `canvas`, which `acquisition` turns into the finished picture.
 `data_folder` writes many of them to disk.
 """
-
-from replearn.phantoms.concepts import CONCEPTS
-from replearn.phantoms.planning import frequencies
-from replearn.phantoms.rendering import Phantom, render
-
-__all__ = ["CONCEPTS", "Phantom", "frequencies", "render"]

@@ -9,8 +9,9 @@ import pytest
 from replearn.comparison.data_folder import find_data_folder
 from replearn.concepts.table import read_concepts
 from replearn.errors import DataError, UsageError
-from replearn.phantoms import CONCEPTS, render
+from replearn.phantoms.concepts import CONCEPTS
 from replearn.phantoms.data_folder import write_data_folder
+from replearn.phantoms.rendering import render
 
 
 def test_a_folder_has_each_image_in_one_list_with_its_concepts(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from replearn.phantoms import CONCEPTS, Phantom, frequencies, render
-from replearn.phantoms.planning import plan
-from replearn.phantoms.rendering import draw
+from replearn.phantoms.concepts import CONCEPTS
+from replearn.phantoms.planning import frequencies, plan
+from replearn.phantoms.rendering import Phantom, draw, render
 
 MODALITIES = ("C1306645", "C0040405", "C0024485", "C0041618")
 LUMA = np.array([0.299, 0.587, 0.114])[:, np.newaxis, np.newaxis]
