@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from replearn.console import warn
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, some_of
 
 Errors = list[tuple[str, str]]  # (id, reason) of what could not be read
 
@@ -71,5 +71,4 @@ def check_some(place: Path, ids: Sequence[str], errors: Errors) -> None:
 
 
 def _first(errors: Errors) -> str:
-    more = ", ..." if len(errors) > 3 else ""
-    return ", ".join(f"{id_} ({reason})" for id_, reason in errors[:3]) + more
+    return some_of(errors, form=lambda error: f"{error[0]} ({error[1]})")

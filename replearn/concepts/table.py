@@ -13,7 +13,7 @@ import numpy as np
 from replearn.artefacts.identity import digest
 from replearn.concepts.layouts import Layout, read_entries, read_lines
 from replearn.console import warn
-from replearn.errors import DataError
+from replearn.errors import DataError, some_of
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,9 @@ def arrange(table: ConceptTable, ids: Sequence[str], place: Path) -> ConceptTabl
     known = set(table.ids)
     missing = [id_ for id_ in ids if id_ not in known]
     if missing:
-        shown = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
-        raise DataError(f"{place}: lacks {len(missing)} of {len(ids)} images: {shown}; add them")
+        raise DataError(
+            f"{place}: lacks {len(missing)} of {len(ids)} images: {some_of(missing, 5)}; add them"
+        )
     if len(known) > len(set(ids)):
         warn(f"{place}: {len(known) - len(set(ids))} of {len(known)} images are left out")
     return table.select(ids)
