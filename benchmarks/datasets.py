@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from replearn.arrays import Pixels
 from replearn.artefacts.files import write_text
 from replearn.concepts.table import ConceptTable, read_concepts, write_concepts
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.console import say
-from replearn.encoders.preprocessing import Pixels
 from replearn.errors import DataError
 from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet

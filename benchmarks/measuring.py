@@ -14,6 +14,7 @@ import torch
 from benchmarks.datasets import Data, Form, facts_of, open_data
 from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
 from benchmarks.recipes import Recipe
+from replearn.arrays import Pixels
 from replearn.artefacts.identity import identify
 from replearn.artefacts.workspace import workspace
 from replearn.encoders.contract import FittedEncoder, Model, Objective
@@ -21,7 +22,6 @@ from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import Description, Encoder
 from replearn.encoders.models import MODELS, build, check_arguments
 from replearn.encoders.networks.normalisation import measure_statistics
-from replearn.encoders.preprocessing import Pixels
 from replearn.encoders.training import acceleration
 from replearn.encoders.training.loop import fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from replearn.arrays import Pixels
 from replearn.concepts.table import read_ids
 from replearn.encoders.encoder import load_encoder
-from replearn.encoders.sheets import Picture, fixed_images, grids_of, sheet
+from replearn.encoders.sheets import fixed_images, grids_of, sheet
 from replearn.images.image_set import ImageSet
 
 ROWS = 4  # of each sheet
@@ -25,7 +26,7 @@ CAPTION = 22  # pixels above each sheet
 MOST = 800  # pixels across; a wider picture is shrunk to it
 
 
-def together(grids: dict[str, Tensor]) -> Picture:
+def together(grids: dict[str, Tensor]) -> Pixels:
     """Lay the first rows of each named grid below each other, with its name above it."""
     sheets = {name: sheet(grid[:ROWS]) for name, grid in grids.items()}
     width = max(sheet.shape[1] for sheet in sheets.values())

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from benchmarks.racing import Contender, Options, clocked
+from replearn.arrays import Pixels
 from replearn.encoders.contract import Objective
 from replearn.encoders.models import build, check_arguments
 from replearn.encoders.models.aae import AAE
-from replearn.encoders.preprocessing import Pixels
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.phantoms.rendering import render

@@ -57,10 +57,10 @@ from benchmarks.rivals import (
     trained_from_files,
     write_files,
 )
+from replearn.arrays import Pixels
 from replearn.encoders.contract import Objective
 from replearn.encoders.embedding import find_device
 from replearn.encoders.models import MODELS
-from replearn.encoders.preprocessing import Pixels
 from replearn.phantoms.rendering import render
 
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from replearn.arrays import Vectors
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import select_rows
 from replearn.artefacts.error_budget import Errors
@@ -17,8 +17,6 @@ from replearn.errors import DataError
 HINTS: list[str] = ["encoder_path", "images_path"]
 
 _BLOCK = 65536  # vectors that are looked at together
-
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from typing import Any, TypeGuard, cast
 
 import numpy as np
 
+from replearn.arrays import Array
 from replearn.errors import DataError
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK = 4096  # rows that are in memory at a time, where all are gone through
 

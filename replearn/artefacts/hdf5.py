@@ -17,7 +17,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from replearn.artefacts.disk_rows import Array, DiskRows, Segment, as_array, stamp_of
+from replearn.arrays import Array
+from replearn.artefacts.disk_rows import DiskRows, Segment, as_array, stamp_of
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.files import read_json, write_text, writing
 from replearn.artefacts.sparse_file import SparseFile

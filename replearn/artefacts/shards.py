@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from replearn.arrays import Array
 from replearn.artefacts import hdf5
-from replearn.artefacts.disk_rows import Array
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.files import publish, replacing, write_text, writing
 from replearn.artefacts.identity import digest

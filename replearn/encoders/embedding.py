@@ -1,13 +1,14 @@
 """Embeds images in batches on a device, in float32 or bfloat16."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
+from replearn.arrays import Pixels, Vectors
 from replearn.encoders.contract import Model
-from replearn.encoders.preprocessing import Pixels, centre_crop, to_unit_range
+from replearn.encoders.preprocessing import centre_crop, to_unit_range
 from replearn.errors import DataError, brief
 from replearn.memory import keep_freed_memory
 
@@ -15,9 +16,6 @@ Precision = Literal["float32", "bfloat16"]
 
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-
-
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
 _BATCH = 256  # images

@@ -9,11 +9,11 @@ import safetensors
 import safetensors.torch
 import torch
 
+from replearn.arrays import Pixels, Vectors
 from replearn.artefacts.files import read_json, write_bytes, write_json
 from replearn.encoders.contract import Model
-from replearn.encoders.embedding import Precision, Vectors, embeddings, find_device
+from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
-from replearn.encoders.preprocessing import Pixels
 from replearn.errors import DataError, brief
 
 

@@ -19,6 +19,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
+from replearn.arrays import Vectors
 from replearn.artefacts import hdf5
 from replearn.artefacts.error_budget import ErrorBudget
 from replearn.artefacts.identity import already_made, identify
@@ -37,7 +38,7 @@ from replearn.artefacts.workspace import workspace
 from replearn.encoders.embedding import PRECISIONS, Precision
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
-from replearn.features import Features, Vectors
+from replearn.features import Features
 from replearn.images.reader import ImageBatch, ImageReader
 
 Dtype = Literal["float32", "float16"]

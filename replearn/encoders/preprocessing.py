@@ -4,13 +4,11 @@ A training batch depends on (seed, step) alone, so a resumed run continues the v
 without anything stored.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+from replearn.arrays import Pixels
 
 
 def to_float(pixels: Pixels) -> Tensor:

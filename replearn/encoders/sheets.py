@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from replearn.arrays import Pixels
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.artefacts.files import write_bytes
 from replearn.encoders.contract import Model
 from replearn.encoders.encoder import load_encoder
-from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
+from replearn.encoders.preprocessing import centre_crop, to_float
 from replearn.errors import DataError
 from replearn.images.opening import open_images
 
@@ -99,16 +99,13 @@ def write_sheets(folder: Path, grids: Mapping[str, Tensor], suffix: str = "") ->
     return paths
 
 
-Picture = np.ndarray[Any, np.dtype[np.uint8]]
-
-
-def to_pixels(images: Tensor) -> Picture:
+def to_pixels(images: Tensor) -> Pixels:
     """Turn images float [N, C, H, W] in [-1, 1] into pixels uint8 [N, H, W, 3]."""
     scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
     return scaled.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
 
 
-def sheet(grid: Tensor, *, gap: int = 2) -> Picture:
+def sheet(grid: Tensor, *, gap: int = 2) -> Pixels:
     """Lay a grid of images float [rows, columns, C, h, w] in [-1, 1] out, uint8 [H, W, 3].
 
     Args:
@@ -127,7 +124,7 @@ def sheet(grid: Tensor, *, gap: int = 2) -> Picture:
     return canvas
 
 
-def write_png(path: Path, picture: Picture) -> None:
+def write_png(path: Path, picture: Pixels) -> None:
     """Write a picture uint8 [H, W, 3] as PNG, all at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(".png", picture[..., ::-1])

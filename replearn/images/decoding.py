@@ -17,12 +17,11 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from replearn.arrays import Array
 from replearn.errors import DataError, brief
 from replearn.images.dicom import is_dicom, read_dicom
 from replearn.images.form import Fit
 from replearn.images.jpeg_header import JpegHeader, read_jpeg_header
-
-Pixels = np.ndarray[Any, Any]
 
 MAX_PIXELS = 100_000_000
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
@@ -53,7 +52,7 @@ class UnreadableImage(ValueError):  # noqa: N818 - it names the finding, as the 
     """These bytes cannot become pixels; the text is the reason, for the report."""
 
 
-def decode(data: bytes, *, size: int, channels: int, fit: Fit, frame: int | None = None) -> Pixels:
+def decode(data: bytes, *, size: int, channels: int, fit: Fit, frame: int | None = None) -> Array:
     """Return the image as uint8 [channels, size, size]; three channels are red, green, blue.
 
     Transparency is composited on white, EXIF orientation is applied, of several frames the first
@@ -79,7 +78,7 @@ def decode(data: bytes, *, size: int, channels: int, fit: Fit, frame: int | None
     return np.ascontiguousarray(planes)
 
 
-def _dicom(data: bytes, frame: int | None) -> Pixels:
+def _dicom(data: bytes, frame: int | None) -> Array:
     try:
         return read_dicom(data, frame, MAX_PIXELS)
     except DataError:
@@ -88,7 +87,7 @@ def _dicom(data: bytes, frame: int | None) -> Pixels:
         raise UnreadableImage(str(error))
 
 
-def _picture(data: bytes, size: int, channels: int, fit: Fit) -> Pixels:
+def _picture(data: bytes, size: int, channels: int, fit: Fit) -> Array:
     """Decode upright 8-bit pixels without transparency, [H, W] or [H, W, 3]."""
     plain = read_jpeg_header(data)
     if plain is not None:
@@ -106,7 +105,7 @@ def _picture(data: bytes, size: int, channels: int, fit: Fit) -> Pixels:
     return _upright(pixels, _orientation(exif))
 
 
-def _jpeg(data: bytes, header: JpegHeader, size: int, channels: int, fit: Fit) -> Pixels:
+def _jpeg(data: bytes, header: JpegHeader, size: int, channels: int, fit: Fit) -> Array:
     """Decode an upright grey or colour JPEG, smaller where that is still enough."""
     factor = _reduction(header.width, header.height, size, fit)
     flag = (_GREY if channels == 1 else _COLOUR)[factor] | cv2.IMREAD_IGNORE_ORIENTATION
@@ -181,7 +180,7 @@ def _needs_pillow(header: Image.Image) -> bool:
     return header.mode in ("1", "L") and "transparency" in header.info
 
 
-def _decode_with_pillow(header: Image.Image) -> Pixels:
+def _decode_with_pillow(header: Image.Image) -> Array:
     has_alpha = header.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in header.info
     try:
         pixels = np.asarray(header.convert("RGBA" if has_alpha else "RGB"))
@@ -190,7 +189,7 @@ def _decode_with_pillow(header: Image.Image) -> Pixels:
     return cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)
 
 
-def _decode(data: bytes, flag: int) -> Pixels:
+def _decode(data: bytes, flag: int) -> Array:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except cv2.error as error:
@@ -202,7 +201,7 @@ def _decode(data: bytes, flag: int) -> Pixels:
     return pixels
 
 
-def _to_eight_bits(pixels: Pixels) -> Pixels:
+def _to_eight_bits(pixels: Array) -> Array:
     if pixels.dtype == np.uint8:
         return pixels
     colour, alpha = (pixels[..., :3], pixels[..., 3:]) if _has_alpha(pixels) else (pixels, None)
@@ -211,11 +210,11 @@ def _to_eight_bits(pixels: Pixels) -> Pixels:
     return scaled if alpha is None else np.dstack([scaled, (alpha >> 8).astype(np.uint8)])
 
 
-def _has_alpha(pixels: Pixels) -> bool:
+def _has_alpha(pixels: Array) -> bool:
     return pixels.ndim == 3 and pixels.shape[2] == 4
 
 
-def _on_white(pixels: Pixels) -> Pixels:
+def _on_white(pixels: Array) -> Array:
     if not _has_alpha(pixels):
         return pixels
     opacity = pixels[..., 3:].astype(np.float32) / 255
@@ -234,7 +233,7 @@ def _orientation(exif: bytes) -> int:
         return 1
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
+def _upright(pixels: Array, orientation: int) -> Array:
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -244,7 +243,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _to_channels(pixels: Pixels, channels: int) -> Pixels:
+def _to_channels(pixels: Array, channels: int) -> Array:
     if pixels.ndim == 3 and channels == 1:
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     if pixels.ndim == 2 and channels == 3:
@@ -252,7 +251,7 @@ def _to_channels(pixels: Pixels, channels: int) -> Pixels:
     return pixels
 
 
-def resize(pixels: Pixels, height: int, width: int) -> Pixels:
+def resize(pixels: Array, height: int, width: int) -> Array:
     """Resize [H, W] or [H, W, C]: area averaging where an axis shrinks, linear where it grows.
 
     One axis at a time of need: OpenCV's area averaging falls back to interpolation, which
@@ -267,7 +266,7 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     return pixels
 
 
-def _pad(pixels: Pixels, size: int) -> Pixels:
+def _pad(pixels: Array, size: int) -> Array:
     rows, columns = pixels.shape[:2]
     longer = max(rows, columns)
     height, width = (max(1, round(side * size / longer)) for side in (rows, columns))

@@ -11,9 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from replearn.arrays import Array
 from replearn.errors import DataError, brief
-
-Pixels = np.ndarray[Any, Any]
 
 _PREAMBLE = 128  # bytes before the magic
 
@@ -34,7 +33,7 @@ def frame_count(data: bytes) -> int:
     return max(1, int(header.get("NumberOfFrames") or 1))
 
 
-def read_dicom(data: bytes, frame: int | None, max_pixels: int) -> Pixels:
+def read_dicom(data: bytes, frame: int | None, max_pixels: int) -> Array:
     """Return a frame as uint8 [H, W], or [H, W, 3] in the order blue, green, red.
 
     Args:
@@ -80,7 +79,7 @@ def _dataset(data: bytes, **options: Any) -> Any:
         raise ValueError(f"damaged DICOM header ({brief(error)})")
 
 
-def _windowed(dataset: Any, stored: Pixels, pixels: Any) -> Pixels:
+def _windowed(dataset: Any, stored: Array, pixels: Any) -> Array:
     """Return [H, W] of stored values as they are shown, uint8, not inverted."""
     values = np.asarray(pixels.apply_modality_lut(stored, dataset))
     centre, width = (_number(dataset, f"Window{part}") for part in ("Center", "Width"))
@@ -105,15 +104,15 @@ def _number(dataset: Any, name: str) -> float | None:
         return None
 
 
-def _in_use(values: Pixels) -> tuple[float, float]:
+def _in_use(values: Array) -> tuple[float, float]:
     if values.dtype == np.uint8:
         return 0.0, 255.0
     return float(values.min()), float(values.max())
 
 
-def _to_range(values: Pixels, low: float, high: float) -> Pixels:
+def _to_range(values: Array, low: float, high: float) -> Array:
     """Map low..high linearly to 0..255 and cut off what lies outside."""
     scale = 255 / (high - low) if high > low else 0.0
     scaled = (values.astype(np.float64) - low) * scale
-    shown: Pixels = np.rint(scaled.clip(0, 255)).astype(np.uint8)
+    shown: Array = np.rint(scaled.clip(0, 255)).astype(np.uint8)
     return shown

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from replearn.artefacts.disk_rows import Array
+from replearn.arrays import Array
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.hdf5 import Rows
 from replearn.artefacts.identity import digest, identify

@@ -13,8 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from replearn.arrays import Array
 from replearn.artefacts import hdf5
-from replearn.artefacts.disk_rows import Array, DiskRows, select_rows
+from replearn.artefacts.disk_rows import DiskRows, select_rows
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.hdf5 import Rows
 from replearn.artefacts.identity import digest, identify

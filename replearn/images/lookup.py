@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
 
+from replearn.arrays import Pixels
 from replearn.errors import DataError
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Form
@@ -18,8 +18,6 @@ from replearn.images.image_set import ImageSet
 from replearn.images.opening import is_prepared
 from replearn.images.sources import open_source
 from replearn.images.stores import ImageFile, Store
-
-Pixels = NDArray[np.uint8]
 
 THUMBNAIL = Form(128, 3, "pad")
 _THREADS = 8

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from replearn.artefacts.disk_rows import Array
+from replearn.arrays import Array
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.hdf5 import Rows
 from replearn.artefacts.throughput import Seconds

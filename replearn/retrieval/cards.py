@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from replearn.arrays import Pixels
 from replearn.errors import DataError, UsageError
 from replearn.images.data_url import image_url
-from replearn.images.lookup import Pixels
 from replearn.retrieval.explorer import ConceptScore, Explorer, Query
 
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Pixels
 from replearn.artefacts.identity import check_same
 from replearn.detection.decisions.threshold import Scores
 from replearn.detection.detector import Detector
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
-from replearn.images.lookup import Pixels
 from replearn.neighbors.index import Metric, build_index
 from replearn.retrieval.image_search import ImageSearch, Vectors
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Pixels
 from replearn.artefacts.identity import check_same
 from replearn.errors import UsageError
 from replearn.images.decoding import decode
 from replearn.images.form import Form
-from replearn.images.lookup import ImageLookup, Pixels
+from replearn.images.lookup import ImageLookup
 from replearn.neighbors.batching_engine import BatchingEngine
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index

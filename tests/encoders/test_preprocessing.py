@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
+from replearn.arrays import Pixels
+from replearn.encoders.preprocessing import centre_crop, to_float
 
 SIDE = 7
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from replearn.encoders.sheets import Picture, sheet, to_pixels, write_png
+from replearn.arrays import Pixels
+from replearn.encoders.sheets import sheet, to_pixels, write_png
 
 WHITE = 255
 
@@ -19,7 +20,7 @@ def flat(*levels: int, channels: int = 1, height: int = 5, width: int = 4) -> Te
     return values[:, None, None, None].expand(-1, channels, height, width)
 
 
-def levels_on(picture: Picture, *, columns: int, gap: int = 2) -> list[int]:
+def levels_on(picture: Pixels, *, columns: int, gap: int = 2) -> list[int]:
     """Return the grey level in the middle of each place, row by row, for images of 5 x 4."""
     rows = (len(picture) - gap) // (5 + gap)
     return [

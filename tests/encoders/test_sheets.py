@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from replearn.arrays import Pixels
 from replearn.encoders.contract import Model
-from replearn.encoders.preprocessing import Pixels
 from replearn.encoders.sheets import fixed_images, grids_of, sheet, write_sheets
 
 

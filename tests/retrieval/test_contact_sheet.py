@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from replearn.encoders.sheets import Picture
+from replearn.arrays import Pixels
 from replearn.retrieval.contact_sheet import write_query_sheet
 
 WHITE = 255
 
 
-def query_sheet(path: Path, hits: int = 2, name: str = "effusion", channels: int = 1) -> Picture:
+def query_sheet(path: Path, hits: int = 2, name: str = "effusion", channels: int = 1) -> Pixels:
     """Write a query sheet of two queries and return it as it is read back."""
     images = [np.full((channels, 8, 8), 40 * n, np.uint8) for n in range(1 + hits)]
     concepts = [["effusion"], *[[name]] * hits]

@@ -4,7 +4,7 @@ After Sivic and Zisserman (ICCV 2003).  The keypoints are ORB (Rublee et al., IC
 (Lowe, IJCV 2004), the latter compared as RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from replearn.arrays import Array
 from replearn.encoders.contract import FittedEncoder
 from replearn.encoders.grids import in_rows
 from replearn.errors import DataError
 
 Kind = Literal["orb", "sift"]
 Normalisation = Literal["idf", "power", "max"]
-Array = np.ndarray[Any, Any]
 
 _LENGTHS = {"orb": 256, "sift": 128}  # of a descriptor
 _KEYPOINTS = 500  # in an image, the strongest

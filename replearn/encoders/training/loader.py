@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from replearn.arrays import Pixels
 from replearn.artefacts.disk_rows import DiskRows
-from replearn.encoders.preprocessing import Pixels, to_unit_range
+from replearn.encoders.preprocessing import to_unit_range
 from replearn.encoders.training.sampling import WHOLE, Rows, Views, rows_of, to_device
 from replearn.encoders.training.settings import TrainingSettings
 

@@ -8,19 +8,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from replearn.arrays import Pixels, Vectors
 from replearn.console import say
 from replearn.encoders.contract import FittedEncoder, Model
 from replearn.encoders.encoder import save_weights
 from replearn.encoders.networks.collective import rank
-from replearn.encoders.preprocessing import Pixels
 from replearn.encoders.sheets import fixed_images, grids_of
 from replearn.encoders.training import distributed
 from replearn.encoders.training.monitor import Monitor, NotFiniteError
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, sample, seed_all
 from replearn.errors import DataError
-
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Probe(Protocol):

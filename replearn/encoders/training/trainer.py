@@ -20,12 +20,13 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from replearn.arrays import Pixels
 from replearn.artefacts.files import replacing, write_bytes
 from replearn.encoders.contract import Objective
 from replearn.encoders.embedding import embeddings, find_device
 from replearn.encoders.losses.adversarial import adversaries_of
 from replearn.encoders.networks.collective import join_batch_norms, rank, world_size
-from replearn.encoders.preprocessing import Pixels, centre_crop, to_float
+from replearn.encoders.preprocessing import centre_crop, to_float
 from replearn.encoders.sheets import fixed_images, fixed_noise
 from replearn.encoders.training import acceleration
 from replearn.encoders.training.checkpoint import checkpoint_of

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from replearn.arrays import Array
 from replearn.encoders.models import bovw
 from replearn.encoders.models.bovw import BoVW, Kind, Normalisation
 from replearn.errors import DataError
@@ -32,7 +33,7 @@ def fitted(kind: Kind = "orb", how: Normalisation = "idf", channels: int = 1) ->
     return model.eval()
 
 
-def grey(image: Tensor) -> bovw.Array:
+def grey(image: Tensor) -> Array:
     return bovw.to_grey(image, 128)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from replearn.encoders.preprocessing import Pixels, to_float
+from replearn.arrays import Pixels
+from replearn.encoders.preprocessing import to_float
 from replearn.encoders.training.loader import BatchLoader
 from replearn.encoders.training.sampling import Views
 from replearn.encoders.training.settings import TrainingSettings
