@@ -40,7 +40,7 @@ from replearn.detection.fit_scorers import (
 )
 from replearn.detection.scorers import Scorer
 from replearn.metrics import EmptyRule, bootstrap_interval, mean_score
-from replearn.neighbors.index import build_index
+from replearn.neighbors.build_index import index_vectors
 from replearn.phantoms.rendering import render
 
 Row = dict[str, Any]
@@ -126,7 +126,7 @@ def _fit(detector: Detector, tuning: DetectionTask) -> FittedScorer:
     if detector == "linear":
         return fit_linear(tuning, top=CONCEPTS)
     learn = tuning.train
-    index = build_index(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
+    index = index_vectors(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
     return fit_neighbours(
         tuning, index, vote="similarity", counts=_NEIGHBOURS, parameters=(1.0,), smoothings=()
     )

@@ -34,8 +34,8 @@ import typer
 from numpy.typing import NDArray
 
 from replearn.console import say
+from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.faiss_engine import FaissEngine
-from replearn.neighbors.index import build_index
 from replearn.neighbors.storage import load_index, save_index
 
 Row = dict[str, Any]
@@ -88,7 +88,7 @@ def make_index(folder: Path, rows: int, width: int, factory: str, recall: float)
     vectors, before = draw(rows, width, 0, _centres(rows)), peak()
     start = time.perf_counter()
     ids = [f"image-{number:08d}" for number in range(rows)]
-    index = build_index(ids, vectors, factory=factory, recall=recall, origin="synthetic")
+    index = index_vectors(ids, vectors, factory=factory, recall=recall)
     built = time.perf_counter() - start
     save_index(folder, index)
     return {

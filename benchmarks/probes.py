@@ -18,7 +18,8 @@ from replearn import metrics
 from replearn.detection import voting
 from replearn.detection.decisions.threshold import Scores, name_above, tune_threshold
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
-from replearn.neighbors.index import Metric, build_index
+from replearn.neighbors.build_index import index_vectors
+from replearn.neighbors.engine import Metric
 
 Features = NDArray[np.float32]
 Parts = Mapping[str, Features]
@@ -215,7 +216,7 @@ def nearest(
 ) -> dict[int, float]:
     """Return the test score of each number of nearest training images; features as they are."""
     train = features["train"]
-    index = build_index([str(row) for row in range(len(train))], train, metric=metric)
+    index = index_vectors([str(row) for row in range(len(train))], train, metric=metric)
     most = max(neighbours)
     concepts = isinstance(labels["train"], Concepts)
     parts = ("valid", "test") if concepts else ("test",)

@@ -25,6 +25,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,7 @@ from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.console import say
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
-from replearn.neighbors.index import build_index
+from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.storage import save_index
 
 Row = dict[str, Any]
@@ -77,15 +78,10 @@ def make(work: Path, rows: int, width: int) -> None:
     vectors *= np.float32(0.1 * made.vectors.std())
     for block in np.array_split(np.arange(rows), len(blocks)):
         vectors[block] += made.vectors[source[block]]
-    index = build_index(
-        ids,
-        vectors,
-        encoder=made.encoder,
-        identity="index:synthetic",
-        concepts=ConceptTable(ids, [concepts[row] for row in source.tolist()]),
-        hints={"encoder_path": "../encoder", "images_path": "../images.h5"},
-    )
-    save_index(work / "index", index)
+    table = ConceptTable(ids, [concepts[row] for row in source.tolist()])
+    index = index_vectors(ids, vectors, concepts=table)
+    hints = {"encoder_path": "../encoder", "images_path": "../images.h5"}
+    save_index(work / "index", replace(index, encoder=made.encoder, hints=hints))
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from replearn.concepts.table import ConceptTable
 from replearn.detection.fit_detector import fit_rule
 from replearn.detection.fit_scorers import KS, DetectionTask, LabelledFeatures, fit_neighbours
 from replearn.detection.scorers import NeighbourScorer
+from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.engine import Hits, Vectors
-from replearn.neighbors.index import Index, build_index
+from replearn.neighbors.index import Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ def tune(images: int, concepts: int) -> dict[str, Any]:
     """Return seconds to choose k, weights and smoothing, and then the decision rule."""
     learn, choose = (draw(images, concepts, seed) for seed in (0, 1))
     tuning = DetectionTask(learn, choose, "match", 100)
-    index = build_index(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
+    index = index_vectors(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
     found = index.search_others(choose.vectors, max(KS), choose.concepts.ids)
     start = _clocks()
     fitted = fit_neighbours(tuning, Searched(index.ids, index.engine, found=found))

@@ -30,7 +30,9 @@ from replearn.detection.voting import Kind
 from replearn.errors import DataError, UsageError, some_of
 from replearn.features import Features
 from replearn.imageclef import edition as edition_of
-from replearn.neighbors.index import Index, Metric, build_index
+from replearn.neighbors.build_index import index_vectors
+from replearn.neighbors.engine import Metric
+from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
 
 
@@ -187,16 +189,13 @@ def _index(
     if folder is not None:
         index = load_index(folder)
         index.check_made_of(learn.concepts.ids, features.identity, f"--index {folder}")
-        concepts = learn.concepts.select(index.ids)
-        return replace(index, table=lambda: concepts)
-    return build_index(
-        learn.concepts.ids,
-        learn.vectors,
-        metric=metric,
+        return index.with_concepts(learn.concepts.select(index.ids))
+    index = index_vectors(learn.concepts.ids, learn.vectors, concepts=learn.concepts, metric=metric)
+    return replace(
+        index,
         encoder=features.encoder,
         identity=features.identity,
-        concepts=learn.concepts,
-        origin=features.identity,
+        history=(features.identity,),
     )
 
 

@@ -24,7 +24,7 @@ from replearn.detection.fit_scorers import (
 from replearn.errors import DataError
 from replearn.images.form import Form
 from replearn.images.opening import open_images
-from replearn.neighbors.index import build_index
+from replearn.neighbors.build_index import index_vectors
 
 Vectors = NDArray[np.float32]
 Embed = Callable[[NDArray[np.uint8]], Vectors]
@@ -133,7 +133,7 @@ def _linear(tuning: DetectionTask) -> float:
 
 def _neighbours(tuning: DetectionTask) -> float:
     train = tuning.train
-    index = build_index(train.concepts.ids, train.vectors, metric="l2", concepts=train.concepts)
+    index = index_vectors(train.concepts.ids, train.vectors, metric="l2", concepts=train.concepts)
     fitted = fit_neighbours(tuning, index, vote="gaussian", counts=_NEIGHBOURS, smoothings=())
     return tuning.threshold(fitted.scores, fitted.words).f1
 

@@ -1,7 +1,7 @@
 """Nearest neighbours of features: images by id, whatever engine searches their vectors.
 
-Exact search is the default; approximate structures are set to the recall that is asked for, and
-say what they reach.
+Exact search is the default.  Approximate structures are set to the wanted recall, and the recall
+that they reach is measured.
 """
 
 from collections import Counter
@@ -16,25 +16,24 @@ from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, some_of
 from replearn.neighbors import faiss_engine
-from replearn.neighbors.engine import Engine, Hits, Metric, Space, Vectors
-from replearn.neighbors.recall import Recall, reach
-
-__all__ = ["Hits", "Index", "Metric", "Vectors", "build_index", "check_vectors"]
+from replearn.neighbors.engine import Engine, Hits, Metric, Vectors
+from replearn.neighbors.recall import Recall
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Indexed images: their ids, what searches their vectors, and where known their concepts.
+    """Indexed images: their ids, a search engine of their vectors, and their concepts if known.
 
     Attributes:
         ids: one for each indexed image [N], all different.
         engine: searches their vectors, row by row in the order of the ids.
         encoder: identity of the encoder of the vectors, None if not known.
-        identity: what this index is.
+        identity: of the index; in memory, that of its features.
         hints: where encoder and images lay, relative to the index; may be stale.
-        recall: what an approximate engine reaches, None for an exact one.
-        history: identities of what it was made of, the latest last.
-        table: gives the concepts of the images, None if they are not known.
+        recall: of an approximate engine, None for an exact one.
+        history: identities of the features it was made of and of all changes, the latest last.
+        concept_source: the concepts of the images, or a function that reads them when they are
+            first needed; None if they are not known.
     """
 
     ids: list[str]
@@ -44,7 +43,7 @@ class Index:
     hints: dict[str, str] = field(default_factory=dict)
     recall: Recall | None = None
     history: tuple[str, ...] = ()
-    table: Callable[[], ConceptTable | None] = lambda: None
+    concept_source: ConceptTable | Callable[[], ConceptTable] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,12 +56,17 @@ class Index:
     @cached_property
     def concepts(self) -> ConceptTable | None:
         """The concepts of the images, None if they are not known."""
-        return self.table()
+        source = self.concept_source
+        return source if source is None or isinstance(source, ConceptTable) else source()
 
     @cached_property
     def rows(self) -> dict[str, int]:
         """The row of each id."""
         return {id_: row for row, id_ in enumerate(self.ids)}
+
+    def with_concepts(self, concepts: ConceptTable | None) -> "Index":
+        """Return the same index with these concepts, in the order of its ids."""
+        return replace(self, concept_source=concepts)
 
     def search(self, vectors: Vectors, k: int) -> Hits:
         """Return the min(k, N) nearest of each vector [M, D].
@@ -163,8 +167,9 @@ class Index:
             raise DataError(f"the index {has}: add images in the same way")
         check_vectors([*self.ids, *ids], vectors, self.metric, first=len(self))
         self.engine.add(vectors)
-        table = _joined(self.concepts, concepts)
-        return self._changed([*self.ids, *ids], table, origin, len(ids))
+        return self._changed(
+            [*self.ids, *ids], _concatenate(self.concepts, concepts), origin, len(ids)
+        )
 
     def without(self, ids: Sequence[str], *, origin: str = "") -> "Index":
         """Return the index without these images; its engine is changed.
@@ -195,62 +200,8 @@ class Index:
             identity=identify("index", of=self.identity, then=origin),
             recall=recall,
             history=(*self.history, origin),
-            table=lambda: concepts,
+            concept_source=concepts,
         )
-
-
-# What makes an engine of placed vectors, with what it reaches if it is approximate, of the space,
-# the vectors [N, D], a factory string and the recall that is wanted.
-Builder = Callable[[Space, Vectors, str, float], tuple[Engine, Recall | None]]
-
-
-def build_with_faiss(
-    space: Space, vectors: Vectors, factory: str, recall: float
-) -> tuple[Engine, Recall | None]:
-    """Return an engine of FAISS in this process, and what it reaches if it is approximate."""
-    engine = faiss_engine.build(space, vectors, factory)
-    return engine, None if engine.exact else reach(recall, engine, vectors)
-
-
-def build_index(
-    ids: Sequence[str],
-    vectors: Vectors,
-    *,
-    metric: Metric = "cosine",
-    factory: str = "Flat",
-    recall: float = 0.95,
-    encoder: str | None = None,
-    identity: str = "",
-    concepts: ConceptTable | None = None,
-    hints: dict[str, str] | None = None,
-    origin: str = "",
-    build: Builder = build_with_faiss,
-) -> Index:
-    """Index vectors [N, D] under their ids [N].
-
-    Args:
-        ids: all different.
-        vectors: maybe a memory map, of which little is resident at a time.
-        metric: `cosine` or `l2`.
-        factory: of FAISS; `Flat` is exact.
-        recall: share of the 10 nearest that an approximate index is to find.
-        encoder: identity of the encoder of the vectors, None if not known.
-        identity: what the index is.
-        concepts: of the same images.
-        hints: where encoder and images lie, relative to the index.
-        origin: identity of the features.
-        build: makes the engine; in this process, if nothing else is given.
-
-    Raises:
-        DataError: there is no vector, an id stands twice, or a vector holds NaN or infinity, or
-            for cosine is zero.
-        UsageError: FAISS does not know the factory string.
-    """
-    centre = check_vectors(ids, vectors, metric)
-    engine, reached = build(Space(metric, centre), vectors, factory, recall)
-    return Index(
-        list(ids), engine, encoder, identity, hints or {}, reached, (origin,), lambda: concepts
-    )
 
 
 def check_vectors(
@@ -319,7 +270,7 @@ class _Groups:
         return int(self.sizes[numbers[numbers >= 0]].max(initial=0))
 
 
-def _joined(old: ConceptTable | None, new: ConceptTable | None) -> ConceptTable | None:
+def _concatenate(old: ConceptTable | None, new: ConceptTable | None) -> ConceptTable | None:
     if old is None or new is None:
         return None
     return ConceptTable([*old.ids, *new.ids], [*old.concepts, *new.concepts])

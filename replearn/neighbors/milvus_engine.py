@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.errors import DataError, UsageError, brief
+from replearn.neighbors.build_index import Builder
 from replearn.neighbors.engine import Engine, Hits, Space, Vectors, even_blocks
-from replearn.neighbors.index import Builder
-from replearn.neighbors.recall import Recall, reach
+from replearn.neighbors.recall import Recall, tune_recall
 
 try:
     from pymilvus import DataType, MilvusClient, MilvusException
@@ -207,7 +207,7 @@ def builder(uri: str, collection: str) -> Builder:
         space: Space, vectors: Vectors, factory: str, recall: float
     ) -> tuple[Engine, Recall | None]:
         engine = build(space, vectors, uri, collection, factory)
-        return engine, None if engine.exact else reach(recall, engine, vectors)
+        return engine, None if engine.exact else tune_recall(recall, engine, vectors)
 
     return make
 

@@ -50,7 +50,7 @@ class Recall:
         return said + since
 
 
-def reach(wanted: float, engine: Engine, vectors: Vectors) -> Recall:
+def tune_recall(wanted: float, engine: Engine, vectors: Vectors) -> Recall:
     """Set the least effort of an approximate engine that reaches a recall, and return what it does.
 
     Args:

@@ -30,7 +30,7 @@ from replearn.neighbors.engine import (
     merge,
 )
 from replearn.neighbors.faiss_engine import FaissEngine
-from replearn.neighbors.recall import Recall, reach
+from replearn.neighbors.recall import Recall, tune_recall
 
 
 @dataclass
@@ -163,7 +163,7 @@ def _build(
     folder: Path, space: Space, vectors: Vectors, factory: str, recall: float
 ) -> tuple[dict[str, Any], Recall | None]:
     engine = faiss_engine.build(space, vectors, factory)
-    reached = None if engine.exact else reach(recall, engine, vectors)
+    reached = None if engine.exact else tune_recall(recall, engine, vectors)
     folder.mkdir(parents=True)
     return engine.save(folder) | {"count": len(engine)}, reached
 

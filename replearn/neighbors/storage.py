@@ -85,8 +85,9 @@ def load_index(
         raise DataError(f"{path}: lacks {error}; index again") from None
     if ids_there != ids_hash or len(ids) != len(engine):
         raise DataError(f"{folder}: ids and vectors do not belong together; index again")
-    table = _concepts_of(folder, ids, concepts_hash)
-    return Index(ids, _on(engine, device), **known, recall=recall, history=history, table=table)
+    source = _concept_source(folder, ids, concepts_hash)
+    engine = _on(engine, device)
+    return Index(ids, engine, **known, recall=recall, history=history, concept_source=source)
 
 
 def open_to_change(folder: Path, work: Path) -> Index:
@@ -150,24 +151,24 @@ def _on(engine: Engine, device: str) -> Engine:
     return engine.on(device)
 
 
-def _concepts_of(
+def _concept_source(
     folder: Path, ids: list[str], known_hash: str | None
-) -> Callable[[], ConceptTable | None]:
-    """Return what gives the concepts, read when they are first asked for.
+) -> Callable[[], ConceptTable] | None:
+    """Return a function that reads the concepts, as they are seldom needed; None without any.
 
     Raises:
         DataError: they are not those of this index.
     """
     path = folder / "concepts.tsv"
     if known_hash is None:
-        return lambda: None
+        return None
     content = path.read_bytes() if path.exists() else b""
     if digest(content) != known_hash:
         raise DataError(f"{path}: missing, damaged or of another index; index again")
-    return lambda: _as_written(content.decode(), ids)
+    return lambda: _read_concepts(content.decode(), ids)
 
 
-def _as_written(text: str, ids: list[str]) -> ConceptTable:
+def _read_concepts(text: str, ids: list[str]) -> ConceptTable:
     """Read what `save_index` wrote, which needs no reader of all layouts."""
     fields = (
         line[len(id_) + 1 :]

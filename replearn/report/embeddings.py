@@ -12,7 +12,7 @@ from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.detection.probe import rankme
 from replearn.errors import shortened
 from replearn.features import Features
-from replearn.neighbors.index import build_index
+from replearn.neighbors.build_index import index_vectors
 from replearn.report.figures import FAINT, INK, SERIES, draw, draw_dots, use_log_scale
 from replearn.report.page import Absent, Card, Concept, Figure, Panel, Strip
 from replearn.report.pictures import FindPictures, Pictures, find_none, picture_url
@@ -125,7 +125,7 @@ def _neighbour_panel(images: EmbeddedImages) -> Panel | Absent:
         return Absent(title, f"{images.name} has fewer than two embeddings that are not zero.")
     ids = [features.ids[row] for row in usable]
     vectors = np.asarray(features.vectors[usable])
-    index = build_index(ids, vectors)
+    index = index_vectors(ids, vectors)
     query_rows = evenly_spaced(len(ids), _QUERIES)
     queries = [ids[row] for row in query_rows]
     hits = index.search_others(vectors[query_rows], _HITS, queries)

@@ -19,7 +19,8 @@ from replearn.detection.decisions.threshold import Scores
 from replearn.detection.detector import Detector
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
-from replearn.neighbors.index import Metric, build_index
+from replearn.neighbors.build_index import build_index
+from replearn.neighbors.engine import Metric
 from replearn.retrieval.image_search import ImageSearch, Vectors
 
 _DECODING = Lock()  # for a large file can take gigabytes
@@ -92,10 +93,9 @@ class Explorer:
         """The same search by the other metric, exact."""
         assert self.features is not None
         index = self.search.index
-        ids, (_, metric) = index.ids, self.metrics
-        built = build_index(ids, self.features.select(ids), metric=metric, encoder=index.encoder)
-        other = replace(self.search, index=replace(built, table=lambda: index.concepts))
-        return other.shared()
+        indexed = replace(self.features, ids=index.ids, vectors=self.features.select(index.ids))
+        other = build_index(indexed, concepts=index.concepts, metric=self.metrics[1])
+        return replace(self.search, index=other).shared()
 
     @cached_property
     def _rows(self) -> dict[str, int]:

@@ -33,7 +33,7 @@ from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import SCORERS, LinearScorer
 from replearn.errors import DataError
 from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
-from replearn.neighbors.index import build_index
+from replearn.neighbors.build_index import index_vectors
 
 WIDTH = 6
 DETECTORS = ["constant", "linear", "knn-union", "knn-vote", "fused"]
@@ -70,7 +70,7 @@ def fit(name: str, on: DetectionTask, rule: RuleName | None = None) -> Detector:
         fitted = fit_linear(on, top=6)
     else:
         table = on.train.concepts
-        index = build_index(table.ids, on.train.vectors, metric="l2", concepts=table)
+        index = index_vectors(table.ids, on.train.vectors, metric="l2", concepts=table)
         fitted = fit_neighbours(on, index, vote="union" if name == "knn-union" else "auto")
         if name == "fused":
             fitted = fit_fused(on, fit_linear(on, top=4), fitted)

@@ -26,8 +26,9 @@ from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import FusedScorer, LinearScorer, NeighbourScorer
 from replearn.detection.voting import Vote
 from replearn.errors import DataError
+from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.engine import Hits
-from replearn.neighbors.index import Index, build_index
+from replearn.neighbors.index import Index
 
 
 def labelled(part: str, count: int, seed: int) -> LabelledFeatures:
@@ -42,7 +43,7 @@ def labelled(part: str, count: int, seed: int) -> LabelledFeatures:
 
 
 def index_of(images: LabelledFeatures) -> Index:
-    return build_index(images.concepts.ids, images.vectors, concepts=images.concepts)
+    return index_vectors(images.concepts.ids, images.vectors, concepts=images.concepts)
 
 
 ON = DetectionTask(labelled("train", 200, 0), labelled("valid", 90, 1), "match")

@@ -9,9 +9,9 @@ import pytest
 
 from replearn.errors import UsageError
 from replearn.neighbors.batching_engine import MOST, BatchingEngine
+from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.engine import Hits, Vectors
 from replearn.neighbors.faiss_engine import FaissEngine
-from replearn.neighbors.index import build_index
 
 WIDTH = 8
 RANDOM = np.random.default_rng(0)
@@ -20,7 +20,7 @@ ASKED = RANDOM.standard_normal((60, WIDTH), np.float32)
 
 
 def inside() -> FaissEngine:
-    engine = build_index([str(row) for row in range(len(VECTORS))], VECTORS).engine
+    engine = index_vectors([str(row) for row in range(len(VECTORS))], VECTORS).engine
     assert isinstance(engine, FaissEngine)
     return engine
 

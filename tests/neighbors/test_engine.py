@@ -4,6 +4,7 @@ import fcntl
 import importlib.util
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from replearn.artefacts.disk_rows import DiskRows, Segment, as_array
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.neighbors import faiss_engine
+from replearn.neighbors.build_index import Builder, build_with_faiss, index_vectors
 from replearn.neighbors.engine import Hits, Metric, Space, even_blocks, merge
 from replearn.neighbors.faiss_engine import FaissEngine
-from replearn.neighbors.index import Builder, Index, build_index, build_with_faiss
-from replearn.neighbors.recall import exact_others, reach, recall_of
+from replearn.neighbors.index import Index
+from replearn.neighbors.recall import exact_others, recall_of, tune_recall
 from replearn.neighbors.sharded_engine import build_shards
 from replearn.neighbors.storage import _LOADERS, load_index, open_to_change, save_index
 from replearn.neighbors.torch_engine import TorchEngine
@@ -63,7 +65,7 @@ def builder(kind: str, folder: Path) -> Builder:
 
 def index_of(kind: str, vectors: Matrix, metric: Metric, folder: Path, **known: Any) -> Index:
     made = builder(kind, folder)
-    index = build_index(names(len(vectors)), vectors, metric=metric, build=made, **known)
+    index = index_vectors(names(len(vectors)), vectors, metric=metric, build=made, **known)
     if kind == "mapped":
         save_index(folder / "index", index)
         return load_index(folder / "index")
@@ -127,7 +129,8 @@ def test_every_engine_gives_its_vectors_back(kind: str, metric: Metric, tmp_path
 @pytest.mark.parametrize("kind", STORED)
 def test_what_is_saved_and_opened_finds_the_same(kind: str, metric: Metric, tmp_path: Path) -> None:
     vectors, queries = 2 + random(90, 5), 2 + random(11, 5, 1)
-    index = index_of(kind, vectors, metric, tmp_path, origin="features:1")
+    index = index_of(kind, vectors, metric, tmp_path)
+    index = replace(index, history=("features:1",))
     before = index.search(queries, 6)
     save_index(tmp_path / "index", index)
     loaded = load_index(tmp_path / "index", verify=True)
@@ -163,7 +166,7 @@ def test_after_adding_and_removing_it_finds_what_a_new_index_finds(
         assert one.concepts is not None
         assert one.concepts.ids == one.ids
         assert one.concepts.concepts[-1] == ("new",)
-        assert one.history == ("", "removed:1", "features:2")
+        assert one.history == ("removed:1", "features:2")
 
 
 @pytest.mark.parametrize("kind", CHANGING)
@@ -192,7 +195,7 @@ def test_a_copy_of_an_index_notices_that_its_collection_on_a_server_has_changed(
 
     address = server_manager_instance.start_and_get_uri(str(tmp_path / "vectors.db"))
     made = milvus_engine.builder(address, "shared")
-    save_index(tmp_path / "first", build_index(names(40), random(40, 4), build=made))
+    save_index(tmp_path / "first", index_vectors(names(40), random(40, 4), build=made))
     shutil.copytree(tmp_path / "first", tmp_path / "copy")
     index = open_to_change(tmp_path / "first", tmp_path)
     index = index.without(names(5, 35)).with_added(names(5, 40), random(5, 4, 1))
@@ -204,7 +207,7 @@ def test_a_copy_of_an_index_notices_that_its_collection_on_a_server_has_changed(
 
 def test_milvus_has_done_with_a_file_before_it_is_saved(tmp_path: Path) -> None:
     made = builder("milvus", tmp_path)  # Milvus indexes a collection after it said it has it
-    index = build_index(names(4000), random(4000, 32), factory="HNSW", build=made)
+    index = index_vectors(names(4000), random(4000, 32), factory="HNSW", build=made)
     save_index(tmp_path / "index", index)
     written = sizes(tmp_path / "index")
     load_index(tmp_path / "index").search(random(1, 32, 1), 5)
@@ -230,7 +233,7 @@ def test_a_file_that_another_process_searches_is_named(tmp_path: Path) -> None:
 
 def test_lists_keep_their_numbers_and_rows_follow_the_ids_all_the_same(tmp_path: Path) -> None:
     vectors = random(400, 8)
-    index = build_index(names(400), vectors, metric="l2", factory="IVF4,Flat", recall=1.0)
+    index = index_vectors(names(400), vectors, metric="l2", factory="IVF4,Flat", recall=1.0)
     index = index.without(names(100)).with_added(names(50, 400), random(50, 8, 1))
     save_index(tmp_path, index)
     for one in (index, load_index(tmp_path)):
@@ -241,7 +244,7 @@ def test_lists_keep_their_numbers_and_rows_follow_the_ids_all_the_same(tmp_path:
 
 
 def test_recall_says_how_many_images_came_or_went_since_it_was_measured(tmp_path: Path) -> None:
-    index = build_index(names(400), random(400, 8), factory="IVF4,Flat")
+    index = index_vectors(names(400), random(400, 8), factory="IVF4,Flat")
     measured = str(index.recall)
     index = index.without(names(30)).with_added(names(5, 400), random(5, 8, 1))
     save_index(tmp_path, index)
@@ -251,7 +254,7 @@ def test_recall_says_how_many_images_came_or_went_since_it_was_measured(tmp_path
 
 @pytest.mark.parametrize("factory", ["HNSW8", "IVF4,PQ4x4fs,RFlat"])
 def test_a_structure_that_gives_nothing_back_says_so(factory: str) -> None:
-    index = build_index(names(400), random(400, 8), factory=factory)
+    index = index_vectors(names(400), random(400, 8), factory=factory)
     with pytest.raises(UsageError, match=r"cannot remove .*index again without these images"):
         index.without(["image-3"])
 
@@ -282,7 +285,7 @@ CHANGES: dict[str, tuple[Callable[[Index], object], str]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_that_cannot_be_is_refused_and_changes_nothing(change: str) -> None:
-    index = build_index(names(9), random(9, 3), metric="cosine", origin="f:1")
+    index = replace(index_vectors(names(9), random(9, 3)), history=("f:1",))
     run, message = CHANGES[change]
     with pytest.raises(DataError, match=message) as refusal:
         run(index)
@@ -295,16 +298,16 @@ def test_vectors_that_cannot_be_indexed_are_named() -> None:
     vectors = random(9, 3)
     vectors[4, 1], vectors[6, 0] = np.nan, np.inf
     with pytest.raises(DataError, match=r"2 vectors hold NaN .*\(image-4, image-6\)"):
-        build_index(names(9), vectors, metric="l2")
+        index_vectors(names(9), vectors, metric="l2")
     with pytest.raises(DataError, match="image-2: more than one vector"):
-        build_index([*names(8), "image-2"], random(9, 3))
+        index_vectors([*names(8), "image-2"], random(9, 3))
 
 
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_no_image_finds_itself_or_its_group_among_others(count: int, k: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     vectors = random(count, 3, seed)
-    index = build_index(names(count), vectors, metric="l2")
+    index = index_vectors(names(count), vectors, metric="l2")
     groups = {id_: str(generator.integers(5)) for id_ in names(count) if generator.random() < 0.8}
     queries = vectors[:6] + 0.01
     ids = [*names(count)[:5], "elsewhere"][: len(queries)]
@@ -338,7 +341,7 @@ def test_an_approximate_index_is_set_to_the_recall_asked_for_and_says_it(
     factory: str, metric: Metric, tmp_path: Path
 ) -> None:
     vectors = clustered(3000)
-    index = build_index(names(3000), vectors, metric=metric, factory=factory, recall=0.9)
+    index = index_vectors(names(3000), vectors, metric=metric, factory=factory, recall=0.9)
     assert index.recall is not None
     assert index.recall.at_10 > 0.85
     assert "recall@10 0." in str(index.recall)
@@ -359,7 +362,7 @@ def test_more_recall_takes_more_effort() -> None:
     efforts = []
     for wanted in (0.3, 0.8, 0.999):
         engine = faiss_engine.build(Space("l2", np.zeros(16, np.float32)), vectors, "IVF64,Flat")
-        efforts.append(reach(wanted, engine, vectors).effort["nprobe"])
+        efforts.append(tune_recall(wanted, engine, vectors).effort["nprobe"])
     assert efforts[0] < efforts[1] < efforts[2]
 
 
@@ -382,7 +385,7 @@ def test_the_measured_recall_is_the_share_of_the_true_ten_that_are_found() -> No
 
 def test_shards_of_an_approximate_structure_say_what_they_reach(tmp_path: Path) -> None:
     vectors = clustered(3000)
-    index = build_index(
+    index = index_vectors(
         names(3000), vectors, factory="IVF8,Flat", recall=0.9, build=builder("shards", tmp_path)
     )
     assert not index.engine.exact
@@ -392,7 +395,7 @@ def test_shards_of_an_approximate_structure_say_what_they_reach(tmp_path: Path) 
 
 def test_shards_name_no_effort_that_is_not_that_of_all(tmp_path: Path) -> None:
     scattered, gathered = random(1500, 16), clustered(1500) * 10
-    index = build_index(
+    index = index_vectors(
         names(3000),
         np.concatenate([scattered, gathered]),
         metric="l2",
@@ -460,19 +463,19 @@ def test_vectors_of_any_size_are_normalised() -> None:
 
 @pytest.mark.parametrize("device", ["cuda:77", "nonsense"])
 def test_a_device_that_is_not_there_is_wrong_usage(device: str, tmp_path: Path) -> None:
-    save_index(tmp_path, build_index(names(5), random(5, 2)))
+    save_index(tmp_path, index_vectors(names(5), random(5, 2)))
     with pytest.raises(UsageError, match=f"device '{device}': not usable here"):
         load_index(tmp_path, device=device)
 
 
 def test_an_approximate_index_goes_nowhere_without_faiss_gpu(tmp_path: Path) -> None:
-    save_index(tmp_path, build_index(names(300), random(300, 4), factory="HNSW8"))
+    save_index(tmp_path, index_vectors(names(300), random(300, 4), factory="HNSW8"))
     with pytest.raises(UsageError, match="faiss-gpu"):
         load_index(tmp_path, device="meta")
 
 
 def test_one_vector_that_changed_on_disk_is_found_by_verifying(tmp_path: Path) -> None:
-    save_index(tmp_path, build_index(names(40_000), random(40_000, 8)))
+    save_index(tmp_path, index_vectors(names(40_000), random(40_000, 8)))
     path = tmp_path / "index.faiss"
     content = bytearray(path.read_bytes())
     content[len(content) // 2 + 12_345] ^= 1
@@ -484,7 +487,7 @@ def test_one_vector_that_changed_on_disk_is_found_by_verifying(tmp_path: Path) -
 @pytest.mark.parametrize("factory", ["Flat", "IVF4,Flat", "HNSW8", "IVF4,PQ4x4fs,RFlat"])
 def test_a_mapped_index_is_saved_whole(factory: str, tmp_path: Path) -> None:
     vectors = random(500, 8)
-    save_index(tmp_path / "one", build_index(names(500), vectors, factory=factory))
+    save_index(tmp_path / "one", index_vectors(names(500), vectors, factory=factory))
     index = load_index(tmp_path / "one")
     before = index.search(vectors[:20], 5)
     save_index(tmp_path / "two", index)

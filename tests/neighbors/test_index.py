@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
-from replearn.neighbors.index import Index, Metric, build_index
+from replearn.features import Features
+from replearn.neighbors.build_index import build_index, index_vectors
+from replearn.neighbors.engine import Metric
+from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index, save_index
 
 METRICS: list[Metric] = list(get_args(Metric))
@@ -32,7 +36,7 @@ def names(count: int) -> list[str]:
 
 
 def index_of(vectors: Matrix, metric: Metric, **settings: Any) -> Index:
-    return build_index(names(len(vectors)), vectors, metric=metric, **settings)
+    return index_vectors(names(len(vectors)), vectors, metric=metric, **settings)
 
 
 def plain_distances(queries: Matrix, vectors: Matrix, metric: Metric) -> NDArray[np.float64]:
@@ -205,8 +209,12 @@ TABLE = ConceptTable(names(30), [(f"C{number % 4}", "C9") for number in range(30
 
 
 def save(folder: Path) -> Index:
-    known = {"encoder": "encoder:1", "identity": "index:1", "hints": {"images": "../images"}}
-    index = index_of(random(30, 6), "cosine", concepts=TABLE, **known)
+    index = replace(
+        index_of(random(30, 6), "cosine", concepts=TABLE),
+        encoder="encoder:1",
+        identity="index:1",
+        hints={"images": "../images"},
+    )
     save_index(folder, index)
     return index
 
@@ -231,6 +239,29 @@ def test_a_loaded_index_knows_all_that_the_saved_one_knew(tmp_path: Path) -> Non
         assert getattr(loaded, fact) == getattr(saved, fact), fact
 
 
+def test_an_index_of_features_knows_what_it_was_made_of() -> None:
+    features = Features(names(30), random(30, 6), "features:1", encoder="encoder:1")
+    index = build_index(features, concepts=TABLE, metric="l2")
+    assert (index.encoder, index.identity, index.history) == (
+        "encoder:1",
+        "features:1",
+        ("features:1",),
+    )
+    assert index.search(features.vectors[[7]], 1).rows.item() == 7
+
+
+def test_concepts_are_joined_by_id_and_an_image_without_a_row_has_none() -> None:
+    table = ConceptTable(["image-2", "elsewhere", "image-0"], [("C2",), ("C9",), ("C0",)])
+    index = index_of(random(3, 2), "l2", concepts=table)
+    assert index.concepts == ConceptTable(names(3), [("C0",), (), ("C2",)])
+    assert index.with_concepts(None).concepts is None
+
+
+def test_concepts_of_other_images_are_refused() -> None:
+    with pytest.raises(DataError, match="none of the 3 images"):
+        index_of(random(3, 2), "l2", concepts=ConceptTable(["elsewhere"], [("C9",)]))
+
+
 def test_an_index_without_concepts_loads_without(tmp_path: Path) -> None:
     save_index(tmp_path, index_of(random(5, 3), "l2"))
     assert load_index(tmp_path).concepts is None
@@ -240,7 +271,7 @@ def test_an_index_without_concepts_loads_without(tmp_path: Path) -> None:
 def test_ids_and_concepts_come_back_whatever_the_first_id_is(first: str, tmp_path: Path) -> None:
     ids = [first, "b", "c"]
     table = ConceptTable(ids, [("cui",), (), ("a", "b")])
-    save_index(tmp_path, build_index(ids, random(3, 2), concepts=table))
+    save_index(tmp_path, index_vectors(ids, random(3, 2), concepts=table))
     loaded = load_index(tmp_path)
     assert (loaded.ids, loaded.concepts) == (ids, table)
 
@@ -272,7 +303,7 @@ def part_of_another(name: str, metric: Metric = "cosine", count: int = 30) -> Ha
         vectors = random(30, 6)[:count]
         ids = [f"other-{number}" for number in range(count)]
         table = ConceptTable(ids, [("C1",)] * count)
-        save_index(other, build_index(ids, vectors, metric=metric, concepts=table))
+        save_index(other, index_vectors(ids, vectors, metric=metric, concepts=table))
         shutil.copy(other / name, folder / name)
 
     return harm

@@ -1,0 +1,218 @@
+"""Index folders as artefacts: created from features once, and changed by adding or removing images.
+
+What lies in such a folder, and how it is opened to be searched, is in `storage.py`.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from replearn.artefacts.files import publish
+from replearn.artefacts.identity import check_same, digest, identify
+from replearn.artefacts.workspace import creating, workspace
+from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.console import say, warn
+from replearn.errors import DataError
+from replearn.features import Features
+from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
+from replearn.neighbors.engine import Metric
+from replearn.neighbors.index import Index
+from replearn.neighbors.sharded_engine import build_shards
+from replearn.neighbors.storage import collection_of, open_to_change, relative, save_index
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How an index is built.
+
+    Attributes:
+        metric: `cosine` or `l2`.
+        factory: of FAISS; `Flat` is exact.
+        recall: share of the 10 nearest that an approximate index is to find.
+        shards: parts that are built and searched separately.
+        jobs: parts that are built at a time.
+        milvus: address of a Milvus that keeps the vectors, or `file` for one in the folder; None
+            for FAISS.
+    """
+
+    metric: Metric = "cosine"
+    factory: str = "Flat"
+    recall: float = 0.95
+    shards: int = 1
+    jobs: int = 1
+    milvus: str | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The settings that are part of an index's identity."""
+        return {
+            "metric": self.metric,
+            "factory": self.factory,
+            # What was not asked for leaves the identity as it was.
+            **({"shards": self.shards} if self.shards > 1 else {}),
+            **({"recall": self.recall} if self.factory != "Flat" else {}),
+            **({"milvus": self.milvus} if self.milvus else {}),
+        }
+
+
+def create_index(
+    folder: Path,
+    features: Features,
+    concepts: ConceptTable | None = None,
+    settings: IndexSettings | None = None,
+    *,
+    source: Path | None = None,
+    overwrite: bool = False,
+) -> Index | None:
+    """Build an index of features into a new folder.
+
+    Args:
+        folder: where the index goes.
+        features: of the images to find.
+        concepts: joined by id; an image that is not in the table has none.
+        settings: how to build it; by default, exact and by cosine.
+        source: the file of the features, to which their hints are relative; without it the index
+            does not know where encoder and images lie.
+        overwrite: replace another index.
+
+    Returns:
+        The index as it was built, None if the same lies there already.  To search it, open the
+        folder by `load_index`.
+
+    Raises:
+        DataError: the features cannot be indexed, or something else lies in the folder.
+        UsageError: FAISS or Milvus does not know the factory string.
+    """
+    settings = settings or IndexSettings()
+    if concepts is not None:
+        concepts = match_concepts(concepts, features.ids)
+    identity = identify(
+        "index",
+        features=features.identity,
+        concepts=None if concepts is None else concepts.digest,
+        **settings.facts,
+    )
+    with creating(folder, identity, "index.json", overwrite=overwrite) as made:
+        if made is None:
+            return None
+        index = build_index(
+            features,
+            concepts=concepts,
+            metric=settings.metric,
+            factory=settings.factory,
+            recall=settings.recall,
+            build=_builder(settings, made, identity),
+        )
+        hints = relative(features.hints, source.parent, folder) if source else {}
+        index = replace(index, identity=identity, hints=hints)
+        save_index(made, index)
+        replaced = collection_of(folder)
+    if replaced:
+        warn(f"{replaced} was that of the replaced index; drop it there if nothing else needs it")
+    return index
+
+
+def _builder(settings: IndexSettings, folder: Path, identity: str) -> Builder:
+    """Return a function that builds the engine: FAISS here, in shards, or Milvus."""
+    if settings.shards > 1:
+        return lambda space, vectors, factory, recall: build_shards(
+            folder,
+            space,
+            vectors,
+            factory=factory,
+            number=settings.shards,
+            recall=recall,
+            jobs=settings.jobs,
+        )
+    if settings.milvus is not None:
+        from replearn.neighbors import milvus_engine  # pymilvus only where it is asked for
+
+        # A file's own name must last until it is published with the rest of the index.
+        in_file = settings.milvus == "file"
+        uri = str(folder / milvus_engine.FILE) if in_file else settings.milvus
+        # Not by the identity alone: two folders of the same index must not change each other's.
+        collection = f"replearn_{identity.partition(':')[2]}_{secrets.token_hex(4)}"
+        return milvus_engine.builder(uri, collection)
+    return build_with_faiss
+
+
+def add_images(
+    folder: Path,
+    features: Features,
+    concepts: ConceptTable | None = None,
+    *,
+    source: Path | None = None,
+) -> Index | None:
+    """Add images to an index folder.
+
+    Args:
+        folder: of the index.
+        features: of the new images.
+        concepts: of the same images; an index with concepts needs them.
+        source: the file of the features, for messages.
+
+    Returns:
+        The changed index, None if these images were the last ones added.
+
+    Raises:
+        DataError: the features are of another encoder, or `Index.with_added` refuses them.
+        UsageError: the engine takes no more.
+    """
+    with workspace(folder) as work:
+        old = open_to_change(folder, work)
+        if old.history[-1:] == (features.identity,):
+            say(f"{folder}: has these images already, nothing to do")
+            return None
+        origin = source or "the new features"
+        check_same(old.encoder, features.encoder, f"the encoder of {origin} and of {folder}")
+        new = old.with_added(
+            features.ids, features.vectors, concepts=concepts, origin=features.identity
+        )
+        save_index(work / "index", new)
+        publish(work / "index", folder)
+    return new
+
+
+def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
+    """Remove images from an index folder.
+
+    Returns:
+        The changed index, None if these images were the last ones removed.
+
+    Raises:
+        DataError: an id is not in the index, or nothing would be left.
+        UsageError: the engine gives none back.
+    """
+    origin = f"removed:{digest(*ids)}"
+    with workspace(folder) as work:
+        old = open_to_change(folder, work)
+        if old.history[-1:] == (origin,):
+            say(f"{folder}: these images are out of it already, nothing to do")
+            return None
+        new = old.without(ids, origin=origin)
+        save_index(work / "index", new)
+        publish(work / "index", folder)
+    return new
+
+
+def read_concepts_of(features: Features, source: Path, path: Path) -> ConceptTable:
+    """Read the concepts of the images to index; an image without a line has none.
+
+    Args:
+        features: of the images.
+        source: the file of the features, for messages.
+        path: a concept file of any layout.
+
+    Raises:
+        DataError: the file cannot be read, or has a line for none of the images.
+    """
+    table = read_concepts(path)
+    known = set(table.ids)
+    without = sum(id_ not in known for id_ in features.ids)
+    if without == len(features):
+        raise DataError(f"{path}: has a line for none of the {without} images of {source}")
+    if without:
+        warn(f"{path}: {without} of {len(features)} images of {source} have no line in it")
+    return match_concepts(table, features.ids)
