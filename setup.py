@@ -29,7 +29,7 @@ setup(
     package_data={
         "replearn": ["py.typed"],
         "replearn.report": ["page.html"],
-        "replearn.retrieval": ["app.css"],
+        "replearn.retrieval": ["page.css"],
     },
     entry_points={"console_scripts": ["replearn = pipelines.__main__:main"]},
     install_requires=[

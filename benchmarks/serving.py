@@ -143,9 +143,9 @@ class Visitor:
     def _timed(self, about: Path | str) -> list[str]:
         start = time.perf_counter()
         if isinstance(about, Path):
-            said = self._ask("file", [self._upload(about), _HITS, "cosine"])
+            said = self._ask("search_file", [self._upload(about), _HITS, "cosine"])
         else:
-            said = self._ask("chosen", [_HITS, "cosine"], {"id": about})
+            said = self._ask("search_id", [_HITS, "cosine"], {"id": about})
         self.waits.append(time.perf_counter() - start)
         hits = re.findall(r'data-id="([^"]+)"><img', said[4])
         if len(hits) != _HITS or about in hits:

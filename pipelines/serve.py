@@ -50,12 +50,12 @@ def serve(
         raise UsageError("--user and a password belong together; give both, not empty, or none")
     search = ImageSearch.open(
         index_folder,
-        encoder_folder=encoder,
+        encoder=encoder,
         images=images,
         names=read_names(names) if names else {},
     )
     explorer = Explorer(
-        search.shared(),
+        search.with_batching(),
         load_detector(detector) if detector else None,
         Features.load(features) if features else None,
     )
@@ -66,8 +66,9 @@ def serve(
         # Before gradio is imported: uploads and pictures lie there and go with it.
         os.environ["GRADIO_TEMP_DIR"] = temporary
         try:
-            from replearn.retrieval.page import run
+            from replearn.retrieval.page import serve_page
         except ImportError:
             raise UsageError("serve needs gradio; install it with: make setup EXTRAS=cpu,app")
         say(f"http://{host}:{port}: {len(search.index):,} images; stop with Ctrl-C")
-        run(explorer, host, port, (user, password) if user and password else None, max_megabytes)
+        auth = (user, password) if user and password else None
+        serve_page(explorer, host, port, auth, max_megabytes)

@@ -1,4 +1,4 @@
-"""A contact sheet: each query image in a row with what was found for it, above their concepts."""
+"""Contact sheets: each query image in a row with its nearest images, above their concepts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +9,40 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from replearn.artefacts.files import replacing
+from replearn.console import warn
+from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
 
 Picture = NDArray[np.uint8]
+
+
+def write_search_sheet(
+    path: Path,
+    search: ImageSearch,
+    queries: Sequence[Query],
+    neighbours: Sequence[Sequence[Neighbour]],
+) -> None:
+    """Write rows of a query and its neighbours; an image that is not there any more is white.
+
+    Args:
+        path: of the PNG file.
+        search: that the neighbours come from.
+        queries: one for each row.
+        neighbours: of each query.
+    """
+    ids = {hit.id for hits in neighbours for hit in hits}
+    ids |= {query.id for query in queries if query.pixels is None}
+    pixels = search.lookup.pixels_of(sorted(ids))
+    if len(pixels) < len(ids):
+        warn(f"{path}: {len(ids) - len(pixels)} of {len(ids)} images are not there")
+    white = np.full((1, 8, 8), 255, np.uint8)
+    rows, concepts, titles = [], [], []
+    for query, hits in zip(queries, neighbours, strict=True):
+        own = pixels.get(query.id, white) if query.pixels is None else query.pixels
+        rows.append([own, *(pixels.get(hit.id, white) for hit in hits)])
+        known = search.concepts_of(query.id) if query.indexed else ()
+        concepts.append([search.names_of(some) for some in (known, *(h.concepts for h in hits))])
+        titles.append([f"{query.id}\nquery", *(f"{hit.id}\n{hit.distance:.4f}" for hit in hits)])
+    write_query_sheet(path, rows, concepts, titles)
 
 
 def write_query_sheet(
@@ -19,7 +51,7 @@ def write_query_sheet(
     concepts: Sequence[Sequence[Sequence[str]]],
     titles: Sequence[Sequence[str]] | None = None,
 ) -> None:
-    """Write rows of a query and what was found for it, each image above its concepts.
+    """Write rows of a query and its hits, each image above its concepts.
 
     Concepts that a hit shares with the query are in bold.
 
@@ -30,7 +62,7 @@ def write_query_sheet(
         titles: to stand above them; without, they are numbered.
     """
     rows, columns = len(pixels), max(map(len, pixels))
-    # Below each image is room for the lines that `_show` writes.
+    # Below each image is room for the lines that `_draw` writes.
     figure = Figure(figsize=(1.9 * columns, 3.1 * rows))
     places = {"hspace": 0.75, "wspace": 0.12, "left": 0.02, "right": 0.98, "top": 0.97}
     grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
@@ -38,22 +70,22 @@ def write_query_sheet(
         axes.set_axis_off()
     for row, (images, lists) in enumerate(zip(pixels, concepts, strict=True)):
         for column, (image, names) in enumerate(zip(images, lists, strict=True)):
-            _show(grid[row, column], image, names, set(lists[0]) if column else set())
+            _draw(grid[row, column], image, names, set(lists[0]) if column else set())
             numbered = f"hit {column}" if column else "query"
             title = titles[row][column] if titles else numbered
-            grid[row, column].set_title("\n".join(map(_shortened, title.split("\n"))), fontsize=8)
+            grid[row, column].set_title("\n".join(map(_shorten, title.split("\n"))), fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
 
 
-def _show(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) -> None:
+def _draw(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) -> None:
     axes.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255)
     for line, name in enumerate(names[:5]):
         axes.text(
             0.5,
             -0.04 - 0.11 * line,
-            _shortened(name),
+            _shorten(name),
             transform=axes.transAxes,
             ha="center",
             va="top",
@@ -63,5 +95,5 @@ def _show(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) ->
         )
 
 
-def _shortened(text: str, most: int = 28) -> str:
+def _shorten(text: str, most: int = 28) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"

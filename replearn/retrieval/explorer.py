@@ -1,14 +1,15 @@
-"""What the search page answers: a search with a detector, and with features if they are there.
+"""The search page without its HTML: queries, neighbours, detected concepts, errors, interpolations.
 
-It knows nothing of web pages.  Nothing in it changes by being asked, so users do not mix; they may
-ask at the same time.
+No query changes anything in it, so users do not mix; they may search at the same time.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,29 +22,10 @@ from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.neighbors.build_index import build_index
 from replearn.neighbors.engine import Metric
-from replearn.retrieval.image_search import ImageSearch, Vectors
+from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
 
-_DECODING = Lock()  # for a large file can take gigabytes
-_MAKING = Lock()  # else users who ask first at the same time would each make what all share
-_JUDGED = 5000  # images among which errors are looked for
-
-
-class Query(NamedTuple):
-    """A query image.
-
-    Attributes:
-        said: its id, or the name of the file.
-        vector: its features [D].
-        exact: whether they are the features themselves, not their direction alone.
-        pixels: as the encoder sees it, uint8 [C, H, W]; None where it is not there.
-        indexed: whether it is an indexed image.
-    """
-
-    said: str
-    vector: Vectors
-    exact: bool
-    pixels: Pixels | None
-    indexed: bool
+_BUILDING = Lock()  # else the first users of the other metric would each build its index
+_ERROR_SAMPLE = 5000  # images among which errors are looked for
 
 
 class ConceptScore(NamedTuple):
@@ -56,7 +38,7 @@ class ConceptScore(NamedTuple):
 
 @dataclass(frozen=True)
 class Explorer:
-    """Answers about indexed images and about new ones.
+    """A search by image, with a detector and with the indexed features if they are there.
 
     Attributes:
         search: the index with its encoder and images.
@@ -88,90 +70,105 @@ class Explorer:
         other: Metric = "l2" if own == "cosine" else "cosine"
         return [own] if self.features is None else [own, other]
 
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the indexed images."""
+        return self.search.index.ids
+
+    def query_file(self, name: str, content: bytes) -> Query:
+        """Return the query for an image file.
+
+        Raises:
+            UnreadableImage: the bytes are no image that can be read.
+        """
+        return self.search.queries_of_pixels([name], [self.search.prepare(content)])[0]
+
+    def query_id(self, id_: str) -> Query:
+        """Return the query for an indexed image, with its pixels if they are there.
+
+        Raises:
+            DataError: it is not indexed.
+        """
+        if self.features is not None and id_ in self._feature_rows:
+            vector = np.asarray(self.features.vectors[self._feature_rows[id_]], np.float32)
+            query = Query(id_, id_, vector, indexed=True)
+        else:
+            (query,) = self.search.queries_of_ids([id_])
+        try:
+            return query._replace(pixels=self.search.pixels_of(id_))
+        except (DataError, UsageError):
+            return query
+
     @cached_property
-    def _other(self) -> ImageSearch:
+    def _feature_rows(self) -> dict[str, int]:
+        """The row of each id in the features; none without them."""
+        return {id_: row for row, id_ in enumerate(self.features.ids)} if self.features else {}
+
+    def nearest(self, query: Query, k: int, metric: Metric) -> list[Neighbour]:
+        """Return the k nearest; an indexed image does not find itself."""
+        same = metric == self.search.index.metric
+        search = self.search if same else self._search_by_other_metric()
+        return search.nearest([query], k, exclude_self=query.indexed)[0]
+
+    def _search_by_other_metric(self) -> ImageSearch:
+        with _BUILDING:
+            return self._other_search
+
+    @cached_property
+    def _other_search(self) -> ImageSearch:
         """The same search by the other metric, exact."""
         assert self.features is not None
         index = self.search.index
         indexed = replace(self.features, ids=index.ids, vectors=self.features.select(index.ids))
         other = build_index(indexed, concepts=index.concepts, metric=self.metrics[1])
-        return replace(self.search, index=other).shared()
+        return replace(self.search, index=other).with_batching()
 
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        """The row of each id in the features; none without them."""
-        return {id_: row for row, id_ in enumerate(self.features.ids)} if self.features else {}
-
-    def about_file(self, name: str, content: bytes) -> Query:
-        """Ask about an image file.
-
-        Raises:
-            UnreadableImage: the bytes are no image that can be read.
-        """
-        with _DECODING:
-            pixels = self.search.prepare(content)
-        return Query(name, self.search.embed([pixels])[0], True, pixels, False)
-
-    def about_id(self, id_: str) -> Query:
-        """Ask about an indexed image.
-
-        Raises:
-            DataError: it is not indexed.
-        """
-        if self.features is not None and id_ in self._rows:
-            vector, exact = self.features.vectors[self._rows[id_]], True
-        else:
-            vector = self.search.index.vectors([id_])[0]
-            exact = self.search.index.metric == "l2"
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, Pixels]:
+        """Return those of the indexed images that are there, uint8 [C, H, W]."""
         try:
-            pixels = self.search.as_seen(id_)
+            return self.search.lookup.pixels_of(ids)
         except (DataError, UsageError):
-            pixels = None  # shown without
-        return Query(id_, np.asarray(vector, np.float32), exact, pixels, True)
+            return {}
 
-    @property
-    def _by_other_metric(self) -> ImageSearch:
-        with _MAKING:
-            return self._other
+    def concepts_of(self, id_: str) -> tuple[str, ...]:
+        """Return the concepts of an indexed image; none where they are not known."""
+        return self.search.concepts_of(id_)
 
-    def nearest(self, query: Query, k: int, metric: str) -> list[dict[str, Any]]:
-        """Return the k nearest, as `Search.nearest` does; an indexed image does not find itself."""
-        known = metric == self.search.index.metric
-        search = self.search if known else self._by_other_metric
-        without = [query.said] if query.indexed else None
-        return search.nearest(query.vector[None], k, without=without)[0]
+    def names_of(self, concepts: Sequence[str]) -> list[str]:
+        """Return the names of concepts; a concept without one stands for itself."""
+        return self.search.names_of(concepts)
 
     def detect(self, query: Query, most: int = 12) -> list[ConceptScore]:
         """Return the concepts that score most, the highest first; none without a detector."""
         if self.detector is None or not query.exact:
             return []
         scores = self.detector.scorer.scores(query.vector[None])
-        shown = _dense(scores)[0]
+        values = _dense(scores)[0]
         named = self.detector.rule.decide(scores, limit=None).indices
-        order = np.argsort(-shown, kind="stable")[:most]
-        words = self.detector.vocabulary
+        order = np.argsort(-values, kind="stable")[:most]
+        vocabulary = self.detector.vocabulary
         return [
-            ConceptScore(words[column], float(shown[column]), column in named)
+            ConceptScore(vocabulary[column], float(values[column]), column in named)
             for column in order.tolist()
-            if shown[column] > 0 or column in named
+            if values[column] > 0 or column in named
         ]
 
     @cached_property
-    def counts(self) -> Counter[str]:
+    def concept_counts(self) -> Counter[str]:
         """How many indexed images show each concept."""
         table = self.search.index.concepts
         return Counter(c for of_image in table.concepts for c in of_image) if table else Counter()
 
-    def showing(self, concept: str, most: int = 24) -> list[str]:
+    def images_with(self, concept: str, most: int = 24) -> list[str]:
         """Return ids of indexed images that show a concept."""
         table = self.search.index.concepts
         if table is None:
             return []
-        found = (i for i, of in zip(table.ids, table.concepts, strict=True) if concept in of)
-        return [id_ for id_, _ in zip(found, range(most), strict=False)]
+        rows = zip(table.ids, table.concepts, strict=True)
+        return list(islice((id_ for id_, concepts in rows if concept in concepts), most))
 
     def errors(self, concept: str, most: int = 8) -> tuple[list[str], list[str]]:
-        """Return ids of the most confident errors about a concept: wrongly seen, and missed.
+        """Return ids of the most confident false positives and false negatives of a concept.
 
         They are looked for among at most 5,000 images from all over the index; without detector,
         features or concepts there are none.
@@ -184,21 +181,23 @@ class Explorer:
             or concept not in self.detector.vocabulary
         ):
             return [], []
-        ids = self.search.index.ids[:: -(-len(table) // _JUDGED)]
+        ids = self.search.index.ids[:: -(-len(table) // _ERROR_SAMPLE)]
         column = self.detector.vocabulary.index(concept)
         scores = self.detector.scorer.scores(self.features.select(ids))
         scores = _dense(scores[:, [column]])[:, 0]
-        shown = np.array([concept in of_image for of_image in table.select(ids).concepts])
-        high = scores >= self.detector.threshold
-        wrong = [r for r in np.argsort(-scores, kind="stable") if high[r] and not shown[r]]
-        missed = [r for r in np.argsort(scores, kind="stable") if shown[r] and not high[r]]
-        return [ids[r] for r in wrong[:most]], [ids[r] for r in missed[:most]]
+        true = np.array([concept in of_image for of_image in table.select(ids).concepts])
+        named = scores >= self.detector.threshold
+        highest_first = np.argsort(-scores, kind="stable")
+        lowest_first = np.argsort(scores, kind="stable")
+        false_positives = [ids[row] for row in highest_first if named[row] and not true[row]]
+        false_negatives = [ids[row] for row in lowest_first if true[row] and not named[row]]
+        return false_positives[:most], false_negatives[:most]
 
-    def between(self, first: Pixels, second: Pixels) -> list[Pixels]:
-        """Return the way from one image to another, uint8 [H, W, 3].
+    def interpolate(self, first: Pixels, second: Pixels) -> list[Pixels]:
+        """Return two images and what is decoded between their codes, uint8 [H, W, 3] each.
 
-        Between the two lies what is decoded from places on the way from code to code, both ends
-        included.  There is no way where the encoder cannot decode.
+        The first image, the images decoded from one code to the other with both codes included,
+        and the second image; nothing where the encoder cannot decode.
         """
         from replearn.encoders.preprocessing import centre_crop, to_float
         from replearn.encoders.sheets import grids_of, to_pixels
@@ -207,7 +206,7 @@ class Explorer:
         images = to_float(centre_crop(np.stack([first, second]), encoder.description.crop))
         grids = grids_of(encoder.model, images.to(encoder.device))
         if "reconstructions" not in grids or "interpolations" not in grids:
-            return []  # a generator's ways are between images of its own
+            return []  # a generator alone interpolates between images of its own
         return list(to_pixels(grids["interpolations"][0].cpu()))
 
 

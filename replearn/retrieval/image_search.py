@@ -1,6 +1,6 @@
-"""Searching by image: an index together with the encoder that its vectors come from.
+"""Search by image: an index together with the encoder that its vectors come from.
 
-The command `query` and the search page ask here, so both find the same.
+The command `query` and the search page both search here, so that they find the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,19 +8,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replearn.arrays import Pixels
 from replearn.artefacts.identity import check_same
-from replearn.errors import UsageError
-from replearn.images.decoding import decode
+from replearn.errors import DataError, UsageError
+from replearn.images.decoding import UnreadableImage, decode
 from replearn.images.form import Form
 from replearn.images.lookup import ImageLookup
 from replearn.neighbors.batching_engine import BatchingEngine
-from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
 
@@ -30,44 +29,192 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 
 _LOADING = Lock()  # once, for all threads
+_DECODING = Lock()  # for a large file can take gigabytes
+
+
+class Query(NamedTuple):
+    """An image to search for.
+
+    Attributes:
+        name: as it was given, an id or the name of a file.
+        id: that the same image would have in the index.
+        vector: its features [D].
+        pixels: as the encoder sees it, uint8 [C, H, W]; None where they are not at hand.
+        indexed: whether it is an indexed image.
+        exact: whether the vector is the features themselves, not their direction alone.
+    """
+
+    name: str
+    id: str
+    vector: Vectors
+    pixels: Pixels | None = None
+    indexed: bool = False
+    exact: bool = True
+
+
+class Neighbour(NamedTuple):
+    """An indexed image that is near to a query.
+
+    Attributes:
+        id: of the image.
+        distance: to the query, by the metric of the index.
+        concepts: of the image; none where they are not known.
+    """
+
+    id: str
+    distance: float
+    concepts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ImageSearch:
-    """An index that images can be asked about.
+    """An index that is searched by images.
 
     Attributes:
-        index: what is searched.
-        folder: where it lies, which its hints are relative to.
-        encoder_folder: the encoder, if it no longer lies where it did.
-        images: the indexed images, if they no longer lie where they did.
+        index: of features.
+        encoder_source: the encoder or its folder, by default where the index's hint says; searching
+            for indexed images takes none.
+        images: the indexed images, by default where the index's hint says.
         names: of concepts by id.
+        folder: of the index, to which its hints are relative; None for an index in memory.
+
+    Example:
+        ImageSearch(index, encoder).query("new.png", k=5)
+        ImageSearch.open(Path("runs/index")).query("new.png")
     """
 
     index: Index
-    folder: Path
-    encoder_folder: Path | None = None
+    encoder_source: "Encoder | Path | None" = None
     images: Path | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
     @classmethod
     def open(
-        cls, folder: Path, *, device: str = "cpu", verify: bool = False, **places: Any
+        cls,
+        folder: Path,
+        *,
+        encoder: Path | None = None,
+        images: Path | None = None,
+        names: Mapping[str, str] | None = None,
+        device: str = "cpu",
+        verify: bool = False,
     ) -> "ImageSearch":
-        """Open an index folder; `places` are the other attributes.
+        """Open an index folder.
+
+        Args:
+            folder: of the index.
+            encoder: folder of the encoder, if it no longer lies where it did.
+            images: the indexed images, if they no longer lie where they did.
+            names: of concepts by id.
+            device: where to search, such as `cuda`.
+            verify: check first that no vector has changed on disk.
 
         Raises:
             DataError: the index is missing or damaged.
+            UsageError: the index cannot be searched on this device.
         """
-        return cls(load_index(folder, device=device, verify=verify), folder, **places)
+        index = load_index(folder, device=device, verify=verify)
+        return cls(index, encoder, images, names or {}, folder)
 
-    def shared(self) -> "ImageSearch":
-        """Return the same search for many threads at once."""
+    def with_batching(self) -> "ImageSearch":
+        """Return the same search for many threads, whose queries are searched in batches."""
         return replace(self, index=replace(self.index, engine=BatchingEngine(self.index.engine)))
+
+    def query(self, image: str | Path, k: int = 10) -> list[Neighbour]:
+        """Return the k indexed images nearest to an image file or an indexed image.
+
+        Args:
+            image: path of an image file, or the id of an indexed image.
+            k: how many to find.
+
+        Raises:
+            DataError: there is neither such a file nor such an id, or it cannot be read.
+            UsageError: the encoder is not where it was.
+        """
+        return self.nearest(self.queries([str(image)]), k)[0]
+
+    def queries(self, images: Sequence[str]) -> list[Query]:
+        """Return queries for image files and ids, in their order; a file comes before an id.
+
+        All files are embedded together.  Ids need no encoder.
+
+        Args:
+            images: paths of image files, or ids of indexed images.
+
+        Raises:
+            DataError: one of them is neither a file nor an id, or cannot be read.
+            UsageError: the encoder is not where it was.
+        """
+        files = [name for name in images if Path(name).is_file() or name not in self.index.rows]
+        pixels = [self._read(Path(name)) for name in files]
+        ids = [name for name in images if name not in files]
+        made = [*self.queries_of_pixels(files, pixels), *self.queries_of_ids(ids)]
+        by_name = {query.name: query for query in made}
+        return [by_name[name] for name in images]
+
+    def queries_of_pixels(self, names: Sequence[str], pixels: Sequence[Pixels]) -> list[Query]:
+        """Return queries for images that `prepare` returned, under the names of their files."""
+        if not names:
+            return []
+        vectors = np.concatenate(list(self.encoder.embed(np.stack(pixels))))
+        return [
+            Query(name, Path(name).stem, vector, image)
+            for name, vector, image in zip(names, vectors, pixels, strict=True)
+        ]
+
+    def queries_of_ids(self, ids: Sequence[str]) -> list[Query]:
+        """Return queries for indexed images, without their pixels.
+
+        Raises:
+            DataError: one of them is not indexed.
+        """
+        exact = self.index.metric == "l2"
+        return [
+            Query(id_, id_, vector, indexed=True, exact=exact)
+            for id_, vector in zip(ids, self.index.vectors(ids), strict=True)
+        ]
+
+    def nearest(
+        self, queries: Sequence[Query], k: int, *, exclude_self: bool = False
+    ) -> list[list[Neighbour]]:
+        """Return the k nearest of each query, nearest first.
+
+        Args:
+            queries: at least one.
+            k: how many; an approximate index may find fewer.
+            exclude_self: leave out the indexed image of the query's own id.
+        """
+        vectors = np.stack([query.vector for query in queries])
+        hits = (
+            self.index.search_others(vectors, k, [query.id for query in queries])
+            if exclude_self
+            else self.index.search(vectors, k)
+        )
+        return [
+            [
+                Neighbour(self.index.ids[row], distance, self._concepts_at(row))
+                for row, distance in zip(rows, distances, strict=True)
+                if row >= 0
+            ]
+            for rows, distances in zip(hits.rows.tolist(), hits.distances.tolist(), strict=True)
+        ]
+
+    def concepts_of(self, id_: str) -> tuple[str, ...]:
+        """Return the concepts of an indexed image; none where they are not known."""
+        return self._concepts_at(self.index.rows[id_])
+
+    def _concepts_at(self, row: int) -> tuple[str, ...]:
+        table = self.index.concepts
+        return table.concepts[row] if table is not None else ()
+
+    def names_of(self, concepts: Sequence[str]) -> list[str]:
+        """Return the names of concepts; a concept without one stands for itself."""
+        return [self.names.get(concept, concept) for concept in concepts]
 
     @property
     def encoder(self) -> "Encoder":
-        """The encoder of the index, loaded when it is first asked for.
+        """The encoder of the index, loaded when it is first needed.
 
         Raises:
             DataError: it is damaged, or another one than the index was made with.
@@ -78,80 +225,16 @@ class ImageSearch:
 
     @cached_property
     def _encoder(self) -> "Encoder":
-        # torch takes a second or two to import, and ids need none.
-        from replearn.encoders.encoder import load_encoder
+        source = self.encoder_source
+        source = self._hinted("encoder") if source is None else source
+        if isinstance(source, Path):
+            # torch takes a second or two to import, and ids need none.
+            from replearn.encoders.encoder import load_encoder
 
-        encoder = load_encoder(self.encoder_folder or self.place_of("encoder"))
-        check_same(
-            self.index.encoder, encoder.description.identity, f"the encoder of {self.folder}"
-        )
-        return encoder
-
-    def place_of(self, what: str) -> Path:
-        """Return where the `encoder` or the `images` lie, by the index's hint.
-
-        Raises:
-            UsageError: they are not where they were.
-        """
-        hint = self.index.hints.get(f"{what}_path")
-        if hint is None or not (self.folder / hint).exists():
-            known = "is not known" if hint is None else f"was {self.folder / hint}"
-            raise UsageError(
-                f"{self.folder}: the place of its {what} {known}; give it with --{what}"
-            )
-        return self.folder / hint
-
-    def prepare(self, content: bytes) -> Pixels:
-        """Return an image file as the encoder sees it, uint8 [C, H, W].
-
-        Raises:
-            UnreadableImage: the bytes are no image that can be read.
-        """
-        form = self._form
-        return decode(content, size=form.size, channels=form.channels, fit=form.fit)
-
-    def embed(self, pixels: Sequence[Pixels]) -> Vectors:
-        """Return the features [M, D] of prepared images."""
-        return np.concatenate(list(self.encoder.embed(np.stack(pixels))))
-
-    def nearest(
-        self, vectors: Vectors, k: int, without: Sequence[str] | None = None
-    ) -> list[list[dict[str, Any]]]:
-        """Return for each vector [M, D] its k nearest, as `id`, `distance` and `concepts`.
-
-        Args:
-            vectors: features.
-            k: how many.
-            without: an id for each vector that is not to be found.
-        """
-        found = self.index
-        hits = (
-            found.search(vectors, k)
-            if without is None
-            else found.search_others(vectors, k, without)
-        )
-        return [self._told(hits, row) for row in range(len(vectors))]
-
-    def _told(self, hits: Hits, row: int) -> list[dict[str, Any]]:
-        found = zip(hits.rows[row].tolist(), hits.distances[row].tolist(), strict=True)
-        return [
-            {
-                "id": self.index.ids[place],
-                "distance": distance,
-                "concepts": list(self.concepts_at(place)),
-            }
-            for place, distance in found
-            if place >= 0  # an approximate index may find fewer than k
-        ]
-
-    def concepts_at(self, row: int) -> tuple[str, ...]:
-        """Return the concepts of the indexed image in this row; none where they are not known."""
-        table = self.index.concepts
-        return table.concepts[row] if table is not None else ()
-
-    def called(self, concepts: Sequence[str]) -> list[str]:
-        """Return what concepts are called; where that is not known, themselves."""
-        return [self.names.get(concept, concept) for concept in concepts]
+            source = load_encoder(source)
+        message = f"the encoder of {self.folder or 'the index'}"
+        check_same(self.index.encoder, source.description.identity, message)
+        return source
 
     @cached_property
     def lookup(self) -> ImageLookup:
@@ -160,18 +243,56 @@ class ImageSearch:
         Raises:
             UsageError: they are not where they were.
         """
-        return ImageLookup(self.images or self.place_of("images"), self.index.ids)
+        return ImageLookup(self.images or self._hinted("images"), self.index.ids)
 
-    def as_seen(self, id_: str) -> Pixels | None:
+    def _hinted(self, what: Literal["encoder", "images"]) -> Path:
+        """Return where the encoder or the images lie, by the index's hint.
+
+        Raises:
+            UsageError: they are not where they were.
+        """
+        hint = self.index.hints.get(f"{what}_path")
+        path = None if hint is None or self.folder is None else self.folder / hint
+        if path is None or not path.exists():
+            known = "is not known" if path is None else f"was {path}"
+            raise UsageError(
+                f"{self.folder or 'index'}: the place of its {what} {known}; give it with --{what}"
+            )
+        return path
+
+    def prepare(self, content: bytes) -> Pixels:
+        """Return an image file as the encoder sees it, uint8 [C, H, W].
+
+        Raises:
+            UnreadableImage: the bytes are no image that can be read.
+        """
+        form = self._form
+        with _DECODING:
+            return decode(content, size=form.size, channels=form.channels, fit=form.fit)
+
+    def _read(self, path: Path) -> Pixels:
+        """Return what `prepare` returns of a file.
+
+        Raises:
+            DataError: there is no such file, or it cannot be read.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: neither an image file nor the id of an indexed image")
+        try:
+            return self.prepare(path.read_bytes())
+        except UnreadableImage as error:
+            raise DataError(f"{path}: {error}") from None
+
+    def pixels_of(self, id_: str) -> Pixels | None:
         """Return an indexed image as the encoder sees it; None if it is not there.
 
         Raises:
             DataError: it is prepared in another form.
-            UsageError: the images are not where they were.
+            UsageError: the images or the encoder are not where they were.
         """
         return self.lookup.pixels_of([id_], self._form).get(id_)
 
     @property
     def _form(self) -> Form:
-        asked = self.encoder.description
-        return Form(asked.size, asked.channels, asked.fit)
+        description = self.encoder.description
+        return Form(description.size, description.channels, description.fit)

@@ -1,4 +1,4 @@
-"""The search page: what `explorer` answers, as a page for a browser (gradio, the extra `app`)."""
+"""The search page for a browser, around an `Explorer` (gradio, the extra `app`)."""
 
 import os
 from contextlib import suppress
@@ -21,8 +21,17 @@ import numpy as np
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.errors import DataError, UsageError
 from replearn.images.decoding import UnreadableImage
-from replearn.retrieval.cards import Answers, portrait, sentence
-from replearn.retrieval.explorer import Explorer, Query
+from replearn.neighbors.engine import Metric
+from replearn.retrieval.cards import (
+    concept_section,
+    detection_table,
+    image_cards,
+    interpolation_strip,
+    query_image,
+    status,
+)
+from replearn.retrieval.explorer import Explorer
+from replearn.retrieval.image_search import Query
 
 FONTS = ["system-ui", "sans-serif"]
 # Whatever a library may try, the browser fetches nothing from elsewhere.
@@ -30,21 +39,24 @@ HEAD = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self' 'unsafe-inline' "
     "'unsafe-eval' data: blob:; connect-src 'self' ws: wss:\">"
 )
-_STYLE = Path(__file__).with_name("app.css")
+_STYLE = Path(__file__).with_name("page.css")
 _EXAMPLES = 8
-# So many answers are made at the same time, for they are searched for together; who asks waits in
-# one line, whatever is query.
-_ANSWERS = 10
-_LINE: Any = {"concurrency_id": "answers", "concurrency_limit": _ANSWERS}
+# So many requests are answered at the same time, as the index searches them in one batch; all kinds
+# of requests wait in one queue.
+_CONCURRENT = 10
+_QUEUE: Any = {"concurrency_id": "answers", "concurrency_limit": _CONCURRENT}
 _SESSIONS = 200  # that are remembered; ended ones count too
-_KEPT = (60, 300)  # seconds: every minute, what was uploaded five minutes ago is removed
+_CLEAN_UP = (
+    60,
+    300,
+)  # seconds: every minute, files of five minutes ago are removed
 
-# What was chosen goes to the handler by its id, whether by mouse, finger or key.
-_CHOOSE = """element.addEventListener('click', event => {
+# A click on a card, by mouse, finger or key, goes to the handler with the id of the card.
+_ON_CLICK = """element.addEventListener('click', event => {
   const card = event.target.closest('button[data-id]');
   if (card) trigger('click', {id: card.dataset.id});
 });"""
-_START = "Drop an image, or choose an example."
+_PROMPT = "Drop an image, or choose an example."
 
 
 async def _fetch_nothing(url: str, **_: Any) -> str:
@@ -52,28 +64,28 @@ async def _fetch_nothing(url: str, **_: Any) -> str:
     raise gr.Error(message, print_exception=False)
 
 
-# What takes the address of an image for an upload, and would make the machine ask for it.
+# The function with which gradio would fetch the address of an image that is given as an upload.
 gr.processing_utils.async_ssrf_protected_download = _fetch_nothing
 
 
-class Page:
-    """The page's handlers; what a user asked about lies in that user's session."""
+class Handlers:
+    """The handlers of the page's events; a user's query lies in that user's session."""
 
     def __init__(self, explorer: Explorer) -> None:
-        """Show what this explorer answers."""
-        self.explorer, self.answers = explorer, Answers(explorer)
+        """Handle events of a page around this explorer."""
+        self.explorer = explorer
 
-    def file(self, path: str | None, k: int, metric: str) -> tuple[Any, ...]:
-        """Ask about an uploaded file.
+    def search_file(self, path: str | None, k: int, metric: Metric) -> tuple[Any, ...]:
+        """Search for an uploaded file.
 
         It stays for some minutes: two users who upload the same bytes share one file.
         """
         if path is None:
-            return self._nothing(_START)
+            return self._nothing(_PROMPT)
         name = Path(path).name
         try:
-            query = self.explorer.about_file(name, Path(path).read_bytes())
-            return self.answer(query, k, metric)
+            query = self.explorer.query_file(name, Path(path).read_bytes())
+            return self.search(query, k, metric)
         except FileNotFoundError:
             return self._nothing(f"{name} was uploaded too long ago; upload it again.")
         except UnreadableImage as error:
@@ -81,124 +93,137 @@ class Page:
         except (DataError, UsageError) as error:
             return self._nothing(f"New images cannot be searched for: {error}.")
 
-    def chosen(self, k: int, metric: str, event: gr.EventData) -> tuple[Any, ...]:
-        """Ask about an indexed image by its id; there is no other way to name one."""
+    def search_id(self, k: int, metric: Metric, event: gr.EventData) -> tuple[Any, ...]:
+        """Search for the indexed image whose card was clicked."""
         try:
-            return self.answer(self.explorer.about_id(str(event.id)), k, metric)
+            return self.search(self.explorer.query_id(str(event.id)), k, metric)
         except DataError as error:
             return self._nothing(f"{error}.")
 
-    def answer(self, query: Query | None, k: int, metric: str) -> tuple[Any, ...]:
+    def search(self, query: Query | None, k: int, metric: Metric) -> tuple[Any, ...]:
         """Return everything that the page shows about an image."""
         if query is None:
-            return self._nothing(_START)
+            return self._nothing(_PROMPT)
         hits = self.explorer.nearest(query, int(k), metric)
-        ids = [hit["id"] for hit in hits]
-        notes = [f"{rank}. distance {hit['distance']:.4f}" for rank, hit in enumerate(hits, 1)]
+        ids = [hit.id for hit in hits]
+        notes = [f"{rank}. distance {hit.distance:.4f}" for rank, hit in enumerate(hits, 1)]
         return (
             query,
             Markup(
                 '<p role="status">The {} images nearest to <b>{}</b>, nearest first.</p>'
-            ).format(len(hits), query.said),
-            portrait(query),
-            self.answers.detected(query),
-            self.answers.cards(ids, notes),
+            ).format(len(hits), query.name),
+            query_image(query),
+            detection_table(self.explorer, query),
+            image_cards(self.explorer, ids, notes),
             gr.Dropdown(choices=ids, value=ids[0] if ids else None),
         )
 
     def _nothing(self, message: str) -> tuple[Any, ...]:
-        return None, sentence(message), "", "", "", gr.Dropdown(choices=[], value=None)
+        return None, status(message), "", "", "", gr.Dropdown(choices=[], value=None)
+
+    def show_concept(self, concept: str | None) -> Markup:
+        """Return everything that the page shows about a concept."""
+        return concept_section(self.explorer, concept)
+
+    def interpolate(self, query: Query | None, other: str | None, percent: float) -> Markup:
+        """Return images decoded between the query and an indexed image."""
+        return interpolation_strip(self.explorer, query, other, percent)
 
 
-def build(explorer: Explorer) -> gr.Blocks:
+def build_page(explorer: Explorer) -> gr.Blocks:
     """Return the page."""
-    page = Page(explorer)
-    with gr.Blocks(title="replearn search", analytics_enabled=False, delete_cache=_KEPT) as blocks:
+    handlers = Handlers(explorer)
+    with gr.Blocks(
+        title="replearn search", analytics_enabled=False, delete_cache=_CLEAN_UP
+    ) as blocks:
         gr.HTML(
             Markup("<h1>Search by image</h1><p>{} images are indexed.</p>").format(
-                f"{len(explorer.search.index):,}"
+                f"{len(explorer.ids):,}"
             )
         )
         query = gr.State(None)
         other = gr.Dropdown(label="Second image", choices=[], render=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Search", id="search"):
-                controls, outputs = _search_tab(page, query, other)
+                controls, outputs = _search_tab(handlers, query, other)
             with gr.Tab("Concepts"):
-                shown = _concept_tab(page)
+                cards = _concept_tab(handlers)
             with gr.Tab("Between images") as between:
-                _way_tab(page, query, other, between)
-        shown.click(page.chosen, controls, outputs, **_LINE).then(
+                _interpolation_tab(handlers, query, other, between)
+        cards.click(handlers.search_id, controls, outputs, **_QUEUE).then(
             lambda: gr.Tabs(selected="search"), None, tabs
         )
     return blocks
 
 
 def _search_tab(
-    page: Page, query: gr.State, other: gr.Dropdown
+    handlers: Handlers, query: gr.State, other: gr.Dropdown
 ) -> tuple[list[gr.Component], list[gr.Component]]:
-    """Fill the tab and return the controls of a search and what shows its result."""
-    explorer = page.explorer
+    """Fill the tab and return the controls of a search and the components of its result."""
+    explorer = handlers.explorer
     with gr.Row():
         with gr.Column(scale=1, min_width=260):
             upload = gr.File(label="Your image", type="filepath", elem_id="upload", height=140)
             seen = gr.HTML(elem_id="seen", apply_default_css=False)
-            k = gr.Slider(1, min(60, len(explorer.search.index)), 12, step=1, label="How many")
+            k = gr.Slider(1, min(60, len(explorer.ids)), 12, step=1, label="How many")
             metric = gr.Radio(
                 explorer.metrics,
                 value=explorer.metrics[0],
                 label="Distance",
                 visible=len(explorer.metrics) > 1,
             )
-            ids = explorer.search.index.ids
-            examples = page.answers.cards([ids[row] for row in evenly_spaced(len(ids), _EXAMPLES)])
+            rows = evenly_spaced(len(explorer.ids), _EXAMPLES)
+            examples = image_cards(explorer, [explorer.ids[row] for row in rows])
             gr.HTML("<h2>Examples</h2>", apply_default_css=False)
-            shelf = _choice(examples, "examples")
+            example_cards = _clickable(examples, "examples")
         with gr.Column(scale=3, min_width=300):
-            said = gr.HTML(sentence(_START), elem_id="said", apply_default_css=False)
+            message = gr.HTML(status(_PROMPT), elem_id="said", apply_default_css=False)
             concepts = gr.HTML(elem_id="detected", apply_default_css=False)
-            hits = _choice("", "hits")
-    outputs = [query, said, seen, concepts, hits, other]
-    upload.change(page.file, [upload, k, metric], outputs, **_LINE)
-    for cards in (shelf, hits):
-        cards.click(page.chosen, [k, metric], outputs, **_LINE)
-    k.change(page.answer, [query, k, metric], outputs, **_LINE)
-    metric.input(page.answer, [query, k, metric], outputs, **_LINE)
+            hit_cards = _clickable("", "hits")
+    outputs = [query, message, seen, concepts, hit_cards, other]
+    upload.change(handlers.search_file, [upload, k, metric], outputs, **_QUEUE)
+    for cards in (example_cards, hit_cards):
+        cards.click(handlers.search_id, [k, metric], outputs, **_QUEUE)
+    k.change(handlers.search, [query, k, metric], outputs, **_QUEUE)
+    metric.input(handlers.search, [query, k, metric], outputs, **_QUEUE)
     return [k, metric], outputs
 
 
-def _choice(value: str, name: str) -> gr.HTML:
-    """Return cards to choose one of."""
-    return gr.HTML(value, js_on_load=_CHOOSE, elem_id=name, apply_default_css=False)
+def _clickable(value: str, name: str) -> gr.HTML:
+    """Return a component of cards that can be clicked."""
+    return gr.HTML(value, js_on_load=_ON_CLICK, elem_id=name, apply_default_css=False)
 
 
-def _concept_tab(page: Page) -> gr.HTML:
-    """Fill the tab and return the cards to choose from."""
-    explorer = page.explorer
-    counted = [
-        (f"{explorer.search.called([concept])[0]} ({count:,})", concept)
-        for concept, count in explorer.counts.most_common()
-    ]
-    if not counted:
-        return _choice(
-            sentence("The index knows no concepts; build it with --concepts."), "of-concept"
+def _concept_tab(handlers: Handlers) -> gr.HTML:
+    """Fill the tab and return its cards."""
+    counts = handlers.explorer.concept_counts.most_common()
+    if not counts:
+        return _clickable(
+            status("The index knows no concepts; build it with --concepts."), "of-concept"
         )
-    chosen = gr.Dropdown(counted, value=None, label="Concept", elem_id="concept")
-    shown = _choice("", "of-concept")
-    chosen.input(page.answers.concept, chosen, shown, **_LINE)
-    return shown
+    names = handlers.explorer.names_of([concept for concept, _ in counts])
+    choices = [
+        (f"{name} ({count:,})", concept)
+        for name, (concept, count) in zip(names, counts, strict=True)
+    ]
+    dropdown = gr.Dropdown(choices, value=None, label="Concept", elem_id="concept")
+    cards = _clickable("", "of-concept")
+    dropdown.input(handlers.show_concept, dropdown, cards, **_QUEUE)
+    return cards
 
 
-def _way_tab(page: Page, query: gr.State, other: gr.Dropdown, tab: gr.Tab) -> None:
+def _interpolation_tab(
+    handlers: Handlers, query: gr.State, other: gr.Dropdown, tab: gr.Tab
+) -> None:
     other.render()
     percent = gr.Slider(0, 100, 50, step=5, label="Way from the image to the second, in %")
-    shown = gr.HTML(elem_id="way", apply_default_css=False)
+    strip = gr.HTML(elem_id="way", apply_default_css=False)
     # Not at a change of `other`: every search is one.
     for event in (tab.select, other.input, percent.change):
-        event(page.answers.way, [query, other, percent], shown, **_LINE)
+        event(handlers.interpolate, [query, other, percent], strip, **_QUEUE)
 
 
-def run(
+def serve_page(
     explorer: Explorer, host: str, port: int, auth: tuple[str, str] | None, max_megabytes: int
 ) -> None:
     """Serve the page until it is stopped.
@@ -207,9 +232,9 @@ def run(
         UsageError: the port is taken.
     """
     try:
-        page = build(explorer)
+        page = build_page(explorer)
         page.launch(
-            max_threads=_ANSWERS,
+            max_threads=_CONCURRENT,
             state_session_capacity=_SESSIONS,
             prevent_thread_lock=True,
             server_name=host,
@@ -227,15 +252,16 @@ def run(
         )
     except OSError as error:
         raise UsageError(f"--port {port}: {error}; take another") from None
-    # Only now that the page is up: who asks first then waits less.
-    Thread(target=_warm, args=[explorer], daemon=True).start()
+    # Only now that the page is up; the first search then waits less.
+    Thread(target=_warm_up, args=[explorer], daemon=True).start()
     page.block_thread()
 
 
-def _warm(explorer: Explorer) -> None:
+def _warm_up(explorer: Explorer) -> None:
     """Load the encoder and read the index once."""
-    with suppress(DataError, UsageError):  # told to who asks; indexed images need no encoder
+    # An error is shown to the first user who searches; indexed images need no encoder.
+    with suppress(DataError, UsageError):
         search = explorer.search
         form = search.encoder.description
-        dark = np.zeros((form.channels, form.size, form.size), np.uint8)
-        search.nearest(search.embed([dark]), 1)
+        black = np.zeros((form.channels, form.size, form.size), np.uint8)
+        search.nearest(search.queries_of_pixels(["black"], [black]), 1)

@@ -55,14 +55,27 @@ def test_ids_are_asked_about_as_their_images_are(chain: Path, run: Run, tmp_path
     assert read_names(chain / "data/concept-names.tsv")[first] in table
 
 
-def test_ids_need_no_torch(chain: Path) -> None:
-    id_ = read_ids(chain / "data/train-concepts.tsv")[0]
+def imports_torch(*words: object) -> bool:
+    """Run a stage in a process of its own and tell whether that imported torch."""
     code = (
         "import sys; from pipelines.__main__ import main; "
-        f"main(['query', {str(chain / 'index')!r}, {id_!r}]); print('torch' in sys.modules)"
+        f"assert main({[str(word) for word in words]}) == 0; print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "False", done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1] == "True"
+
+
+def test_ids_need_no_torch(chain: Path) -> None:
+    id_ = read_ids(chain / "data/train-concepts.tsv")[0]
+    assert not imports_torch("query", chain / "index", id_)
+
+
+def test_the_contact_sheet_of_an_id_needs_no_torch(chain: Path, tmp_path: Path) -> None:
+    id_ = read_ids(chain / "data/train-concepts.tsv")[0]
+    sheet = tmp_path / "found.png"
+    assert not imports_torch("query", chain / "index", id_, "--sheet", sheet)
+    assert sheet.exists()
 
 
 def test_images_are_added_to_an_index_and_taken_out_again(

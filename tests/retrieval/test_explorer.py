@@ -38,41 +38,40 @@ def test_the_page_finds_what_the_command_finds(
     path = image(indexed, number)
     assert main(["query", f"{indexed}/index", f"{path}", "-k", "7", "--json"]) == 0
     expected = json.loads(capsys.readouterr().out)[0]["hits"]
-    assert (
-        explorer.nearest(explorer.about_file(path.name, path.read_bytes()), 7, "cosine") == expected
-    )
+    found = explorer.nearest(explorer.query_file(path.name, path.read_bytes()), 7, "cosine")
+    assert json.loads(json.dumps([hit._asdict() for hit in found])) == expected
 
 
 def test_an_indexed_image_is_asked_about_by_its_id_and_does_not_find_itself(
     explorer: Explorer, indexed: Path
 ) -> None:
-    id_ = explorer.search.index.ids[4]
-    asked = explorer.about_id(id_)
-    by_file = explorer.about_file("x", (indexed / f"data/images/{id_}.png").read_bytes())
-    np.testing.assert_allclose(asked.vector, by_file.vector, rtol=1e-4, atol=1e-5)
-    hits = [hit["id"] for hit in explorer.nearest(asked, 60, "cosine")]
-    assert sorted([*hits, id_]) == sorted(explorer.search.index.ids)
+    id_ = explorer.ids[4]
+    query = explorer.query_id(id_)
+    by_file = explorer.query_file("x", (indexed / f"data/images/{id_}.png").read_bytes())
+    np.testing.assert_allclose(query.vector, by_file.vector, rtol=1e-4, atol=1e-5)
+    hits = [hit.id for hit in explorer.nearest(query, 60, "cosine")]
+    assert sorted([*hits, id_]) == sorted(explorer.ids)
 
 
 @pytest.mark.parametrize("id_", ["../../etc/passwd", "/etc/passwd", "", "phantom_999999"])
 def test_what_is_not_indexed_is_refused_by_its_id(id_: str, explorer: Explorer) -> None:
     with pytest.raises(DataError, match="not among"):
-        explorer.about_id(id_)
+        explorer.query_id(id_)
 
 
 def test_bytes_that_are_no_image_are_refused(explorer: Explorer) -> None:
     with pytest.raises(UnreadableImage):
-        explorer.about_file("x.png", b"no image")
+        explorer.query_file("x.png", b"no image")
 
 
 def test_the_other_metric_is_that_of_an_index_built_with_it(
     explorer: Explorer, indexed: Path
 ) -> None:
-    asked = explorer.about_file("x", image(indexed, 1).read_bytes())
-    by_l2 = ImageSearch.open(indexed / "plain").nearest(asked.vector[None], 9)[0]
-    found = explorer.nearest(asked, 9, "l2")
-    assert [hit["id"] for hit in found] == [hit["id"] for hit in by_l2]
-    assert any(hit["concepts"] for hit in found)  # those of the index stay known
+    query = explorer.query_file("x", image(indexed, 1).read_bytes())
+    by_l2 = ImageSearch.open(indexed / "plain").nearest([query], 9)[0]
+    found = explorer.nearest(query, 9, "l2")
+    assert [hit.id for hit in found] == [hit.id for hit in by_l2]
+    assert any(hit.concepts for hit in found)  # those of the index stay known
 
 
 def test_without_features_there_is_one_metric_and_a_cosine_index_knows_directions(
@@ -80,18 +79,18 @@ def test_without_features_there_is_one_metric_and_a_cosine_index_knows_direction
 ) -> None:
     poor = Explorer(explorer.search, explorer.detector)
     assert poor.metrics == ["cosine"]
-    asked = poor.about_id(explorer.search.index.ids[0])
-    assert not asked.exact
-    assert poor.detect(asked) == []
-    assert poor.errors(next(iter(poor.counts))) == ([], [])
+    query = poor.query_id(explorer.ids[0])
+    assert not query.exact
+    assert poor.detect(query) == []
+    assert poor.errors(next(iter(poor.concept_counts))) == ([], [])
 
 
 def test_detected_concepts_are_those_of_the_detector(explorer: Explorer) -> None:
     assert explorer.detector is not None
     assert explorer.features is not None
-    asked = explorer.about_id(explorer.search.index.ids[2])
-    found = explorer.detect(asked, most=1000)
-    expected = explorer.detector.name_concepts(explorer.features.select([asked.said]), limit=None)[
+    query = explorer.query_id(explorer.ids[2])
+    found = explorer.detect(query, most=1000)
+    expected = explorer.detector.name_concepts(explorer.features.select([query.name]), limit=None)[
         0
     ]
     assert sorted(one.concept for one in found if one.named) == sorted(expected)
@@ -104,31 +103,32 @@ def test_images_and_errors_of_a_concept_agree_with_the_truth(
 ) -> None:
     table = read_concepts(indexed / "data/train-concepts.tsv")
     truth = dict(zip(table.ids, table.concepts, strict=True))
-    for concept in explorer.counts:
-        assert all(concept in truth[id_] for id_ in explorer.showing(concept))
-        assert explorer.counts[concept] == sum(concept in of_image for of_image in table.concepts)
+    for concept in explorer.concept_counts:
+        assert all(concept in truth[id_] for id_ in explorer.images_with(concept))
+        count = sum(concept in of_image for of_image in table.concepts)
+        assert explorer.concept_counts[concept] == count
         wrong, missed = explorer.errors(concept)
         assert not any(concept in truth[id_] for id_ in wrong)
         assert all(concept in truth[id_] for id_ in missed)
 
 
 def test_the_way_between_two_images_starts_and_ends_with_them(explorer: Explorer) -> None:
-    first, second = (explorer.about_id(id_).pixels for id_ in explorer.search.index.ids[:2])
+    first, second = (explorer.query_id(id_).pixels for id_ in explorer.ids[:2])
     assert first is not None
     assert second is not None
-    way = explorer.between(first, second)
+    way = explorer.interpolate(first, second)
     for end, pixels in ((way[0], first), (way[-1], second)):
         np.testing.assert_array_equal(end[..., 0], pixels[0])
-    there, back = way[1:-1], explorer.between(second, first)[-2:0:-1]
+    there, back = way[1:-1], explorer.interpolate(second, first)[-2:0:-1]
     np.testing.assert_allclose(np.array(there, float), np.array(back, float), atol=1)
 
 
 def test_a_search_without_its_images_still_answers(indexed: Path) -> None:
     search = ImageSearch.open(indexed / "index", images=indexed / "images.h5")
-    away = Explorer(ImageSearch(search.index, indexed / "nowhere", indexed / "aae"))
-    asked = away.about_id(search.index.ids[0])
-    assert asked.pixels is None
-    assert len(away.nearest(asked, 5, "cosine")) == 5
+    away = Explorer(ImageSearch(search.index, indexed / "aae", folder=indexed / "nowhere"))
+    query = away.query_id(away.ids[0])
+    assert query.pixels is None
+    assert len(away.nearest(query, 5, "cosine")) == 5
 
 
 def test_parts_of_other_encoders_or_images_are_refused(indexed: Path, explorer: Explorer) -> None:

@@ -172,7 +172,7 @@ def test_without_the_password_nothing_is_told(indexed: Path, tmp_path: Path) -> 
 def test_what_was_not_uploaded_is_neither_fetched_nor_read(path: str, address: str) -> None:
     with httpx.Client(base_url=address, timeout=60) as visitor:
         handlers = visitor.get("/config").json()["dependencies"]
-        number = next(one["id"] for one in handlers if one["api_name"] == "file")
+        number = next(one["id"] for one in handlers if one["api_name"] == "search_file")
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
         body = {"fn_index": number, "session_hash": "visitor", "data": [file, 3, "cosine"]}
         assert visitor.post("/gradio_api/queue/join", json=body).is_success
