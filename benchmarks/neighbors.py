@@ -113,7 +113,7 @@ def race(folder: Path, rows: int, width: int, queries: int, k: int, rounds: int)
     index, asked = load_index(folder), draw(queries, width, 1, _centres(rows))
     flat = faiss.IndexFlatIP(width)
     assert isinstance(index.engine, FaissEngine)
-    flat.add(index.engine.stored())
+    flat.add(index.engine.stored_vectors())
 
     def bare() -> None:
         normal = asked.copy()

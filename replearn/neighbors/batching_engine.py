@@ -1,6 +1,6 @@
-"""Searching for many threads: what waits at the same time is searched together.
+"""An engine for many threads: requests that wait at the same time are searched in one batch.
 
-An exact search reads all vectors from memory, for one question or for many.
+An exact search reads all vectors from memory, for one query or for many.
 """
 
 from collections import deque
@@ -15,37 +15,38 @@ from numpy.typing import NDArray
 
 from replearn.neighbors.engine import Engine, Hits, ReadOnlyEngine, Space, Vectors
 
-MOST = 16  # questions at a time, that none waits long for those that came later
+MAX_BATCH = 16  # requests at a time, so that none waits long for those that came later
 
 
 @dataclass(frozen=True, eq=False)
-class _Question:
+class _Request:
     vectors: Vectors
     k: int
-    answer: "Future[Hits]" = field(default_factory=Future)
+    hits: "Future[Hits]" = field(default_factory=Future)
 
 
 class BatchingEngine(ReadOnlyEngine):
-    """An engine that threads may ask at the same time.
+    """An engine that many threads may search at the same time.
 
-    It answers as the engine inside does, but for how FAISS rounds for one vector and for several.
+    It finds what the engine inside finds, but for FAISS's rounding, which differs between one
+    vector and several.
     """
 
-    kind: ClassVar[str] = "together"
-    what: ClassVar[str] = "an index that is shared"
+    kind: ClassVar[str] = "batching"
+    description: ClassVar[str] = "an index that is shared"
     remedy: ClassVar[str] = "change or save it before"
 
     def __init__(self, engine: Engine) -> None:
         """Search in this engine."""
         self.engine = engine
-        self._waiting: deque[_Question] = deque()
-        self._free = Condition()  # of a search; it guards what waits
+        self._waiting: deque[_Request] = deque()
+        self._idle = Condition()  # that no search is running; it guards the two others
         self._busy = False
         self._reading = Lock()
 
     @property
     def space(self) -> Space:
-        """How the vectors are compared."""
+        """The space in which the vectors are compared."""
         return self.engine.space
 
     @property
@@ -58,46 +59,47 @@ class BatchingEngine(ReadOnlyEngine):
 
     def search(self, vectors: Vectors, k: int) -> Hits:
         """Return the k nearest of each vector [M, D]."""
-        question = _Question(vectors, k)
-        with self._free:
-            self._waiting.append(question)
-        while not question.answer.done():
-            with self._free:
-                self._free.wait_for(lambda: question.answer.done() or not self._busy)
-                if question.answer.done():
+        request = _Request(vectors, k)
+        with self._idle:
+            self._waiting.append(request)
+        while not request.hits.done():
+            with self._idle:
+                self._idle.wait_for(lambda: request.hits.done() or not self._busy)
+                if request.hits.done():
                     break
-                self._busy, some = True, self._next()
+                self._busy, batch = True, self._next_batch()
             try:
-                self._answer(some)
+                self._search_batch(batch)
             finally:
-                with self._free:
+                with self._idle:
                     self._busy = False
-                    self._free.notify_all()
-        return question.answer.result()
+                    self._idle.notify_all()
+        return request.hits.result()
 
-    def _next(self) -> list[_Question]:
-        """Take questions that came first, as far as they want as many neighbours as the first."""
-        some = [self._waiting.popleft()]
-        while self._waiting and len(some) < MOST and self._waiting[0].k == some[0].k:
-            some.append(self._waiting.popleft())
-        return some
+    def _next_batch(self) -> list[_Request]:
+        """Take the oldest requests, as long as they want as many neighbours as the first."""
+        batch = [self._waiting.popleft()]
+        while self._waiting and len(batch) < MAX_BATCH and self._waiting[0].k == batch[0].k:
+            batch.append(self._waiting.popleft())
+        return batch
 
-    def _answer(self, questions: Sequence[_Question]) -> None:
-        """Search for them all; whatever goes wrong is told to each who asked."""
+    def _search_batch(self, batch: Sequence[_Request]) -> None:
+        """Search for all requests at once; an error is raised in the thread of each."""
         try:
-            vectors = np.concatenate([question.vectors for question in questions])
-            hits = self.engine.search(vectors, questions[0].k)
+            vectors = np.concatenate([request.vectors for request in batch])
+            hits = self.engine.search(vectors, batch[0].k)
         except BaseException as error:
-            for question in questions:
-                question.answer.set_exception(error)
+            for request in batch:
+                request.hits.set_exception(error)
             return
         start = 0
-        for question in questions:
-            own = slice(start, start + len(question.vectors))
-            question.answer.set_result(Hits(hits.distances[own], hits.rows[own]))
-            start += len(question.vectors)
+        for request in batch:
+            own = slice(start, start + len(request.vectors))
+            request.hits.set_result(Hits(hits.distances[own], hits.rows[own]))
+            start += len(request.vectors)
 
     def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Return indexed vectors [M, D] as far as they are kept."""
-        with self._reading:  # FAISS reads out of lists by a map that all would share
+        # FAISS reads from inverted lists by a direct map, which all threads would share.
+        with self._reading:
             return self.engine.vectors(rows)

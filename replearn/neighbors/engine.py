@@ -1,4 +1,4 @@
-"""What searches: the contract of an engine, the space it searches in, and the merging of hits.
+"""The contract of search engines, the space that they search in, and the merging of hits.
 
 Cosine is the inner product of normalised vectors.  For L2 the mean of the indexed vectors is
 subtracted from both sides first: distances do not change, but batched kernels compute
@@ -35,13 +35,13 @@ class Hits(NamedTuple):
         """Return the first k of each query that are not left out, bool [M, k]; -1 fills up."""
         order = np.argsort(left_out | (self.rows < 0), axis=1, kind="stable")[:, :k]
         distances, rows = (np.take_along_axis(found, order, axis=1) for found in self)
-        gone = np.take_along_axis(left_out, order, axis=1)
-        return Hits(np.where(gone, np.float32(np.inf), distances), np.where(gone, -1, rows))
+        unfilled = np.take_along_axis(left_out, order, axis=1)
+        return Hits(np.where(unfilled, np.float32(np.inf), distances), np.where(unfilled, -1, rows))
 
 
 @dataclass(frozen=True)
 class Space:
-    """How vectors are compared.
+    """A metric, and the transformation of vectors that it takes.
 
     Attributes:
         metric: `cosine` or `l2`.
@@ -56,19 +56,19 @@ class Space:
         """Return D."""
         return len(self.centre)
 
-    def place(self, vectors: Vectors) -> NDArray[np.float32]:
+    def transform(self, vectors: Vectors) -> NDArray[np.float32]:
         """Return a copy of vectors [M, D], float32 in C order, normalised or centred."""
-        placed = np.array(vectors, dtype=np.float32, order="C")
+        transformed = np.array(vectors, dtype=np.float32, order="C")
         if self.metric == "l2":
-            placed -= self.centre
-            return placed
+            transformed -= self.centre
+            return transformed
         # In double precision: squares of float32 overflow above 1e19 and vanish below 1e-19.
-        norms = np.sqrt(np.einsum("md,md->m", placed, placed, dtype=np.float64))
-        placed /= np.where(norms > 0, norms, 1)[:, None].astype(np.float32)
-        return placed
+        norms = np.sqrt(np.einsum("md,md->m", transformed, transformed, dtype=np.float64))
+        transformed /= np.where(norms > 0, norms, 1)[:, None].astype(np.float32)
+        return transformed
 
-    def hits(self, values: NDArray[np.float32], rows: NDArray[np.int64]) -> Hits:
-        """Return hits of what kernels give: inner products, or squared L2 distances [M, k]."""
+    def to_hits(self, values: NDArray[np.float32], rows: NDArray[np.int64]) -> Hits:
+        """Return hits from what kernels compute: inner products or squared L2 distances [M, k]."""
         cosine = self.metric == "cosine"
         distances = np.maximum(1 - values if cosine else values, 0)
         if not cosine:
@@ -78,13 +78,13 @@ class Space:
 
 
 class Engine(Protocol):
-    """N vectors that can be searched, wherever they lie; what an index puts ids to."""
+    """N vectors that can be searched, wherever they lie; an index adds their ids."""
 
     kind: ClassVar[str]
 
     @property
     def space(self) -> Space:
-        """How the vectors are compared."""
+        """The space in which the vectors are compared."""
         ...
 
     @property
@@ -106,7 +106,7 @@ class Engine(Protocol):
         """Append vectors [M, D] as the rows N to N + M - 1.
 
         Raises:
-            UsageError: the engine takes no more.
+            UsageError: the engine cannot add vectors.
         """
         ...
 
@@ -114,24 +114,24 @@ class Engine(Protocol):
         """Take rows out; those behind them move up.
 
         Raises:
-            UsageError: the engine gives none back.
+            UsageError: the engine cannot remove vectors.
         """
         ...
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write what JSON cannot hold into a folder, and return the rest."""
+        """Write binary parts into a folder, and return all other facts, for JSON."""
         ...
 
 
 class ReadOnlyEngine:
-    """What an engine does that is only searched: it refuses all else, with a remedy.
+    """An engine that can only be searched; it refuses everything else, with a remedy.
 
     Attributes:
-        what: the engine, in words.
+        description: of the engine, for messages.
         remedy: what to do instead.
     """
 
-    what: ClassVar[str]
+    description: ClassVar[str]
     remedy: ClassVar[str]
 
     def add(self, vectors: Vectors) -> None:
@@ -140,7 +140,7 @@ class ReadOnlyEngine:
         Raises:
             UsageError: always.
         """
-        raise UsageError(f"{self.what} takes no vectors; {self.remedy}")
+        raise UsageError(f"{self.description} takes no vectors; {self.remedy}")
 
     def remove(self, rows: NDArray[np.int64]) -> None:
         """Refuse.
@@ -148,7 +148,7 @@ class ReadOnlyEngine:
         Raises:
             UsageError: always.
         """
-        raise UsageError(f"{self.what} gives no vectors back; {self.remedy}")
+        raise UsageError(f"{self.description} gives no vectors back; {self.remedy}")
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Refuse.
@@ -156,7 +156,7 @@ class ReadOnlyEngine:
         Raises:
             UsageError: always.
         """
-        raise UsageError(f"{self.what} is not saved; {self.remedy}")
+        raise UsageError(f"{self.description} is not saved; {self.remedy}")
 
 
 def even_blocks(count: int, most: int) -> Iterator[slice]:
@@ -173,7 +173,7 @@ def merge(parts: Sequence[Hits], k: int) -> Hits:
     """Return the k nearest of several hits of the same queries; ties by row.
 
     Args:
-        parts: what was found in each part, rows counted over all.
+        parts: the hits in each part, with rows counted over all parts.
         k: how many to keep; there may be fewer.
     """
     distances = np.concatenate([part.distances for part in parts], axis=1)

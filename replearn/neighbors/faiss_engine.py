@@ -23,7 +23,7 @@ from replearn.artefacts.identity import digest
 from replearn.errors import DataError, UsageError
 from replearn.neighbors.engine import Engine, Hits, Space, Vectors, even_blocks
 
-_MEASURES = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
+_METRICS = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
 _QUERIES = 4096  # at a time, as FAISS's own kernel takes them
 _ROWS = 65536  # that are copied at a time
 _GPU_MOST = 2048  # neighbours that FAISS finds on a GPU
@@ -38,14 +38,15 @@ class FaissEngine:
     """A FAISS index in its space.
 
     Attributes:
-        space: how the vectors are compared.
+        space: in which the vectors are compared.
         index: of N vectors.
-        factory: the string that says what the structure is.
-        file: that it reads vectors from as they are needed, and must not change; None if they are
-            all in memory.
-        imprint: of that file.
+        factory: FAISS's description of the structure.
+        file: from which vectors are read as they are needed, and which must not change; None if
+            all are in memory.
+        fingerprint: of that file.
         resources: of the GPU it lies on, kept alive; None on the CPU.
         labels: FAISS's number of each row [N], ascending, where that is not the row itself.
+        effort: search parameters that were set, by name.
     """
 
     space: Space
@@ -55,7 +56,7 @@ class FaissEngine:
     resources: Any = None
     labels: NDArray[np.int64] | None = None
     effort: dict[str, int] = field(default_factory=dict)
-    imprint: str = ""
+    fingerprint: str = ""
     kind: ClassVar[str] = "faiss"
 
     @property
@@ -77,21 +78,21 @@ class FaissEngine:
         values = np.empty((len(vectors), k), np.float32)
         rows = np.empty((len(vectors), k), np.int64)
         for some in even_blocks(len(vectors), _QUERIES):
-            self.index.search(self.space.place(vectors[some]), k, D=values[some], I=rows[some])
+            self.index.search(self.space.transform(vectors[some]), k, D=values[some], I=rows[some])
         if self.labels is not None:
             rows = np.where(rows < 0, -1, np.searchsorted(self.labels, rows))
-        return self.space.hits(values, rows)
+        return self.space.to_hits(values, rows)
 
     def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Return indexed vectors [M, D], as exactly as the structure keeps them."""
         wanted = np.asarray(rows, np.int64)
         labels = wanted if self.labels is None else self.labels[wanted]
         lists = faiss.try_extract_index_ivf(self.index)
-        if lists is not None:  # which do not know where a vector is unless they are told to
+        if lists is not None:  # which need a direct map to find a vector
             numbered = self.labels is None
             lists.set_direct_map_type(_DIRECT_MAP.Array if numbered else _DIRECT_MAP.Hashtable)
         kept = [self.index.reconstruct(int(label)) for label in labels]
-        if lists is not None:  # nothing could be removed with it
+        if lists is not None:  # FAISS removes nothing while there is one
             lists.set_direct_map_type(_DIRECT_MAP.NoMap)
         return np.asarray(kept, np.float32).reshape(-1, self.space.width) + self.space.centre
 
@@ -105,17 +106,17 @@ class FaissEngine:
             raise UsageError("a memory-mapped index takes no vectors; load it with mapped=False")
         for block in blocks_of(vectors):
             if self.labels is None:
-                self.index.add(self.space.place(block))
+                self.index.add(self.space.transform(block))
                 continue
             new = self.labels.max(initial=-1) + 1 + np.arange(len(block))
-            self.index.add_with_ids(self.space.place(block), new)
+            self.index.add_with_ids(self.space.transform(block), new)
             self.labels = np.concatenate([self.labels, new])
 
     def remove(self, rows: NDArray[np.int64]) -> None:
         """Take rows out; those behind them move up.
 
         Raises:
-            UsageError: the structure gives none back, as graphs and refined ones do.
+            UsageError: the structure cannot remove vectors, as graphs and refined ones cannot.
         """
         if self.file:
             raise UsageError("a memory-mapped index gives no vectors; load it with mapped=False")
@@ -128,7 +129,7 @@ class FaissEngine:
                 f"factory {self.factory!r}: FAISS cannot remove from it; index again without "
                 "these images"
             ) from None
-        # Lists keep the numbers of what stays, everything else counts anew.
+        # Inverted lists keep the numbers of the remaining vectors, other structures renumber them.
         if faiss.try_extract_index_ivf(self.index) is not None:
             self.labels = kept
 
@@ -145,11 +146,11 @@ class FaissEngine:
             faiss.write_index(on_cpu, str(folder / FILE))
         else:  # FAISS would write where mapped lists lie, and not what is in them
             shutil.copyfile(self.file, folder / FILE)
-            if imprint(folder / FILE) != self.imprint:
+            if fingerprint(folder / FILE) != self.fingerprint:
                 raise DataError(f"{self.file}: replaced while it was in use; run this again")
         labels = None if self.labels is None else self.labels.tolist()
         facts = {"factory": self.factory, "effort": self.effort, "labels": labels}
-        return facts | {"imprint": imprint(folder / FILE), "hash": file_digest(folder / FILE)}
+        return facts | {"imprint": fingerprint(folder / FILE), "hash": file_digest(folder / FILE)}
 
     @classmethod
     def load(
@@ -166,7 +167,7 @@ class FaissEngine:
         Args:
             folder: of the file.
             facts: what `save` returned.
-            space: how the vectors are compared.
+            space: in which the vectors are compared.
             mapped: reads vectors from the file as they are needed.
             verify: reads all of it first, to see whether it is what was written.
 
@@ -175,13 +176,13 @@ class FaissEngine:
         """
         path, factory = folder / FILE, facts["factory"]
         _check_file(path, facts, verify=verify)
-        # There are two ways to map: one for inverted lists, one for all else.
-        way = faiss.IO_FLAG_MMAP if "IVF" in factory else faiss.IO_FLAG_MMAP_IFC
+        # FAISS maps inverted lists by one flag, everything else by another.
+        flag = faiss.IO_FLAG_MMAP if "IVF" in factory else faiss.IO_FLAG_MMAP_IFC
         try:
-            index = faiss.read_index(str(path), way if mapped else 0)
+            index = faiss.read_index(str(path), flag if mapped else 0)
         except (RuntimeError, MemoryError):
             raise DataError(f"{path}: missing or damaged; index again") from None
-        if (index.d, index.metric_type) != (space.width, _MEASURES[space.metric]):
+        if (index.d, index.metric_type) != (space.width, _METRICS[space.metric]):
             raise DataError(f"{folder}: ids and vectors do not belong together; index again")
         labels = facts["labels"]
         engine = cls(
@@ -190,26 +191,26 @@ class FaissEngine:
             factory,
             path if mapped else None,
             labels=None if labels is None else np.array(labels, np.int64),
-            imprint=facts["imprint"],
+            fingerprint=facts["imprint"],
         )
         engine.set_effort(facts["effort"])
         if mapped and engine.exact:
-            _read_ahead(engine.stored())
+            _read_ahead(engine.stored_vectors())
         return engine
 
-    def stored(self) -> NDArray[np.float32]:
+    def stored_vectors(self) -> NDArray[np.float32]:
         """Return a view of all vectors of an exact index as it holds them, float32 [N, D]."""
         index: Any = faiss.downcast_index(self.index)
         flat: NDArray[np.float32] = faiss.rev_swig_ptr(index.get_xb(), len(self) * self.space.width)
         return flat.reshape(len(self), self.space.width)
 
-    def on(self, device: str) -> Engine:
-        """Return the engine that does the same search on a device, such as `cuda`.
+    def to(self, device: str) -> Engine:
+        """Return an engine that does the same search on a device, such as `cuda`.
 
-        An exact index goes there without faiss-gpu too, through torch.
+        Without faiss-gpu an exact index is searched there by torch.
 
         Raises:
-            UsageError: the structure cannot go there.
+            UsageError: the structure cannot be searched there.
         """
         if device == "cpu":
             return self
@@ -228,7 +229,7 @@ class FaissEngine:
             )
         from replearn.neighbors.torch_engine import TorchEngine  # torch only where it is asked for
 
-        return TorchEngine(self.space, self.stored(), device, keep=self)
+        return TorchEngine(self.space, self.stored_vectors(), device, owner=self)
 
 
 def _read_ahead(vectors: NDArray[np.float32]) -> None:
@@ -242,15 +243,15 @@ def _read_ahead(vectors: NDArray[np.float32]) -> None:
 def _check_file(path: Path, facts: dict[str, Any], *, verify: bool) -> None:
     if not path.exists():
         raise DataError(f"{path}: missing or damaged; index again")
-    changed = facts["imprint"] != imprint(path)
+    changed = facts["imprint"] != fingerprint(path)
     if changed or (verify and facts["hash"] != file_digest(path)):
         raise DataError(
             f"{path}: missing or damaged, or of other vectors than index.json; index again"
         )
 
 
-def imprint(path: Path) -> str:
-    """Return a hash of a file's length and of 64 pages all over it; it takes no time."""
+def fingerprint(path: Path) -> str:
+    """Return a hash of a file's length and of 64 pages spread over it, which is quick."""
     size = path.stat().st_size
     with path.open("rb") as file:
         pages = []
@@ -277,14 +278,14 @@ def build(space: Space, vectors: Vectors, factory: str) -> FaissEngine:
         UsageError: FAISS does not know the factory string, or cannot train it on these vectors.
     """
     try:
-        index = faiss.index_factory(space.width, factory, _MEASURES[space.metric])
+        index = faiss.index_factory(space.width, factory, _METRICS[space.metric])
         if isinstance(index, faiss.IndexFlat):
             # Room for all at once: as it grows, FAISS would hold everything twice.
             index.codes.resize(len(vectors) * index.code_size)
             index.codes.resize(0)
             factory = "Flat"
         if not index.is_trained:
-            index.train(space.place(_sample(vectors, index)))
+            index.train(space.transform(_sample(vectors, index)))
         engine = FaissEngine(space, index, factory)
         engine.add(vectors)
     except RuntimeError as error:

@@ -1,6 +1,6 @@
 """Index folders as artefacts: created from features once, and changed by adding or removing images.
 
-What lies in such a folder, and how it is opened to be searched, is in `storage.py`.
+The format of such a folder, and opening it to search, are in `storage.py`.
 """
 
 import secrets
@@ -20,12 +20,12 @@ from replearn.neighbors.build_index import Builder, build_index, build_with_fais
 from replearn.neighbors.engine import Metric
 from replearn.neighbors.index import Index
 from replearn.neighbors.sharded_engine import build_shards
-from replearn.neighbors.storage import collection_of, open_to_change, relative, save_index
+from replearn.neighbors.storage import collection_of, open_to_change, relative_hints, save_index
 
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """How an index is built.
+    """The metric, the structure and the place of an index.
 
     Attributes:
         metric: `cosine` or `l2`.
@@ -50,7 +50,7 @@ class IndexSettings:
         return {
             "metric": self.metric,
             "factory": self.factory,
-            # What was not asked for leaves the identity as it was.
+            # Settings that were not given leave the identity as it was.
             **({"shards": self.shards} if self.shards > 1 else {}),
             **({"recall": self.recall} if self.factory != "Flat" else {}),
             **({"milvus": self.milvus} if self.milvus else {}),
@@ -105,7 +105,7 @@ def create_index(
             recall=settings.recall,
             build=_builder(settings, made, identity),
         )
-        hints = relative(features.hints, source.parent, folder) if source else {}
+        hints = relative_hints(features.hints, source.parent, folder) if source else {}
         index = replace(index, identity=identity, hints=hints)
         save_index(made, index)
         replaced = collection_of(folder)
@@ -158,7 +158,7 @@ def add_images(
 
     Raises:
         DataError: the features are of another encoder, or `Index.with_added` refuses them.
-        UsageError: the engine takes no more.
+        UsageError: the engine cannot add vectors.
     """
     with workspace(folder) as work:
         old = open_to_change(folder, work)
@@ -183,7 +183,7 @@ def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
 
     Raises:
         DataError: an id is not in the index, or nothing would be left.
-        UsageError: the engine gives none back.
+        UsageError: the engine cannot remove vectors.
     """
     origin = f"removed:{digest(*ids)}"
     with workspace(folder) as work:

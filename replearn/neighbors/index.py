@@ -50,7 +50,7 @@ class Index:
 
     @property
     def metric(self) -> Metric:
-        """How vectors are compared, `cosine` or `l2`."""
+        """The metric by which vectors are compared, `cosine` or `l2`."""
         return self.engine.space.metric
 
     @cached_property
@@ -92,15 +92,15 @@ class Index:
     ) -> Hits:
         """Return the k nearest that are not the image itself, nor of its group.
 
-        An image is known by its id, not by its place among the hits: exact copies tie.
+        An image is recognised by its id, not by its rank among the hits: exact copies tie.
 
         Args:
-            vectors: of the images asked about [M, D].
+            vectors: of the query images [M, D].
             k: how many of each; where there are fewer, -1 fills up.
             ids: of the same images [M].
             groups: the group (patient, study) of each id; an id without one is on its own.
         """
-        if groups is None:  # then without a look at all of the N ids
+        if groups is None:  # then without looking at all of the N ids
             own = np.array([self.rows.get(id_, -1) for id_ in ids])
             hits = self.search(vectors, k + int((own >= 0).any()))
             return hits.without(hits.rows == own[:, None], k)
@@ -155,7 +155,7 @@ class Index:
 
         Raises:
             DataError: an id stands twice, a vector cannot be indexed, or concepts are missing.
-            UsageError: the engine takes no more.
+            UsageError: the engine cannot add vectors.
         """
         if vectors.shape[1] != self.engine.space.width:
             raise DataError(
@@ -176,7 +176,7 @@ class Index:
 
         Raises:
             DataError: an id is not in the index, or nothing would be left.
-            UsageError: the engine gives none back.
+            UsageError: the engine cannot remove vectors.
         """
         unknown = [id_ for id_ in ids if id_ not in self.rows]
         if unknown:
@@ -192,7 +192,7 @@ class Index:
     def _changed(
         self, ids: list[str], concepts: ConceptTable | None, origin: str, count: int
     ) -> "Index":
-        # Measuring anew would take the vectors of all images, which codes do not give back.
+        # Measuring again would take all vectors, which compressed structures do not give back.
         recall = self.recall and replace(self.recall, changed=self.recall.changed + count)
         return replace(
             self,
@@ -230,8 +230,8 @@ def check_vectors(
     broken, zero, row = [], [], first
     for block in faiss_engine.blocks_of(vectors):
         finite = np.isfinite(block).all(axis=1)
-        broken += [ids[row + place] for place in np.flatnonzero(~finite).tolist()]
-        zero += [ids[row + place] for place in np.flatnonzero(~block.any(axis=1)).tolist()]
+        broken += [ids[row + offset] for offset in np.flatnonzero(~finite).tolist()]
+        zero += [ids[row + offset] for offset in np.flatnonzero(~block.any(axis=1)).tolist()]
         total += block.sum(axis=0, dtype=np.float64)
         row += len(block)
     if broken:

@@ -1,7 +1,7 @@
 """Search by Milvus: a file of Milvus Lite, a server, or a cluster.
 
-What FAISS does in this process, a collection does there: the same vectors, placed in the same
-way, under the same row numbers.
+A collection there holds the vectors that FAISS would hold in this process: transformed in the
+same way, under the same row numbers.
 """
 
 import logging
@@ -28,9 +28,9 @@ except ImportError:
 for _name in ("milvus_lite", "pymilvus"):  # they log with its stack what they raise as well
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
-_MEASURES = {"cosine": "IP", "l2": "L2"}  # of placed vectors; Milvus too squares L2
-_MOST = 16384  # neighbours that Milvus finds
-_SENT = 2**22  # numbers that go to it at a time: 16 MiB
+_METRICS = {"cosine": "IP", "l2": "L2"}  # of transformed vectors; Milvus too squares L2
+_MAX_HITS = 16384  # that Milvus finds
+_BATCH = 2**22  # numbers that are sent at a time: 16 MiB
 FILE = "milvus.db"
 
 
@@ -39,12 +39,12 @@ class MilvusEngine:
     """A collection of Milvus; one in a file has one engine in a process, for saving closes it.
 
     Attributes:
-        space: how the vectors are compared.
+        space: in which the vectors are compared.
         uri: address of a server or cluster, or path of a file.
         collection: its name there.
         factory: `Flat` is exact; all else is Milvus's type of index, as `HNSW`.
         labels: the key of each row there [N], ascending.
-        next: key of the next row; none is given twice.
+        next_key: of the next row; no key is used twice.
     """
 
     space: Space
@@ -52,12 +52,12 @@ class MilvusEngine:
     collection: str
     factory: str
     labels: NDArray[np.int64]
-    next: int = 0
+    next_key: int = 0
     kind: ClassVar[str] = "milvus"
 
     @cached_property
     def client(self) -> MilvusClient:
-        """What asks Milvus, connected when first used; see `_open` for what is raised."""
+        """The connection to Milvus, opened when first used; it raises what `_open` raises."""
         return _open(self.uri, self.collection)
 
     @property
@@ -74,41 +74,41 @@ class MilvusEngine:
         Raises:
             UsageError: Milvus does not find so many.
         """
-        if k > _MOST:
-            raise UsageError(f"k {k}: Milvus finds at most {_MOST}")
+        if k > _MAX_HITS:
+            raise UsageError(f"k {k}: Milvus finds at most {_MAX_HITS}")
         values = np.zeros((len(vectors), k), np.float32)
         labels = np.full((len(vectors), k), -1, np.int64)
-        for some in even_blocks(len(vectors), max(1, _SENT // max(self.space.width, 4 * k))):
+        for some in even_blocks(len(vectors), max(1, _BATCH // max(self.space.width, 4 * k))):
             found = self.client.search(
                 self.collection,
-                data=list(self.space.place(vectors[some])),
+                data=list(self.space.transform(vectors[some])),
                 limit=k,
-                search_params={"metric_type": _MEASURES[self.space.metric]},
+                search_params={"metric_type": _METRICS[self.space.metric]},
                 consistency_level="Strong",
             )
             for row, hits in enumerate(found, some.start):
                 values[row, : len(hits)] = [hit["distance"] for hit in hits]
                 labels[row, : len(hits)] = [hit["row"] for hit in hits]
         rows = np.where(labels < 0, -1, np.searchsorted(self.labels, labels))
-        return self.space.hits(values, rows)
+        return self.space.to_hits(values, rows)
 
     def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Return indexed vectors [M, D]; their direction alone for cosine."""
         labels = self.labels[np.asarray(rows, np.int64)].tolist()
         got = self.client.get(self.collection, ids=labels) if labels else []
         kept = {entity["row"]: entity["vector"] for entity in got}
-        placed = np.array([kept[label] for label in labels], np.float32)
-        return placed.reshape(-1, self.space.width) + self.space.centre
+        stored = np.array([kept[label] for label in labels], np.float32)
+        return stored.reshape(-1, self.space.width) + self.space.centre
 
     def add(self, vectors: Vectors) -> None:
         """Append vectors [M, D]."""
-        for some in even_blocks(len(vectors), max(1, _SENT // self.space.width)):
-            placed = self.space.place(vectors[some])
-            new = self.next + np.arange(len(placed))
-            pairs = zip(new.tolist(), placed, strict=True)
+        for some in even_blocks(len(vectors), max(1, _BATCH // self.space.width)):
+            transformed = self.space.transform(vectors[some])
+            new = self.next_key + np.arange(len(transformed))
+            pairs = zip(new.tolist(), transformed, strict=True)
             self.client.insert(self.collection, [{"row": n, "vector": v} for n, v in pairs])
             self.labels = np.concatenate([self.labels, new])
-            self.next += len(new)
+            self.next_key += len(new)
 
     def remove(self, rows: NDArray[np.int64]) -> None:
         """Take rows out; those behind them move up."""
@@ -129,7 +129,7 @@ class MilvusEngine:
             "collection": self.collection,
             "factory": self.factory,
             "labels": labels,
-            "next": self.next,
+            "next": self.next_key,
         }
 
     def _finish(self) -> None:
@@ -186,7 +186,7 @@ def build(space: Space, vectors: Vectors, uri: str, collection: str, factory: st
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=space.width)
     params = client.prepare_index_params()
     kind = "FLAT" if factory == "Flat" else factory
-    params.add_index("vector", index_type=kind, metric_type=_MEASURES[space.metric])
+    params.add_index("vector", index_type=kind, metric_type=_METRICS[space.metric])
     try:
         client.create_collection(collection, schema=schema, index_params=params)
     except MilvusException as error:
@@ -201,7 +201,7 @@ def build(space: Space, vectors: Vectors, uri: str, collection: str, factory: st
 
 
 def builder(uri: str, collection: str) -> Builder:
-    """Return what builds an index's engine in a collection, see `neighbors.build_index`."""
+    """Return a function that builds an engine in a collection, for `build_index`."""
 
     def make(
         space: Space, vectors: Vectors, factory: str, recall: float

@@ -1,7 +1,7 @@
-"""Recall of an approximate search: how many of the true nearest it finds, and at which effort.
+"""Recall of an approximate search: the share of the true nearest that it finds, and its effort.
 
-The sample are indexed vectors, asked about without themselves.  One half chooses the effort, the
-other says what it reaches.
+It is measured on a sample of indexed vectors, each of which searches among all others.  The effort
+is chosen on one half of the sample, and its recall is measured on the other.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,14 +22,14 @@ _STEPS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
 
 @dataclass(frozen=True)
 class Recall:
-    """What an approximate search reaches.
+    """The measured recall of an approximate search.
 
     Attributes:
         at_10: share of the 10 nearest that are found.
         wanted: share that the effort was chosen for.
-        sample: images that it was measured on.
-        effort: FAISS's search parameters by name; of shards, what is alike in all.
-        changed: images added or removed since, of which it says nothing.
+        sample: number of images that it was measured on.
+        effort: FAISS's search parameters by name; of shards, those that are alike in all.
+        changed: number of images added or removed since the measurement.
     """
 
     at_10: float
@@ -44,42 +44,42 @@ class Recall:
 
     def __str__(self) -> str:
         effort = ", ".join(f"{name} {value}" for name, value in self.effort.items())
-        said = f"recall@10 {self.at_10:.3f} on {self.sample} images"
-        said += f" with {effort}" if effort else ""
+        text = f"recall@10 {self.at_10:.3f} on {self.sample} images"
+        text += f" with {effort}" if effort else ""
         since = f", before {self.changed:,} images came or went" if self.changed else ""
-        return said + since
+        return text + since
 
 
 def tune_recall(wanted: float, engine: Engine, vectors: Vectors) -> Recall:
-    """Set the least effort of an approximate engine that reaches a recall, and return what it does.
+    """Set the least effort by which an approximate engine reaches a recall, and return its recall.
 
     Args:
         wanted: share of the 10 nearest that are to be found.
         engine: of the vectors.
         vectors: float [N, D].
     """
-    chosen = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
-    truth = exact_others(engine.space, vectors, chosen, K)
-    half = max(len(chosen) // 2, 1)
-    choose, judge = slice(0, half), slice(half if len(chosen) > 1 else 0, None)
+    sample = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
+    truth = exact_neighbours(engine.space, vectors, sample, K)
+    middle = max(len(sample) // 2, 1)
+    first, second = slice(0, middle), slice(middle if len(sample) > 1 else 0, None)
 
-    def measured(some: slice) -> float:
-        part = Hits(truth.distances[some], truth.rows[some])
-        return recall_of(engine, vectors, chosen[some], part)
+    def measure(half: slice) -> float:
+        part = Hits(truth.distances[half], truth.rows[half])
+        return measure_recall(engine, vectors, sample[half], part)
 
     effort: dict[str, int] = {}
     for step in _STEPS:
         if not isinstance(engine, FaissEngine):
             break  # it has no effort to set
-        effort = _effort(engine.index, step)
+        effort = _effort_of(engine.index, step)
         engine.set_effort(effort)
-        if not effort or measured(choose) >= wanted:
+        if not effort or measure(first) >= wanted:
             break
-    return Recall(measured(judge), wanted, len(chosen[judge]), effort)
+    return Recall(measure(second), wanted, len(sample[second]), effort)
 
 
-def _effort(index: Any, step: int) -> dict[str, int]:
-    """Return what can be set of a FAISS index, at a step."""
+def _effort_of(index: Any, step: int) -> dict[str, int]:
+    """Return the parameters that can be set of a FAISS index, at a step."""
     effort = {}
     space = faiss.ParameterSpace()
     space.initialize(index)
@@ -96,37 +96,39 @@ def _effort(index: Any, step: int) -> dict[str, int]:
     return effort
 
 
-def exact_others(space: Space, vectors: Vectors, chosen: NDArray[np.intp], k: int) -> Hits:
-    """Return the exact k nearest of chosen rows among all other vectors, block by block."""
-    queries = np.asarray(vectors[chosen])
+def exact_neighbours(space: Space, vectors: Vectors, sample: NDArray[np.intp], k: int) -> Hits:
+    """Return the exact k nearest of a sample of rows [M] among all other vectors, by blocks."""
+    queries = np.asarray(vectors[sample])
     best = Hits(
-        np.empty((len(chosen), 0), np.float32),
-        np.empty((len(chosen), 0), np.int64),
+        np.empty((len(sample), 0), np.float32),
+        np.empty((len(sample), 0), np.int64),
     )
     row = 0
     for block in blocks_of(vectors):
         found = build(space, block, "Flat").search(queries, min(k + 1, len(block)))
         best = merge([best, Hits(found.distances, found.rows + row)], k + 1)
         row += len(block)
-    return best.without(best.rows == chosen[:, None], k)
+    return best.without(best.rows == sample[:, None], k)
 
 
-def recall_of(engine: Engine, vectors: Vectors, chosen: NDArray[np.intp], truth: Hits) -> float:
-    """Return the share of the true nearest of chosen rows that an engine finds; ties count."""
+def measure_recall(
+    engine: Engine, vectors: Vectors, sample: NDArray[np.intp], truth: Hits
+) -> float:
+    """Return the share of the true nearest of a sample [M] that an engine finds; ties count."""
     k = truth.rows.shape[1]
-    queries = np.asarray(vectors[chosen])
+    queries = np.asarray(vectors[sample])
     found = engine.search(queries, min(k + 1, len(vectors)))
-    found = found.without(found.rows == chosen[:, None], k)
+    found = found.without(found.rows == sample[:, None], k)
     hits = 0
-    for some in even_blocks(len(chosen), 256):
-        placed, rows = engine.space.place(queries[some]), found.rows[some]
-        near = engine.space.place(np.asarray(vectors[rows.ravel()])).reshape(*rows.shape, -1)
+    for some in even_blocks(len(sample), 256):
+        ours, rows = engine.space.transform(queries[some]), found.rows[some]
+        near = engine.space.transform(np.asarray(vectors[rows.ravel()])).reshape(*rows.shape, -1)
         values = (
-            np.einsum("md,mkd->mk", placed, near)
+            np.einsum("md,mkd->mk", ours, near)
             if engine.space.metric == "cosine"
-            else np.square(placed[:, None] - near).sum(axis=2)
+            else np.square(ours[:, None] - near).sum(axis=2)
         )
-        distances = engine.space.hits(values, rows).distances
+        distances = engine.space.to_hits(values, rows).distances
         farthest = truth.distances[some][:, -1:]
         hits += int((distances <= farthest * (1 + 1e-4) + 1e-5).sum())
     return hits / max(truth.rows.size, 1)

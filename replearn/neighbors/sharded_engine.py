@@ -1,7 +1,8 @@
-"""Shards: one index in parts by row, built and searched as separate tasks, the hits merged.
+"""Sharded search: one index in parts by row, built and searched as separate tasks.
 
 Each part is a folder of its own that its task opens, so that parts may be built and searched by
 other processes, or by the machines of a cluster that share a file system (joblib's backends).
+The hits of all parts are merged.
 """
 
 import json
@@ -38,9 +39,9 @@ class ShardedEngine(ReadOnlyEngine):
     """Rows in several folders.
 
     Attributes:
-        space: how the vectors are compared.
+        space: in which the vectors are compared.
         folder: that the parts lie in, `shard-0000` and so on.
-        parts: what each part's engine wrote down, and under `count` its number of rows.
+        parts: the facts of each part's engine, and under `count` its number of rows.
         jobs: tasks at a time, as joblib understands it.
     """
 
@@ -49,7 +50,7 @@ class ShardedEngine(ReadOnlyEngine):
     parts: list[dict[str, Any]]
     jobs: int | None = None
     kind: ClassVar[str] = "shards"
-    what: ClassVar[str] = "an index of shards"
+    description: ClassVar[str] = "an index of shards"
     remedy: ClassVar[str] = "index all images anew"
 
     @property
@@ -82,7 +83,7 @@ class ShardedEngine(ReadOnlyEngine):
         kept = []
         for row in rows:
             number = int(np.searchsorted(self.starts, row, side="right")) - 1
-            engine = _opened(self._part(number), self.parts[number], self.space)
+            engine = _open_part(self._part(number), self.parts[number], self.space)
             kept.append(engine.vectors([row - self.starts[number]])[0])
         return np.array(kept, np.float32).reshape(-1, self.space.width)
 
@@ -126,7 +127,7 @@ def build_shards(
 
     Args:
         folder: where the parts go.
-        space: how the vectors are compared.
+        space: in which the vectors are compared.
         vectors: best on disk, where tasks read their own part.
         factory: of each part.
         number: of parts, at most N.
@@ -169,16 +170,16 @@ def _build(
 
 
 def _search(folder: Path, facts: dict[str, Any], space: Space, vectors: Vectors, k: int) -> Hits:
-    engine = _opened(folder, facts, space)
+    engine = _open_part(folder, facts, space)
     return engine.search(vectors, min(k, len(engine)))
 
 
-def _opened(folder: Path, facts: dict[str, Any], space: Space) -> FaissEngine:
+def _open_part(folder: Path, facts: dict[str, Any], space: Space) -> FaissEngine:
     """Return a part, opened once in each process; a part that was replaced has other facts."""
-    return _open(folder, json.dumps(facts), space.metric, space.centre.tobytes())
+    return _open_cached(folder, json.dumps(facts), space.metric, space.centre.tobytes())
 
 
 @lru_cache(maxsize=64)
-def _open(folder: Path, facts: str, metric: Metric, centre: bytes) -> FaissEngine:
+def _open_cached(folder: Path, facts: str, metric: Metric, centre: bytes) -> FaissEngine:
     space = Space(metric, np.frombuffer(centre, np.float32))
     return FaissEngine.load(folder, json.loads(facts), space)

@@ -1,4 +1,4 @@
-"""Index folders: `index.json`, what the engine needs, and the concepts of the images."""
+"""Index folders on disk: `index.json`, the files of the engine, and the concepts of the images."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from replearn.neighbors.index import Index
 from replearn.neighbors.recall import Recall
 
 _HEADER = "id\tconcepts\n"  # keeps a first image called `image` from being taken for one
-_CHANGED_IN_PLACE = "milvus.db"  # `milvus_engine.FILE`, which only pymilvus lets be imported
+_MILVUS_FILE = "milvus.db"  # `milvus_engine.FILE`, which cannot be imported without pymilvus
 _METRICS: dict[str, Metric] = {"cosine": "cosine", "l2": "l2"}
 
 
@@ -86,21 +86,21 @@ def load_index(
     if ids_there != ids_hash or len(ids) != len(engine):
         raise DataError(f"{folder}: ids and vectors do not belong together; index again")
     source = _concept_source(folder, ids, concepts_hash)
-    engine = _on(engine, device)
+    engine = _move(engine, device)
     return Index(ids, engine, **known, recall=recall, history=history, concept_source=source)
 
 
 def open_to_change(folder: Path, work: Path) -> Index:
-    """Open an index that may change, and whose folder does not before it is published anew.
+    """Open an index so that it can change while its folder stays as it is.
 
     Args:
         folder: what `save_index` wrote.
-        work: a folder for a copy of what changes where it lies, as a file of Milvus does.
+        work: a folder for a copy of the files that would change in place, as one of Milvus does.
 
     Raises:
         DataError: see `load_index`.
     """
-    if not (folder / _CHANGED_IN_PLACE).exists():
+    if not (folder / _MILVUS_FILE).exists():
         return load_index(folder, mapped=False)
     shutil.copytree(folder, work / "changing")
     return load_index(work / "changing", mapped=False)
@@ -110,7 +110,7 @@ def collection_of(folder: Path) -> str | None:
     """Name the collection on a server that holds an index folder's vectors; None without one."""
     path = folder / "index.json"
     engine = read_json(path).get("engine", {}) if path.exists() else {}
-    on_server = engine.get("kind") == "milvus" and engine.get("uri") != _CHANGED_IN_PLACE
+    on_server = engine.get("kind") == "milvus" and engine.get("uri") != _MILVUS_FILE
     return f"{engine['uri']}: collection {engine['collection']!r}" if on_server else None
 
 
@@ -143,12 +143,12 @@ _LOADERS: dict[str, Callable[[Path, dict[str, Any], Space, bool, bool], Engine]]
 }
 
 
-def _on(engine: Engine, device: str) -> Engine:
+def _move(engine: Engine, device: str) -> Engine:
     if device == "cpu":
         return engine
     if not isinstance(engine, FaissEngine):
         raise UsageError(f"an index of {engine.kind} searches where it lies, not on {device!r}")
-    return engine.on(device)
+    return engine.to(device)
 
 
 def _concept_source(
@@ -177,6 +177,6 @@ def _read_concepts(text: str, ids: list[str]) -> ConceptTable:
     return ConceptTable(ids, [tuple(field.split(";")) if field else () for field in fields])
 
 
-def relative(hints: dict[str, str], start: Path, folder: Path) -> dict[str, str]:
+def relative_hints(hints: dict[str, str], start: Path, folder: Path) -> dict[str, str]:
     """Return hints that are relative to the folder `start`, relative to another folder."""
     return {key: os.path.relpath(start / hint, folder) for key, hint in hints.items()}

@@ -21,47 +21,47 @@ class TorchEngine(ReadOnlyEngine):
     """Vectors that are searched on a device; on it if they fit, else sent block by block.
 
     Attributes:
-        space: how the vectors are compared.
-        placed: the vectors as `space` places them, float32 [N, D], maybe a memory map.
+        space: in which the vectors are compared.
+        stored: the vectors as `space` transforms them, float32 [N, D], maybe a memory map.
         device: where it searches, as torch calls it.
         rows: vectors in a block.
-        keep: what owns the memory of `placed`.
+        owner: of the memory of `stored`, kept alive.
     """
 
     space: Space
-    placed: NDArray[np.float32]
+    stored: NDArray[np.float32]
     device: str
     rows: int = _ROWS
-    keep: object = None
+    owner: object = None
     exact: bool = True
     kind: ClassVar[str] = "torch"
-    what: ClassVar[str] = "an index on a device"
+    description: ClassVar[str] = "an index on a device"
     remedy: ClassVar[str] = "load it on the CPU"
-    _there: Tensor | None = field(default=None, init=False)
+    _on_device: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         try:
             if torch.device(self.device).type == "cuda":
                 free, _ = torch.cuda.mem_get_info(self.device)
-                fits = self.placed.nbytes <= _SHARE * free
-                self._there = self._send(slice(None)) if fits else None
+                fits = self.stored.nbytes <= _SHARE * free
+                self._on_device = self._send(slice(None)) if fits else None
             else:
                 torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"device {self.device!r}: not usable here ({brief(error)})") from None
 
     def __len__(self) -> int:
-        return len(self.placed)
+        return len(self.stored)
 
     def search(self, vectors: Vectors, k: int) -> Hits:
         """Return the k nearest of each vector [M, D]."""
         values = np.empty((len(vectors), k), np.float32)
         rows = np.empty((len(vectors), k), np.int64)
         for some in even_blocks(len(vectors), _QUERIES):
-            queries = torch.from_numpy(self.space.place(vectors[some])).to(self.device)
+            queries = torch.from_numpy(self.space.transform(vectors[some])).to(self.device)
             best, found = self._best(queries, k)
             values[some], rows[some] = best.cpu().numpy(), found.cpu().numpy()
-        return self.space.hits(values, rows)
+        return self.space.to_hits(values, rows)
 
     def _best(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return inner products or squared distances [M, k] and rows [M, k], nearest first."""
@@ -82,14 +82,14 @@ class TorchEngine(ReadOnlyEngine):
         return best, rows
 
     def _block(self, some: slice) -> Tensor:
-        return self._send(some) if self._there is None else self._there[some]
+        return self._send(some) if self._on_device is None else self._on_device[some]
 
     def _send(self, some: slice) -> Tensor:
-        block = self.placed[some]
+        block = self.stored[some]
         # torch has no tensors that cannot be written to; on the CPU this one is only read.
         writable = block if block.flags.writeable else block.copy()
         return torch.from_numpy(writable).to(self.device)
 
     def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Return indexed vectors [M, D]; their direction alone for cosine."""
-        return np.asarray(self.placed[list(rows)] + self.space.centre)
+        return np.asarray(self.stored[list(rows)] + self.space.centre)

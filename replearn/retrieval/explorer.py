@@ -155,7 +155,7 @@ class Explorer:
 
     @cached_property
     def concept_counts(self) -> Counter[str]:
-        """How many indexed images show each concept."""
+        """The number of indexed images that show each concept."""
         table = self.search.index.concepts
         return Counter(c for of_image in table.concepts for c in of_image) if table else Counter()
 

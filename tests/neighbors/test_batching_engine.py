@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from replearn.errors import UsageError
-from replearn.neighbors.batching_engine import MOST, BatchingEngine
+from replearn.neighbors.batching_engine import MAX_BATCH, BatchingEngine
 from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.engine import Hits, Vectors
 from replearn.neighbors.faiss_engine import FaissEngine
@@ -67,7 +67,7 @@ def test_what_waits_is_searched_together_but_not_too_much_at_a_time() -> None:
             pass
         slow.go.set()
         assert [len(hits.result(10).rows) for hits in (first, *others)] == [1] * 21
-    assert slow.asked == [1, MOST, len(others) - MOST]
+    assert slow.asked == [1, MAX_BATCH, len(others) - MAX_BATCH]
 
 
 def test_who_wants_more_neighbours_changes_nothing_for_others() -> None:

@@ -22,7 +22,7 @@ from replearn.neighbors.build_index import Builder, build_with_faiss, index_vect
 from replearn.neighbors.engine import Hits, Metric, Space, even_blocks, merge
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.index import Index
-from replearn.neighbors.recall import exact_others, recall_of, tune_recall
+from replearn.neighbors.recall import exact_neighbours, measure_recall, tune_recall
 from replearn.neighbors.sharded_engine import build_shards
 from replearn.neighbors.storage import _LOADERS, load_index, open_to_change, save_index
 from replearn.neighbors.torch_engine import TorchEngine
@@ -72,8 +72,8 @@ def index_of(kind: str, vectors: Matrix, metric: Metric, folder: Path, **known: 
     if kind.startswith("torch"):
         assert isinstance(index.engine, FaissEngine)
         rows = 7 if kind == "torch in blocks" else 65536
-        space, stored = index.engine.space, index.engine.stored()
-        engine = TorchEngine(space, stored, "cpu", rows, keep=index.engine)
+        space, stored = index.engine.space, index.engine.stored_vectors()
+        engine = TorchEngine(space, stored, "cpu", rows, owner=index.engine)
         return Index(index.ids, engine)
     return index
 
@@ -205,7 +205,7 @@ def test_a_copy_of_an_index_notices_that_its_collection_on_a_server_has_changed(
         load_index(tmp_path / "copy")
 
 
-def test_milvus_has_done_with_a_file_before_it_is_saved(tmp_path: Path) -> None:
+def test_milvus_has_finished_with_a_file_before_it_is_saved(tmp_path: Path) -> None:
     made = builder("milvus", tmp_path)  # Milvus indexes a collection after it said it has it
     index = index_vectors(names(4000), random(4000, 32), factory="HNSW", build=made)
     save_index(tmp_path / "index", index)
@@ -370,17 +370,17 @@ def test_the_measured_recall_is_the_share_of_the_true_ten_that_are_found() -> No
     vectors = clustered(1000)
     space = Space("l2", vectors.mean(axis=0))
     chosen = np.array([5, 900, 17])
-    truth = exact_others(space, vectors, chosen, 10)
+    truth = exact_neighbours(space, vectors, chosen, 10)
     distances = plain(vectors[chosen], vectors, "l2")
     distances[np.arange(3), chosen] = np.inf
     np.testing.assert_array_equal(truth.rows, np.argsort(distances, axis=1)[:, :10])
     exact = faiss_engine.build(space, vectors, "Flat")
-    assert recall_of(exact, vectors, chosen, truth) == 1
+    assert measure_recall(exact, vectors, chosen, truth) == 1
     engine = faiss_engine.build(space, vectors, "IVF64,Flat")  # which looks into one list of 64
     rows = engine.search(vectors[chosen], 11).rows.tolist()
     found = [set(row) - {image} for row, image in zip(rows, chosen, strict=True)]
     shared = [len(set(row) & some) for row, some in zip(truth.rows.tolist(), found, strict=True)]
-    assert recall_of(engine, vectors, chosen, truth) == pytest.approx(sum(shared) / 30)
+    assert measure_recall(engine, vectors, chosen, truth) == pytest.approx(sum(shared) / 30)
 
 
 def test_shards_of_an_approximate_structure_say_what_they_reach(tmp_path: Path) -> None:
@@ -456,9 +456,9 @@ def test_vectors_of_any_size_are_normalised() -> None:
     space = Space("cosine", np.zeros(2, np.float32))
     for scale in (1e-30, 1.0, 1e30):
         np.testing.assert_allclose(
-            space.place(scale * np.array([[3.0, 4.0]])), [[0.6, 0.8]], rtol=1e-6
+            space.transform(scale * np.array([[3.0, 4.0]])), [[0.6, 0.8]], rtol=1e-6
         )
-    np.testing.assert_array_equal(space.place(np.zeros((1, 2))), [[0, 0]])
+    np.testing.assert_array_equal(space.transform(np.zeros((1, 2))), [[0, 0]])
 
 
 @pytest.mark.parametrize("device", ["cuda:77", "nonsense"])

@@ -51,7 +51,7 @@ def test_an_index_with_other_settings_replaces_one_only_if_told_to(tmp_path: Pat
     assert load_index(tmp_path / "index").metric == "l2"
 
 
-def test_settings_that_were_not_asked_for_are_no_part_of_the_identity(tmp_path: Path) -> None:
+def test_settings_that_were_not_given_are_no_part_of_the_identity(tmp_path: Path) -> None:
     facts = {"features": "features:0", "metric": "cosine", "factory": "Flat", "concepts": None}
     for name, settings, more in (
         ("plain", IndexSettings(jobs=2), {}),
