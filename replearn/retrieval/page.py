@@ -41,15 +41,12 @@ HEAD = (
 )
 _STYLE = Path(__file__).with_name("page.css")
 _EXAMPLES = 8
-# So many requests are answered at the same time, as the index searches them in one batch; all kinds
-# of requests wait in one queue.
+# So many requests are answered at the same time, for the index searches them in one batch; all
+# kinds of requests wait in one queue.
 _CONCURRENT = 10
 _QUEUE: Any = {"concurrency_id": "answers", "concurrency_limit": _CONCURRENT}
 _SESSIONS = 200  # that are remembered; ended ones count too
-_CLEAN_UP = (
-    60,
-    300,
-)  # seconds: every minute, files of five minutes ago are removed
+_CLEAN_UP = (60, 300)  # seconds: every minute, files of five minutes ago are removed
 
 # A click on a card, by mouse, finger or key, goes to the handler with the id of the card.
 _ON_CLICK = """element.addEventListener('click', event => {

@@ -1,4 +1,4 @@
-"""Answers as HTML: every image with its concepts, names escaped, nothing fetched from anywhere."""
+"""Fragments of the page: every image with its concepts, names escaped, nothing from elsewhere."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The search page's answers, without a page: hits, concepts, errors, and what is refused."""
+"""The search page without its HTML: hits, concepts, errors, and refusals."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_the_page_finds_what_the_command_finds(
     assert json.loads(json.dumps([hit._asdict() for hit in found])) == expected
 
 
-def test_an_indexed_image_is_asked_about_by_its_id_and_does_not_find_itself(
+def test_an_indexed_image_is_searched_for_by_its_id_and_does_not_find_itself(
     explorer: Explorer, indexed: Path
 ) -> None:
     id_ = explorer.ids[4]

@@ -18,6 +18,9 @@ import pytest
 from PIL import Image
 
 from pipelines.__main__ import main
+from replearn.detection.detector import load_detector
+from replearn.retrieval.explorer import Explorer
+from replearn.retrieval.image_search import ImageSearch
 
 pytest.importorskip("gradio", reason="gradio is missing: make setup EXTRAS=cpu,app")
 pytestmark = pytest.mark.slow
@@ -166,6 +169,26 @@ def test_without_the_password_nothing_is_told(indexed: Path, tmp_path: Path) -> 
         assert visitor.get("/config").status_code == 401
         visitor.post("/login", data={"username": "ann", "password": "secret"})
         assert visitor.get("/config").is_success
+
+
+def test_handlers_return_what_the_explorer_finds(indexed: Path, tmp_path: Path) -> None:
+    from replearn.retrieval.page import Handlers
+
+    explorer = Explorer(ImageSearch.open(indexed / "index"), load_detector(indexed / "linear"))
+    handlers, id_ = Handlers(explorer), explorer.ids[5]
+    path = indexed / f"data/images/{id_}.png"
+    query, message, image, concepts, cards, _ = handlers.search_file(f"{path}", 3, "cosine")
+    assert (query.id, query.indexed) == (id_, False)
+    assert f"The 3 images nearest to <b>{path.name}</b>" in message
+    assert "data:image/png" in image
+    assert "<table" in concepts
+    found = [hit.id for hit in explorer.nearest(query, 3, "cosine")]
+    assert found[0] == id_
+    assert all(f'data-id="{hit}"' in cards for hit in found)
+    concept = explorer.concepts_of(id_)[0]
+    assert "Images that show it" in handlers.show_concept(concept)
+    assert handlers.interpolate(query, explorer.ids[6], 50).count("<img") == 5
+    assert "uploaded too long ago" in handlers.search_file(f"{tmp_path}/gone.png", 3, "cosine")[1]
 
 
 @pytest.mark.parametrize("path", ["http://example.com/image.png", "/etc/passwd"])
