@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from replearn.artefacts.files import replacing
 from replearn.console import warn
+from replearn.errors import shortened
 from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
 
 Picture = NDArray[np.uint8]
+
+_LINE = 28  # characters that are as wide as an image
 
 
 def write_search_sheet(
@@ -73,7 +76,8 @@ def write_query_sheet(
             _draw(grid[row, column], image, names, set(lists[0]) if column else set())
             numbered = f"hit {column}" if column else "query"
             title = titles[row][column] if titles else numbered
-            grid[row, column].set_title("\n".join(map(_shorten, title.split("\n"))), fontsize=8)
+            lines = [shortened(line, _LINE) for line in title.split("\n")]
+            grid[row, column].set_title("\n".join(lines), fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
@@ -85,7 +89,7 @@ def _draw(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) ->
         axes.text(
             0.5,
             -0.04 - 0.11 * line,
-            _shorten(name),
+            shortened(name, _LINE),
             transform=axes.transAxes,
             ha="center",
             va="top",
@@ -93,7 +97,3 @@ def _draw(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) ->
             color="#0b6e4f" if name in shared else "#333333",
             fontweight="bold" if name in shared else "normal",
         )
-
-
-def _shorten(text: str, most: int = 28) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
