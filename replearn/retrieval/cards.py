@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from replearn.arrays import Pixels
 from replearn.images.data_url import image_url
 from replearn.retrieval.explorer import ConceptScore, Explorer
 from replearn.retrieval.image_search import Query

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from replearn.retrieval.contact_sheet import Picture, write_query_sheet
+from replearn.arrays import Pixels
+from replearn.retrieval.contact_sheet import write_query_sheet
 
 WHITE = 255
 
