@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from replearn.encoders.networks.collective import gather, mean_over_processes
 from replearn.encoders.networks.critic import Critic, Trunk
-from replearn.encoders.networks.precision import full
+from replearn.encoders.networks.full_precision import to_full_precision
 from replearn.errors import UsageError
 
 Inputs = Tensor | tuple[Tensor, ...]
@@ -157,7 +157,10 @@ class Adversary(BaseModel):
         # The critic must not train who made the inputs, hence the detach.
         seen_real = self._seen(tuple(x.detach() for x in _inputs(real)), progress)
         seen_fake = self._seen(tuple(x.detach() for x in _inputs(fake)), progress)
-        real_logits, fake_logits = full(critic(*seen_real)), full(critic(*seen_fake))
+        real_logits, fake_logits = (
+            to_full_precision(critic(*seen_real)),
+            to_full_precision(critic(*seen_fake)),
+        )
         terms = self._call(real_logits, fake_logits)
         # Watched only; unlike the share of right answers it means the same for every loss.
         every_real, every_fake = gather(real_logits.detach()), gather(fake_logits.detach())
@@ -193,11 +196,11 @@ class Adversary(BaseModel):
         """
         loss = LOSSES[self.loss]
         fake_features = critic.features(*self._seen(_inputs(fake), progress))
-        fake_logits = full(critic.judge(fake_features))
+        fake_logits = to_full_precision(critic.judge(fake_features))
         if not (exchange or loss.relativistic or self.feature_matching):
             return loss.player_real(fake_logits).mean()
         real_features = critic.features(*self._seen(_inputs(real), progress))
-        real_logits = full(critic.judge(real_features))
+        real_logits = to_full_precision(critic.judge(real_features))
         real_logits, fake_logits = _relative(loss, real_logits, fake_logits)
         cost = loss.player_real(fake_logits).mean()
         if exchange or loss.relativistic:
@@ -205,8 +208,8 @@ class Adversary(BaseModel):
         if self.feature_matching:
             # Salimans et al. 2016 (arXiv:1606.03498), section 3.1; the mean over the features.
             means = (
-                mean_over_processes(full(real_features)),
-                mean_over_processes(full(fake_features)),
+                mean_over_processes(to_full_precision(real_features)),
+                mean_over_processes(to_full_precision(fake_features)),
             )
             cost = cost + self.feature_matching * F.mse_loss(*means)
         return cost
@@ -259,9 +262,11 @@ def gradient_penalty(
     Gulrajani et al. 2017 (arXiv:1704.00028).  The members of a tuple share one epsilon, and the
     norm is that of their gradients together.
     """
-    share = torch.rand_like(full(real[0].flatten(1)[:, 0]))
+    share = torch.rand_like(to_full_precision(real[0].flatten(1)[:, 0]))
     points = tuple(
-        torch.lerp(full(r), full(f), share.reshape(-1, *[1] * (r.ndim - 1)))
+        torch.lerp(
+            to_full_precision(r), to_full_precision(f), share.reshape(-1, *[1] * (r.ndim - 1))
+        )
         for r, f in zip(real, fake, strict=True)
     )
     norms = (squared_gradient(critic, points) + 1e-12).sqrt()
@@ -275,9 +280,9 @@ def squared_gradient(critic: Critic[Trunk], inputs: tuple[Tensor, ...]) -> Tenso
     """
     with torch.enable_grad():
         points = tuple(x.detach().requires_grad_() for x in inputs)
-        logits = full(critic(*points)).sum()
+        logits = to_full_precision(critic(*points)).sum()
         gradients = torch.autograd.grad(logits, points, create_graph=True)
-    return torch.stack([full(g).flatten(1).square().sum(1) for g in gradients]).sum(0)
+    return torch.stack([to_full_precision(g).flatten(1).square().sum(1) for g in gradients]).sum(0)
 
 
 def adversaries_of(model: nn.Module) -> Iterator[Adversary]:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from replearn.encoders.networks.precision import full
+from replearn.encoders.networks.full_precision import to_full_precision
 
 PriorName = Literal["normal", "sphere", "uniform", "rectified", "bernoulli", "categorical"]
 
@@ -76,7 +76,7 @@ class Sphere:
     def project(self, raw: Tensor) -> Tensor:
         """Scale each row [N, D] to the length sqrt(D)."""
         length: float = raw.shape[1] ** 0.5
-        return F.normalize(full(raw), dim=1) * length
+        return F.normalize(to_full_precision(raw), dim=1) * length
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """Scale each row [N, D] to the length sqrt(D)."""
@@ -204,12 +204,14 @@ def compare(codes: Tensor, prior: Prior, *, drawn: Tensor | None = None) -> dict
         drawn: what should follow it instead, where codes are means of distributions: one draw of
             each [N, D].
     """
-    codes = full(codes)
+    codes = to_full_precision(codes)
     one, other = prior.sample_like(codes), prior.sample_like(codes)
     return {
         "codes/mean": codes.mean(0).abs().mean(),
         "codes/deviation": codes.std(0, correction=0).mean(),
-        "codes/distance": _sliced_distance(codes if drawn is None else full(drawn), one),
+        "codes/distance": _sliced_distance(
+            codes if drawn is None else to_full_precision(drawn), one
+        ),
         "codes/distance_of_draws": _sliced_distance(other, one),
     }
 

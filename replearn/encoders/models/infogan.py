@@ -16,7 +16,7 @@ from replearn.encoders.contract import Objective
 from replearn.encoders.grids import in_rows
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.networks.convolutional import Architecture, ImageTrunk, decoder
-from replearn.encoders.networks.precision import full
+from replearn.encoders.networks.full_precision import to_full_precision
 
 
 class InfoGAN(Objective):
@@ -74,7 +74,7 @@ class InfoGAN(Objective):
     def _surprise(self, made: Tensor, codes: Tensor) -> Tensor:
         """Return w E -log Q(c | image), up to a constant."""
         category, numbers = self._halves(codes[:, self.noise_dim :])
-        logits, means = self._halves(full(self.head(self.critic.features(made))))
+        logits, means = self._halves(to_full_precision(self.head(self.critic.features(made))))
         surprise = F.cross_entropy(logits, category.argmax(1))
         surprise = surprise + 0.5 * (means - numbers).square().sum(1).mean()
         return self.information_weight * surprise

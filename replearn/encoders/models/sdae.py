@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from replearn.encoders.contract import Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
-from replearn.encoders.networks.precision import full
+from replearn.encoders.networks.full_precision import to_full_precision
 
 
 class SDAE(Objective):
@@ -53,7 +53,7 @@ class SDAE(Objective):
             {
                 "reconstruction": F.mse_loss(self.decoder(codes), images),
                 # The mean over the code's units, so the weight means the same at every dimension.
-                "sparsity": self.sparsity * full(codes).abs().mean(),
+                "sparsity": self.sparsity * to_full_precision(codes).abs().mean(),
             },
         )
 

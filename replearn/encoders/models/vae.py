@@ -15,7 +15,7 @@ from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.priors import PRIORS, compare
 from replearn.encoders.networks.collective import mean_over_processes
 from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
-from replearn.encoders.networks.precision import full
+from replearn.encoders.networks.full_precision import to_full_precision
 
 _PIXEL_VARIANCE = 0.1  # of images in [-1, 1]
 
@@ -70,7 +70,7 @@ class VAE(Objective):
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance [N, D] of each image's distribution of codes."""
-        mean, log_variance = full(self.encoder(images)).chunk(2, dim=1)
+        mean, log_variance = to_full_precision(self.encoder(images)).chunk(2, dim=1)
         # Beyond this the exponential overflows in half precision, or the draw has no noise left.
         return mean, log_variance.clamp(-10, 10)
 

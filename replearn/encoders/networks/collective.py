@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from replearn.encoders.networks.precision import full
+from replearn.encoders.networks.full_precision import to_full_precision
 
 
 def world_size() -> int:
@@ -85,7 +85,7 @@ class _JointBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         if not self.training:
             return super().forward(input)
-        values = full(input)
+        values = to_full_precision(input)
         every = [0, *range(2, input.ndim)]
         shape = [1, -1, *[1] * (input.ndim - 2)]
         mean = _sum(values.mean(every)) / world_size()

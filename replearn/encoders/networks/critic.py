@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from replearn.encoders.networks.collective import gather
-from replearn.encoders.networks.precision import full
+from replearn.encoders.networks.full_precision import to_full_precision
 
 
 class Trunk(nn.Module):
@@ -116,7 +116,7 @@ def minibatch_stddev(features: Tensor) -> Tensor:
     it to the last feature map as a constant channel; before a linear layer that is one number.
     """
     # In full precision: in half of it the small number that guards the root would be zero.
-    everyone = gather(full(features))
+    everyone = gather(to_full_precision(features))
     deviations = (everyone.var(dim=0, correction=0) + 1e-8).sqrt()
     return deviations.mean().to(features.dtype).expand(len(features), 1)
 
