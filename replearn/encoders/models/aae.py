@@ -14,7 +14,7 @@ from replearn.encoders.contract import Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
-from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
+from replearn.encoders.networks.architectures import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.mlp import CodeTrunk
 
 

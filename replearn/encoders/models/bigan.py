@@ -13,7 +13,7 @@ from replearn.encoders.contract import Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
-from replearn.encoders.networks.convolutional import (
+from replearn.encoders.networks.architectures import (
     Architecture,
     Encoder,
     ImageTrunk,

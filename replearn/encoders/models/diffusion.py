@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
 from replearn.encoders.grids import in_rows
-from replearn.encoders.networks.convolutional import Convolutional, Maps
+from replearn.encoders.networks.architectures import Convolutional, Maps
 from replearn.encoders.networks.unet import UNet
 
 _STEPS = 50  # from noise to a sample

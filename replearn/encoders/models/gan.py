@@ -13,7 +13,7 @@ from replearn.encoders.contract import Objective
 from replearn.encoders.grids import generator_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName
-from replearn.encoders.networks.convolutional import Architecture, ImageTrunk, decoder
+from replearn.encoders.networks.architectures import Architecture, ImageTrunk, decoder
 
 
 class GAN(Objective):

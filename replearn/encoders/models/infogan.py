@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from replearn.encoders.contract import Objective
 from replearn.encoders.grids import in_rows
 from replearn.encoders.losses.adversarial import Adversary
-from replearn.encoders.networks.convolutional import Architecture, ImageTrunk, decoder
+from replearn.encoders.networks.architectures import Architecture, ImageTrunk, decoder
 from replearn.encoders.networks.full_precision import to_full_precision
 
 

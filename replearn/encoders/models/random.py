@@ -7,7 +7,7 @@ would be lower than an untrained network deserves.
 from torch import Tensor
 
 from replearn.encoders.contract import FittedEncoder
-from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer
+from replearn.encoders.networks.architectures import Architecture, Encoder, Layer
 from replearn.encoders.networks.normalisation import measure_statistics
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
 from replearn.encoders.grids import autoencoder_grids
-from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
+from replearn.encoders.networks.architectures import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.full_precision import to_full_precision
 
 

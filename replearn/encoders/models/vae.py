@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from replearn.encoders.contract import Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.priors import PRIORS, compare
+from replearn.encoders.networks.architectures import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.collective import mean_over_processes
-from replearn.encoders.networks.convolutional import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.full_precision import to_full_precision
 
 _PIXEL_VARIANCE = 0.1  # of images in [-1, 1]

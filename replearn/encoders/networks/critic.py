@@ -1,7 +1,7 @@
 """A critic: a trunk that finds features and one linear layer that judges them.
 
 What a trunk looks at decides what is judged: codes (`mlp.CodeTrunk`), images
-(`convolutional.ImageTrunk`), images at two sizes (`two_level.PyramidTrunk`), or images together
+(`architectures.ImageTrunk`), images at two sizes (`two_level.PyramidTrunk`), or images together
 with codes (`PairTrunk`).  No trunk has batch normalisation: it lets one input's verdict depend on
 the others', stalls critics of codes at chance, and makes a gradient penalty meaningless.
 """

@@ -9,7 +9,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from replearn.encoders.networks.convolutional import (
+from replearn.encoders.networks.architectures import (
     ARCHITECTURES,
     Convolutional,
     Maps,

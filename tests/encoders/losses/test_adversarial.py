@@ -18,7 +18,7 @@ from replearn.encoders.losses.adversarial import (
     gradient_penalty,
     squared_gradient,
 )
-from replearn.encoders.networks.convolutional import ImageTrunk
+from replearn.encoders.networks.architectures import ImageTrunk
 from replearn.encoders.networks.critic import Critic, PairTrunk, Trunk
 from replearn.encoders.networks.mlp import CodeTrunk
 from replearn.encoders.networks.two_level import PyramidTrunk, pyramid

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from replearn.encoders.networks.convolutional import ARCHITECTURES
+from replearn.encoders.networks.architectures import ARCHITECTURES
 
 CONVOLUTIONAL = [name for name in ARCHITECTURES if name != "dense"]
 WIDTH = 4

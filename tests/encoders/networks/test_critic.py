@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from replearn.encoders.networks import convolutional, two_level
-from replearn.encoders.networks.convolutional import (
+from replearn.encoders.networks import architectures, two_level
+from replearn.encoders.networks.architectures import (
     ARCHITECTURES,
     Architecture,
     ImageTrunk,
@@ -30,7 +30,7 @@ from tests.encoders.networks.small import (
     convolutional_architectures,
     sizes,
 )
-from tests.encoders.networks.test_networks import Layer, codes, convolution, normalised
+from tests.encoders.networks.test_architectures import Layer, codes, convolution, normalised
 
 
 @convolutional_architectures
@@ -389,7 +389,7 @@ def test_an_untrained_critic_s_features_depend_on_the_image_however_deep_it_is(
     torch.manual_seed(0)
     images = torch.tanh(F.interpolate(torch.randn(16, 1, 8, 8), size=64, mode="bilinear"))
     if architecture in ARCHITECTURES:
-        features = convolutional.ImageTrunk(architecture, 64, 1, WIDTH)(images)
+        features = architectures.ImageTrunk(architecture, 64, 1, WIDTH)(images)
     else:
         features = two_level.PyramidTrunk(64, 1, WIDTH)(*two_level.pyramid(images))
     # torch's default initial weights leave between 0.0002 and 0.007.

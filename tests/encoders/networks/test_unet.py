@@ -5,7 +5,7 @@ import typing
 import torch
 from torch import nn
 
-from replearn.encoders.networks.convolutional import (
+from replearn.encoders.networks.architectures import (
     Convolutional,
     Encoder,
     Maps,

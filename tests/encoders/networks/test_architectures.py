@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from replearn.encoders.networks import convolutional, dcgan, dense
-from replearn.encoders.networks.convolutional import (
+from replearn.encoders.networks import dcgan, dense
+from replearn.encoders.networks.architectures import (
     ARCHITECTURES,
     Architecture,
     Encoder,
     ImageTrunk,
+    decoder,
 )
 from replearn.encoders.networks.critic import (
     SpectralNorm,
@@ -60,12 +61,12 @@ def test_an_encoder_maps_images_to_vectors_and_pooled_maps(
 def test_a_decoder_maps_vectors_to_images_in_range(
     architecture: Architecture, size: int, channels: int
 ) -> None:
-    decoder = convolutional.decoder(architecture, size, channels, WIDTH, inputs=5)
-    images = decoder(torch.randn(3, 5))
+    network = decoder(architecture, size, channels, WIDTH, inputs=5)
+    images = network(torch.randn(3, 5))
     assert images.shape == (3, channels, size, size)
     assert images.std() > 0
-    assert_all_learn(decoder, images)
-    extreme = decoder.eval()(torch.randn(3, 5) * 1000)
+    assert_all_learn(network, images)
+    extreme = network.eval()(torch.randn(3, 5) * 1000)
     assert extreme.abs().max() <= 1
     assert extreme.std() > 0
 
@@ -78,7 +79,7 @@ def test_a_size_that_halving_does_not_bring_to_4_is_refused(
     for build in (
         lambda: Encoder(architecture, size, 1, WIDTH, outputs=5),
         lambda: ImageTrunk(architecture, size, 1, WIDTH),
-        lambda: convolutional.decoder(architecture, size, 1, WIDTH, inputs=5),
+        lambda: decoder(architecture, size, 1, WIDTH, inputs=5),
     ):
         with pytest.raises(UsageError, match=rf"^image size {size}: .* 8, 16, 32") as caught:
             build()
@@ -166,11 +167,11 @@ def test_a_dense_pair_takes_images_of_any_size_and_has_no_halvings(
     features = trunk(images)
     assert features.shape == (3, trunk.outputs) == (3, WIDTH)
     assert_all_learn(trunk, features)
-    decoder = convolutional.decoder("dense", size, channels, WIDTH, inputs=5)
-    made = decoder(torch.randn(3, 5))
+    network = decoder("dense", size, channels, WIDTH, inputs=5)
+    made = network(torch.randn(3, 5))
     assert made.shape == images.shape
     assert made.abs().max() <= 1
-    assert_all_learn(decoder, made)
+    assert_all_learn(network, made)
 
 
 @convolutional_architectures
