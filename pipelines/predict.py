@@ -5,12 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replearn import imageclef
-from replearn.concepts.table import read_ids
-from replearn.console import say, warn
-from replearn.detection.detector import load_detector
-from replearn.detection.prediction import predict_concepts
-from replearn.features import Features
+from replearn.detection.prediction import predict_run
 
 
 def predict(
@@ -32,23 +27,6 @@ def predict(
 
     Example: replearn predict runs/linear test.h5 run.csv --ids test-images.txt
     """
-    rules = imageclef.edition(edition)
-    features = Features.load(features_path)
-    wanted = read_ids(ids) if ids else features.ids + [id_ for id_, _ in features.errors]
-    concepts = predict_concepts(
-        load_detector(detector_folder),
-        features,
-        wanted,
-        limit=rules.max_concepts,
-        place=features_path,
-        listed=ids or features_path,
-    )
-    for warning in imageclef.write_submission(
-        run_file, wanted, concepts, rules, overwrite=overwrite
-    ):
-        warn(f"{run_file}: {warning}")
-    mean = sum(map(len, concepts)) / max(len(concepts), 1)
-    say(
-        f"{run_file}: {len(wanted):,} images, {mean:.2f} concepts each, valid for {edition}"
-        + (f"; {run_file.with_suffix('.zip')} is what to send" if rules.archive else "")
+    predict_run(
+        detector_folder, features_path, run_file, edition=edition, ids=ids, overwrite=overwrite
     )

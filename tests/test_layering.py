@@ -32,9 +32,18 @@ ALLOWED: dict[str, set[str]] = {
     "features": SMALL | {"artefacts"},
     "encoders": SMALL | {"images", "features", "artefacts", "settings"},
     "neighbors": SMALL | {"concepts", "features", "artefacts"},
-    "detection": SMALL
-    | {"neighbors", "concepts", "features", "images", "artefacts", "metrics", "settings"},
     "imageclef": SMALL | {"concepts", "artefacts", "metrics"},
+    "detection": SMALL
+    | {
+        "neighbors",
+        "concepts",
+        "features",
+        "images",
+        "artefacts",
+        "metrics",
+        "settings",
+        "imageclef",
+    },
     "retrieval": SMALL
     | {"detection", "neighbors", "encoders", "images", "concepts", "features", "artefacts"},
 }

@@ -1,23 +1,64 @@
-"""Prediction: the concepts that a detector finds in images, by their ids."""
+"""Prediction: the concepts that a detector finds in images, and the run file that lists them."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from replearn.artefacts.identity import check_same
-from replearn.console import warn
-from replearn.detection.detector import Detector
+from replearn.concepts.table import read_ids
+from replearn.console import say, warn
+from replearn.detection.detector import Detector, load_detector
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.imageclef.editions import edition as find_edition
+from replearn.imageclef.submissions import write_submission
+
+
+def predict_run(
+    detector_folder: Path,
+    features_path: Path,
+    run_file: Path,
+    *,
+    edition: int,
+    ids: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write the run file of a detector, and beside it the zip, if the edition wants one.
+
+    Args:
+        detector_folder: of a fitted detector.
+        features_path: features of the images to describe.
+        run_file: where the run goes.
+        edition: year of ImageCLEF whose format is written.
+        ids: a list whose first column has exactly the ids to write, in its order; without one,
+            all images of the features, those that could not be read too.
+        overwrite: replace another run.
+
+    Raises:
+        DataError: the detector and the features do not belong together, or another run lies there.
+        UsageError: the edition is not known.
+    """
+    rules = find_edition(edition)
+    features = Features.load(features_path)
+    wanted = read_ids(ids) if ids else features.ids + [id_ for id_, _ in features.errors]
+    detector = load_detector(detector_folder)
+    check_same(detector.encoder, features.encoder, f"the encoder of {features_path}")
+    if len(features.missing(wanted)) == len(wanted):
+        raise DataError(
+            f"{features_path}: has features of none of the {len(wanted)} images of "
+            f"{ids or features_path}; give the features of these images"
+        )
+    concepts = predict_concepts(detector, features, wanted, limit=rules.max_concepts)
+    for warning in write_submission(run_file, wanted, concepts, rules, overwrite=overwrite):
+        warn(f"{run_file}: {warning}")
+    mean = sum(map(len, concepts)) / max(len(concepts), 1)
+    say(
+        f"{run_file}: {len(wanted):,} images, {mean:.2f} concepts each, valid for {edition}"
+        + (f"; {run_file.with_suffix('.zip')} is what to send" if rules.archive else "")
+    )
 
 
 def predict_concepts(
-    detector: Detector,
-    features: Features,
-    ids: Sequence[str],
-    *,
-    limit: int | None,
-    place: Path,
-    listed: Path,
+    detector: Detector, features: Features, ids: Sequence[str], *, limit: int | None
 ) -> list[list[str]]:
     """Return the concepts of each image [M], the likeliest first.
 
@@ -28,19 +69,8 @@ def predict_concepts(
         features: of the images; may hold more.
         ids: the images [M].
         limit: at most this many concepts for an image.
-        place: where the features come from, for messages.
-        listed: where the ids come from, for messages.
-
-    Raises:
-        DataError: the features are of another encoder, or of none of the images.
     """
-    check_same(detector.encoder, features.encoder, f"the encoder of {place}")
     without = features.missing(ids)
-    if len(without) == len(ids):
-        raise DataError(
-            f"{place}: has features of none of the {len(ids)} images of {listed}; give the "
-            "features of these images"
-        )
     if without:
         warn(
             f"{len(without)} of {len(ids)} images have no features and get the best constant "
