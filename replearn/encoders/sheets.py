@@ -33,7 +33,7 @@ def draw_sheets(
 
     Args:
         encoder_folder: of a trained encoder.
-        source: whatever `replearn.images.image_set.open_images` opens.
+        source: whatever `replearn.images.opening.open_images` opens.
         folder: where the sheets go; it must be empty or not there.
         images: ids of the images to draw, in this order: two give an interpolation, three
             a - b + c.
