@@ -27,10 +27,10 @@ from replearn.console import say
 from replearn.detection.decisions.rules import (
     RULES,
     RuleName,
-    ScoredImages,
     choose_rule,
     compare_rules,
 )
+from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.fit_scorers import (
     DetectionTask,
     FittedScorer,

@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +28,8 @@ from scipy import sparse, special
 from benchmarks import decision_quality
 from replearn.console import say
 from replearn.detection.decisions.expected_f1 import best_numbers
-from replearn.detection.decisions.rules import RULES, ExpectedF1, ScoredImages
+from replearn.detection.decisions.rules import RULES, ExpectedF1
+from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.decisions.threshold import name_above, tune_threshold
 from replearn.errors import DataError, UsageError
 
@@ -72,10 +74,10 @@ def measure(images: int, decided: int, width: int, rounds: int) -> list[Row]:
     stored = sparse.csr_array(np.where(dense > 0.01, dense, 0))
     flat = np.full(few.scores.shape, 0.01)
     ordered = -np.sort(-np.asarray(few.scores), axis=1)
-    value = tune_threshold(dense, on.truth, on.counts, empty="skip").value
+    value = tune_threshold(on).value
 
     def tune(scores: Any) -> float:
-        return tune_threshold(scores, on.truth, on.counts, empty="skip").f1
+        return tune_threshold(replace(on, scores=scores)).f1
 
     tasks: dict[str, Callable[[], object]] = {
         "threshold": lambda: tune(dense),

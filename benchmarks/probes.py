@@ -16,7 +16,8 @@ from torch import Tensor
 from benchmarks.datasets import Classes, Concepts, Labels
 from replearn import metrics
 from replearn.detection import voting
-from replearn.detection.decisions.threshold import Scores, name_above, tune_threshold
+from replearn.detection.decisions.scores import ScoredImages, Scores
+from replearn.detection.decisions.threshold import name_above, tune_threshold
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.engine import Metric
@@ -118,7 +119,7 @@ def _of_concepts(features: Parts, labels: Mapping[str, Labels]) -> tuple[Fit, Sc
         model.set_params(C=strength).fit(features["train"], truth["train"].matrix)
         scores = model.predict_proba(features["valid"])
         valid = truth["valid"]
-        return tune_threshold(scores, valid.matrix, valid.counts, empty="match").value
+        return tune_threshold(ScoredImages(scores, valid.matrix, valid.counts, "match")).value
 
     def score(threshold: float, part: str) -> float:
         return _f1(model.predict_proba(features[part]), threshold, truth[part])
@@ -258,7 +259,7 @@ def _vote_for_concepts(
         for distances, rows in (found["valid"], found["test"])
     )
     truth = _concepts(labels["valid"])
-    threshold = tune_threshold(valid, truth.matrix, truth.counts, empty="match").value
+    threshold = tune_threshold(ScoredImages(valid, truth.matrix, truth.counts, "match")).value
     return _f1(test, threshold, _concepts(labels["test"]))
 
 

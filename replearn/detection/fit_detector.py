@@ -11,7 +11,6 @@ from replearn.detection.decisions.rules import (
     GROUP,
     RULES,
     RuleName,
-    ScoredImages,
     choose_rule,
     compare_rules,
 )
@@ -40,10 +39,9 @@ def fit_rule(
     """
     scorer, words, scores = fitted.scorer, fitted.words, fitted.scores
     threshold = tuning.threshold(scores, words)
-    truth = multi_hot(tuning.valid.concepts, words)
-    on = ScoredImages(scores, truth, tuning.valid.concepts.counts, tuning.empty, tuning.limit)
-    outcomes = compare_rules(on, [rule] if rule else _rules_for(scorer, words))
-    chosen = choose_rule(on, outcomes)
+    images = tuning.scored(scores, words)
+    outcomes = compare_rules(images, [rule] if rule else _rules_for(scorer, words))
+    chosen = choose_rule(images, outcomes)
     reached = {o.rule: asdict(o) | {"interval": list(o.interval)} for o in outcomes}
     validation = {key: reached[chosen.name][key] for key in ("f1", "interval", "images")}
     constant = [words[column] for column in tuning.constant(words)]

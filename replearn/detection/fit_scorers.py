@@ -17,7 +17,8 @@ from sklearn.base import clone
 from replearn.artefacts.disk_rows import select_rows
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot, vocabulary
-from replearn.detection.decisions.threshold import Scores, Threshold, best_constant, tune_threshold
+from replearn.detection.decisions.scores import ScoredImages, Scores
+from replearn.detection.decisions.threshold import Threshold, best_constant, tune_threshold
 from replearn.detection.fusion import Fusion, fit_fusion
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import (
@@ -95,18 +96,27 @@ class DetectionTask:
     limit: int | None = None
     groups: Mapping[str, str] | None = None
 
-    def threshold(
+    def scored(
         self, scores: Scores, words: Sequence[str], truth: sparse.csr_array | None = None
-    ) -> Threshold:
-        """Return the best threshold for scores [M, L] of the validation images.
+    ) -> ScoredImages:
+        """Return the validation images with these scores.
 
         Args:
-            scores: of these words.
+            scores: of these words [M, L].
             words: the concepts [L].
             truth: 0/1 [M, L], where it is at hand.
         """
         truth = multi_hot(self.valid.concepts, words) if truth is None else truth
-        return tune_threshold(scores, truth, self.valid.concepts.counts, empty=self.empty)
+        return ScoredImages(scores, truth, self.valid.concepts.counts, self.empty, self.limit)
+
+    def threshold(
+        self, scores: Scores, words: Sequence[str], truth: sparse.csr_array | None = None
+    ) -> Threshold:
+        """Return the best threshold for scores of the validation images, without the limit.
+
+        The arguments are those of `scored`.
+        """
+        return tune_threshold(replace(self.scored(scores, words, truth), limit=None))
 
     def constant(self, words: Sequence[str]) -> list[int]:
         """Return the columns of the best constant prediction on the training images."""

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from replearn.detection.decisions.scores import in_order
-from replearn.detection.decisions.threshold import Scores
+from replearn.detection.decisions.scores import Scores, in_order
 
 _NEAREST = 1e-6  # to 0 and 1 that a probability may come
 _PAIRS = 2**20  # at a time

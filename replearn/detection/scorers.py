@@ -16,7 +16,7 @@ from scipy import sparse, special
 
 from replearn.concepts.vocabulary import multi_hot
 from replearn.detection import voting
-from replearn.detection.decisions.threshold import Scores
+from replearn.detection.decisions.scores import Scores
 from replearn.detection.fusion import Evidence, Fusion
 from replearn.detection.voting import Vote
 from replearn.errors import DataError

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from replearn.arrays import Pixels
 from replearn.artefacts.identity import check_same
-from replearn.detection.decisions.threshold import Scores
+from replearn.detection.decisions.scores import Scores
 from replearn.detection.detector import Detector
 from replearn.errors import DataError, UsageError
 from replearn.features import Features

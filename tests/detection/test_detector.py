@@ -15,9 +15,9 @@ from replearn.detection.decisions.rules import (
     RULES,
     GlobalThreshold,
     RuleName,
-    ScoredImages,
     held_out_f1,
 )
+from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.decisions.threshold import best_constant
 from replearn.detection.detector import Detector, load_detector, save_detector
 from replearn.detection.fit_detector import fit_rule, refit_linear

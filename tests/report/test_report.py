@@ -17,6 +17,7 @@ from replearn import metrics
 from replearn.comparison.results import Result
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot, vocabulary
+from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.decisions.threshold import tune_threshold
 from replearn.encoders.encoder import Description
 from replearn.features import Features
@@ -201,7 +202,7 @@ def test_no_threshold_of_the_curve_beats_the_tuned_one() -> None:
     truth = multi_hot(TRUTH, words)
     scores = np.clip(truth.toarray() * 0.3 + generator.random(truth.shape) * 0.7, 0, 1)
     thresholds, f1 = f1_at_thresholds(scores, truth, TRUTH.counts, empty="skip")
-    best = tune_threshold(scores, truth, TRUTH.counts, empty="skip")
+    best = tune_threshold(ScoredImages(scores, truth, TRUTH.counts, "skip"))
     assert f1.max() <= best.f1 + 1e-12
     assert (np.diff(thresholds) > 0).all()
     named = (scores >= thresholds[20]).astype(np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from replearn.detection.decisions.scores import Counts, Scores, Values, blocks, in_order
+from replearn.detection.decisions.scores import ScoredImages, Scores, Values, blocks, in_order
 
 _NEAREST = 1e-6  # to 0 and 1 that a score may come; votes of neighbours reach both
 _DEVIATION = 1.0  # of the concepts' biases; 0.3 to 2 serve nearly as well
@@ -52,19 +52,14 @@ class Calibration:
         return np.where(values <= 0, 0, special.expit(logits))  # NaN stays
 
 
-def fit_calibration(scores: Scores, truth: sparse.csr_array, counts: Counts) -> Calibration:
+def fit_calibration(images: ScoredImages) -> Calibration:
     """Return the calibration with the smallest loss over all positive scores.
-
-    Args:
-        scores: [N, L], dense or sparse.
-        truth: 0/1 [N, L].
-        counts: true concepts of each image [N], also those outside the L columns.
 
     Raises:
         DataError: scores are NaN.
     """
-    pairs = _Pairs.of(scores, truth)
-    beyond = float((counts.sum() - pairs.true) / max(len(counts), 1))
+    pairs = _Pairs.of(images)
+    beyond = float((images.counts.sum() - pairs.true) / max(len(images.counts), 1))
     fitted = _fit(pairs)
     if fitted.slope < 0:
         # Scores that speak against their concepts.  The loss is convex: of all slopes that keep
@@ -99,14 +94,15 @@ class _Pairs:
         return float(self.positives.sum())
 
     @classmethod
-    def of(cls, scores: Scores, truth: sparse.csr_array) -> "_Pairs":
+    def of(cls, images: ScoredImages) -> "_Pairs":
+        scores = images.scores
         logits: list[Values] = [np.zeros(0, np.float32)]
         columns = [np.zeros(0, np.int32)]
         for block in blocks(scores):
             positive = block.values > 0
             logits.append(_logits(block.values[positive]))
             columns.append(block.columns[positive].astype(np.int32))
-        true = sparse.coo_array(truth.multiply(scores))
+        true = sparse.coo_array(images.truth.multiply(scores))
         hits = true.data > 0
         positives = np.bincount(true.coords[1][hits], minlength=scores.shape[1])
         of_true = float(_logits(true.data[hits]).sum(dtype=np.float64))

@@ -1,6 +1,6 @@
-"""A threshold for each concept, held near the one for all by how few images speak for it.
+"""A threshold for each concept, shrunk to the global one the more the fewer images show it.
 
-What is best for a concept alone is found from few images, and mostly by chance: thresholds that
+The best threshold of a single concept rests on few images and is mostly chance: thresholds that
 are tuned freely lose to a global one on new images.  So each is a weighted mean, on the scale of
 logarithms, of the concept's own best and the global one,
 
@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn import metrics
-from replearn.detection.decisions.scores import Counts, Scores, blocks
+from replearn.detection.decisions.scores import Counts, ScoredImages, Scores, blocks
 from replearn.detection.decisions.threshold import name_above
 
 # How far a concept's own threshold may lie from the global one, as a factor.
@@ -23,51 +22,44 @@ FARTHEST = 4.0
 Thresholds = NDArray[np.float64]
 
 
-def own_thresholds(
-    scores: Scores,
-    truth: sparse.csr_array,
-    counts: Counts,
-    threshold: float,
-    *,
-    empty: metrics.EmptyRule,
-) -> Thresholds:
+def tune_each_threshold(images: ScoredImages, threshold: float) -> Thresholds:
     """Return for each concept the threshold that is best while all others keep the global one, [L].
 
-    It is sought between `threshold` / 4 and `threshold` * 4; a concept that scores nothing there
-    keeps the global one.
+    It is sought between `threshold` / 4 and `threshold` * 4; a concept without a score there
+    keeps the global one.  The limit of concepts is left out of account.
 
     Args:
-        scores: [N, L], dense or sparse.
-        truth: 0/1 [N, L].
-        counts: true concepts of each image [N], also those outside the L columns.
+        images: the scored images.
         threshold: the global one.
-        empty: what an image without true concepts counts.
 
     Raises:
         DataError: scores are NaN.
     """
-    images, columns, values = _pairs(scores, threshold / FARTHEST)
-    named = name_above(scores, threshold)
-    hit = _entries(truth, images, columns)
-    kept = _entries(named, images, columns)
+    truth = images.truth
+    rows, columns, values = _pairs(images.scores, threshold / FARTHEST)
+    named = name_above(images.scores, threshold)
+    hit = _entries(truth, rows, columns)
+    kept = _entries(named, rows, columns)
     # Of all but the concept in question: how many are named, how many of them are true.
-    number = named.sum(axis=1)[images] - kept
-    found = truth.multiply(named).sum(axis=1)[images] - hit * kept
-    true = counts[images]
-    before = np.divide(2 * found, number + true, out=np.ones_like(found), where=number + true > 0)
-    changes = 2 * (found + hit) / (number + 1 + true) - before
-    if empty == "skip":
+    number = named.sum(axis=1)[rows] - kept
+    hits = truth.multiply(named).sum(axis=1)[rows] - hit * kept
+    true = images.counts[rows]
+    before = np.divide(2 * hits, number + true, out=np.ones_like(hits), where=number + true > 0)
+    changes = 2 * (hits + hit) / (number + 1 + true) - before
+    if images.empty == "skip":
         changes[true == 0] = 0.0
 
-    best = np.full(scores.shape[1], threshold)
+    best = np.full(truth.shape[1], threshold)
     order = np.lexsort((-values, columns))
     starts = np.flatnonzero(np.diff(columns[order], prepend=-1))
     for group in np.split(order, starts[1:]) if len(order) else []:
-        best[columns[group[0]]] = _best_stop(values[group], changes[group], FARTHEST * threshold)
+        best[columns[group[0]]] = _best_threshold(
+            values[group], changes[group], FARTHEST * threshold
+        )
     return np.asarray(np.clip(best, threshold / FARTHEST, threshold * FARTHEST))
 
 
-def shrunk(own: Thresholds, threshold: float, positives: Counts, strength: float) -> Thresholds:
+def shrink(own: Thresholds, threshold: float, positives: Counts, strength: float) -> Thresholds:
     """Return thresholds [L] between the global one and each concept's own.
 
     Args:
@@ -108,10 +100,10 @@ def _pairs(
     values = [np.zeros(0)]
     for block in blocks(scores):
         high = (block.values > 0) & (block.values >= np.float64(at_least))
-        rows, places = np.nonzero(high)
+        rows, positions = np.nonzero(high)
         images.append(rows + block.images.start)
-        columns.append(block.columns[rows, places].astype(np.intp))
-        values.append(block.values[rows, places].astype(np.float64))
+        columns.append(block.columns[rows, positions].astype(np.intp))
+        values.append(block.values[rows, positions].astype(np.float64))
     return np.concatenate(images), np.concatenate(columns), np.concatenate(values)
 
 
@@ -120,17 +112,19 @@ def _entries(
 ) -> NDArray[np.float64]:
     """Return the entries of a 0/1 matrix at these pairs."""
     width = matrix.shape[1]
-    rows, places = sparse.coo_array(matrix).coords
-    held = rows.astype(np.intp) * width + places
-    return np.isin(images * width + columns, held).astype(np.float64)
+    rows, stored = sparse.coo_array(matrix).coords
+    ones = rows.astype(np.intp) * width + stored
+    return np.isin(images * width + columns, ones).astype(np.float64)
 
 
-def _best_stop(values: NDArray[np.float64], changes: NDArray[np.float64], at_most: float) -> float:
+def _best_threshold(
+    values: NDArray[np.float64], changes: NDArray[np.float64], at_most: float
+) -> float:
     """Return the threshold in values, descending, at which the sum of changes is largest."""
     sums = np.concatenate([[0.0], np.cumsum(changes)])
-    around = np.concatenate([[np.inf], values, [0.0]])  # what is named ends with one, or starts
-    stops = (around[1:] != around[:-1]) & (around[1:] < at_most)
-    best = int(np.argmax(np.where(stops, sums, -np.inf)))
+    around = np.concatenate([[np.inf], values, [0.0]])  # a threshold lies between two of them
+    possible = (around[1:] != around[:-1]) & (around[1:] < at_most)
+    best = int(np.argmax(np.where(possible, sums, -np.inf)))
     above, below = around[best], around[best + 1]
     if not (np.isfinite(above) and below):
         return float(above if below == 0 else np.nextafter(below, np.inf))

@@ -14,40 +14,16 @@ from scipy import sparse
 
 from replearn.detection.decisions.calibration import Calibration, fit_calibration
 from replearn.detection.decisions.expected_f1 import best_numbers
-from replearn.detection.decisions.label_thresholds import name_above_each, own_thresholds, shrunk
-from replearn.detection.decisions.scores import Counts, Scores, blocks, descending, name_first
+from replearn.detection.decisions.label_thresholds import (
+    name_above_each,
+    shrink,
+    tune_each_threshold,
+)
+from replearn.detection.decisions.scores import ScoredImages, Scores, blocks, descending, name_first
 from replearn.detection.decisions.threshold import name_above, tune_number, tune_threshold
-from replearn.metrics import EmptyRule, bootstrap_interval, f1_per_image, mean_score
+from replearn.metrics import EmptyRule, bootstrap_interval, mean_score
 
 RuleName = Literal["threshold", "per-group", "top-k", "per-label", "expected-f1"]
-
-
-@dataclass(frozen=True)
-class ScoredImages:
-    """Scores of images with their truth, and what counts: all that a rule is fitted on.
-
-    Attributes:
-        scores: [N, L], dense or sparse; only positive ones can be named.
-        truth: 0/1 [N, L].
-        counts: true concepts of each image [N], also those outside the L columns.
-        empty: what an image without true concepts counts, see `metrics.f1_per_image`.
-        limit: at most this many concepts for an image.
-    """
-
-    scores: Scores
-    truth: sparse.csr_array
-    counts: Counts
-    empty: EmptyRule
-    limit: int | None = None
-
-    def take(self, images: NDArray[np.intp]) -> "ScoredImages":
-        """Return the part of these images."""
-        scores, truth = self.scores[images], sparse.csr_array(self.truth[images])
-        return replace(self, scores=scores, truth=truth, counts=self.counts[images])
-
-    def f1(self, named: sparse.csr_array) -> NDArray[np.float64]:
-        """Return the F1 of each image [N] for what is named of it; NaN where it does not count."""
-        return f1_per_image(self.truth, named, self.counts, empty=self.empty)
 
 
 class Rule(Protocol):
@@ -56,7 +32,7 @@ class Rule(Protocol):
     name: ClassVar[RuleName]
 
     @classmethod
-    def fit(cls, on: ScoredImages) -> Self:
+    def fit(cls, images: ScoredImages) -> Self:
         """Return the rule of this kind that suits these images.
 
         Raises:
@@ -78,14 +54,9 @@ class GlobalThreshold:
     name: ClassVar[RuleName] = "threshold"
 
     @classmethod
-    def fit(cls, on: ScoredImages) -> Self:
+    def fit(cls, images: ScoredImages) -> Self:
         """Return the exact best threshold, with or without naming one concept of every image."""
-        tuned = [
-            tune_threshold(
-                on.scores, on.truth, on.counts, empty=on.empty, least=least, limit=on.limit
-            )
-            for least in (0, 1)
-        ]
+        tuned = [tune_threshold(images, least=least) for least in (0, 1)]
         # Rounding alone must not make the rule longer.
         least = int(tuned[1].f1 > tuned[0].f1 + 1e-9)
         return cls(tuned[least].value, least)
@@ -111,14 +82,14 @@ class GroupThresholds:
     name: ClassVar[RuleName] = "per-group"
 
     @classmethod
-    def fit(cls, on: ScoredImages) -> Self:
+    def fit(cls, images: ScoredImages) -> Self:
         """Return the threshold of each group, the columns being in the order of frequency."""
         values: list[float] = []
-        for first in range(0, on.scores.shape[1], GROUP):
+        for first in range(0, images.scores.shape[1], GROUP):
             columns = slice(0, first + GROUP)
-            scores, sure = _with_named_first(on, values, slice(first, first + GROUP))
-            truth = sparse.csr_array(on.truth[:, columns])
-            tuned = tune_threshold(scores, truth, on.counts, empty=on.empty, limit=on.limit)
+            scores, sure = _with_named_first(images, values, slice(first, first + GROUP))
+            truth = sparse.csr_array(images.truth[:, columns])
+            tuned = tune_threshold(replace(images, scores=scores, truth=truth))
             values.append(min(tuned.value, sure))
         return cls(values)
 
@@ -128,14 +99,16 @@ class GroupThresholds:
         return name_above_each(scores, thresholds, limit=limit)
 
 
-def _with_named_first(on: ScoredImages, values: list[float], group: slice) -> tuple[Scores, float]:
+def _with_named_first(
+    images: ScoredImages, values: list[float], group: slice
+) -> tuple[Scores, float]:
     """Return scores up to a group, and what those get that the groups before it name.
 
     That is more than any score, so that a walk begins with what is named already.
     """
-    own = on.scores[:, group]
+    own = images.scores[:, group]
     sure = 2 * max(1.0, float(own.max(initial=0) if isinstance(own, np.ndarray) else own.max()))
-    named = GroupThresholds(values).decide(on.scores[:, : group.start])
+    named = GroupThresholds(values).decide(images.scores[:, : group.start])
     if isinstance(own, np.ndarray):
         return np.hstack([sure * named.toarray(), own]), sure
     return sparse.csr_array(sparse.hstack([sure * named, own])), sure
@@ -149,9 +122,9 @@ class TopK:
     name: ClassVar[RuleName] = "top-k"
 
     @classmethod
-    def fit(cls, on: ScoredImages) -> Self:
+    def fit(cls, images: ScoredImages) -> Self:
         """Return the best number."""
-        k, _ = tune_number(on.scores, on.truth, on.counts, empty=on.empty, limit=on.limit)
+        k, _ = tune_number(images)
         return cls(k)
 
     def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
@@ -172,29 +145,29 @@ class LabelThresholds:
     name: ClassVar[RuleName] = "per-label"
 
     @classmethod
-    def fit(cls, on: ScoredImages) -> Self:
+    def fit(cls, images: ScoredImages) -> Self:
         """Return thresholds shrunk by the strength that is best on held-out thirds."""
-        parts = folds(on, 3)
+        parts = folds(images, 3)
         reached = np.zeros(len(STRENGTHS))
         for held, others in parts:
-            for number, values in enumerate(_shrunk_by_each(on.take(others))):
-                part = on.take(held)
-                named = name_above_each(part.scores, values, limit=on.limit)
+            for number, values in enumerate(_shrink_by_each(images.take(others))):
+                part = images.take(held)
+                named = name_above_each(part.scores, values, limit=images.limit)
                 reached[number] += np.nansum(part.f1(named))
         # Without two images there is no trying: the global threshold it is.
         best = int(reached.argmax()) if parts else len(STRENGTHS) - 1
-        return cls(_shrunk_by_each(on)[best].tolist())
+        return cls(_shrink_by_each(images)[best].tolist())
 
     def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
         """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
         return name_above_each(scores, np.array(self.values), limit=limit)
 
 
-def _shrunk_by_each(on: ScoredImages) -> list[NDArray[np.float64]]:
-    tuned = tune_threshold(on.scores, on.truth, on.counts, empty=on.empty, limit=on.limit)
-    own = own_thresholds(on.scores, on.truth, on.counts, tuned.value, empty=on.empty)
-    positives = on.truth.sum(axis=0)
-    return [shrunk(own, tuned.value, positives, strength) for strength in STRENGTHS]
+def _shrink_by_each(images: ScoredImages) -> list[NDArray[np.float64]]:
+    tuned = tune_threshold(images)
+    own = tune_each_threshold(images, tuned.value)
+    positives = images.truth.sum(axis=0)
+    return [shrink(own, tuned.value, positives, strength) for strength in STRENGTHS]
 
 
 @dataclass(frozen=True)
@@ -212,10 +185,10 @@ class ExpectedF1:
     name: ClassVar[RuleName] = "expected-f1"
 
     @classmethod
-    def fit(cls, on: ScoredImages) -> Self:
+    def fit(cls, images: ScoredImages) -> Self:
         """Return the rule with scores calibrated on these images."""
-        fitted = fit_calibration(on.scores, on.truth, on.counts)
-        return cls(fitted.slope, fitted.biases, fitted.beyond, on.empty)
+        fitted = fit_calibration(images)
+        return cls(fitted.slope, fitted.biases, fitted.beyond, images.empty)
 
     def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
         """Return what to name of each image as 0/1 float32 [N, L], at most `limit` concepts."""
@@ -274,7 +247,9 @@ class RuleScore:
     images: int
 
 
-def compare_rules(on: ScoredImages, names: Sequence[RuleName] = tuple(RULES)) -> list[RuleScore]:
+def compare_rules(
+    images: ScoredImages, names: Sequence[RuleName] = tuple(RULES)
+) -> list[RuleScore]:
     """Return the outcome of each rule on held-out fifths of the images.
 
     With a single image that counts, rules are judged on what they are fitted on.
@@ -282,17 +257,17 @@ def compare_rules(on: ScoredImages, names: Sequence[RuleName] = tuple(RULES)) ->
     Raises:
         DataError: scores are NaN, or no image counts.
     """
-    return [_outcome(name, held_out_f1(name, on)) for name in names]
+    return [_outcome(name, held_out_f1(name, images)) for name in names]
 
 
-def held_out_f1(name: RuleName, on: ScoredImages) -> NDArray[np.float64]:
+def held_out_f1(name: RuleName, images: ScoredImages) -> NDArray[np.float64]:
     """Return the F1 of each image [N] by a rule fitted without it; NaN where it does not count."""
-    everything = np.arange(len(on.counts))
+    everything = np.arange(len(images.counts))
     scores = np.full(len(everything), np.nan)
-    for held, others in folds(on, 5) or [(everything, everything)]:
-        rule = RULES[name].fit(on.take(others))
-        part = on.take(held)
-        scores[held] = part.f1(rule.decide(part.scores, limit=on.limit))
+    for held, others in folds(images, 5) or [(everything, everything)]:
+        rule = RULES[name].fit(images.take(others))
+        part = images.take(held)
+        scores[held] = part.f1(rule.decide(part.scores, limit=images.limit))
     return scores
 
 
@@ -301,19 +276,19 @@ def _outcome(name: RuleName, scores: NDArray[np.float64]) -> RuleScore:
     return RuleScore(name, mean_score(scores), interval, int((~np.isnan(scores)).sum()))
 
 
-def choose_rule(on: ScoredImages, outcomes: Sequence[RuleScore]) -> Rule:
+def choose_rule(images: ScoredImages, outcomes: Sequence[RuleScore]) -> Rule:
     """Return the rule that did best, fitted on all images."""
     best = max(outcomes, key=lambda outcome: outcome.f1)
-    return RULES[best.rule].fit(on)
+    return RULES[best.rule].fit(images)
 
 
-def folds(on: ScoredImages, number: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def folds(images: ScoredImages, number: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Return each fold of the images with all images that are not in it.
 
     Images are dealt at random, always in the same way, and those that count first, so that every
     fold has as many of them.  There are no more folds than such images, and none for a single one.
     """
-    counting = on.counts > 0 if on.empty == "skip" else np.ones(len(on.counts), dtype=bool)
+    counting = images.counting
     shuffled = np.random.default_rng(0).permutation(len(counting))
     dealt = shuffled[np.argsort(~counting[shuffled], kind="stable")]
     number = min(number, int(counting.sum()))

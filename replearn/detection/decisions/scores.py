@@ -6,6 +6,7 @@ float32 numbers is twenty times as fast as finding their order.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from replearn.errors import DataError
+from replearn.metrics import EmptyRule, f1_per_image
 
 Scores = NDArray[np.floating[Any]] | sparse.csr_array
 Counts = NDArray[np.integer[Any]]
@@ -20,6 +22,39 @@ Values = NDArray[np.floating[Any]]
 
 # Scores in a block: 1 MiB of float32, so that what is made of it stays in the processor's cache.
 _BLOCK = 2**18
+
+
+@dataclass(frozen=True)
+class ScoredImages:
+    """Scores of images with their truth and how it counts: all that a rule is fitted on.
+
+    Attributes:
+        scores: [N, L], dense or sparse; only positive ones can be named.
+        truth: 0/1 [N, L].
+        counts: true concepts of each image [N], also those outside the L columns.
+        empty: what an image without true concepts counts, see `metrics.f1_per_image`.
+        limit: at most this many concepts for an image, those of the highest scores.
+    """
+
+    scores: Scores
+    truth: sparse.csr_array
+    counts: Counts
+    empty: EmptyRule
+    limit: int | None = None
+
+    @property
+    def counting(self) -> NDArray[np.bool_]:
+        """Which of the images count in the mean [N]."""
+        return self.counts > 0 if self.empty == "skip" else np.ones(len(self.counts), dtype=bool)
+
+    def take(self, images: NDArray[np.intp]) -> "ScoredImages":
+        """Return the part of these images."""
+        scores, truth = self.scores[images], sparse.csr_array(self.truth[images])
+        return replace(self, scores=scores, truth=truth, counts=self.counts[images])
+
+    def f1(self, named: sparse.csr_array) -> NDArray[np.float64]:
+        """Return the F1 of each image [N] for the concepts named; NaN where it does not count."""
+        return f1_per_image(self.truth, named, self.counts, empty=self.empty)
 
 
 class Block(NamedTuple):

@@ -1,8 +1,8 @@
-"""Scores to concept sets: which concepts to name, given how much each speaks for itself.
+"""One threshold for all scores, the exact best one, and the best constant prediction.
 
 The measure is the benchmark's, the mean over images of the F1 of predicted against true concepts.
-One threshold for all concepts is its natural rule: with per-concept thresholds the few images of
-a rare concept decide alone, and what they decide does not carry over.
+One threshold for all concepts is its natural rule: a threshold of its own would rest, for a rare
+concept, on few images, and would not generalise.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,14 @@ from replearn import metrics
 from replearn.detection.decisions.scores import (
     Block,
     Counts,
+    ScoredImages,
+    Scores,
     Values,
     blocks,
     descending,
     in_order,
     name_first,
 )
-from replearn.detection.decisions.scores import Scores as Scores
 from replearn.errors import DataError
 
 Float64 = NDArray[np.float64]
@@ -30,115 +31,93 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Threshold:
-    """A global threshold: an image's concepts are those that score at least `value`.
+    """A global threshold: an image gets the concepts that score at least `value`.
 
     Attributes:
         value: the threshold.
-        f1: mean F1 that it reaches on the images it was tuned on.
+        f1: mean F1 on the images it was tuned on.
     """
 
     value: float
     f1: float
 
 
-def tune_threshold(
-    scores: Scores,
-    truth: sparse.csr_array,
-    counts: Counts,
-    *,
-    empty: metrics.EmptyRule,
-    least: int = 0,
-    limit: int | None = None,
-) -> Threshold:
+def tune_threshold(images: ScoredImages, *, least: int = 0) -> Threshold:
     """Return the threshold with the largest mean F1 over all distinct scores.
 
-    One walk down the sorted scores suffices: naming one more concept changes the F1 of its image
-    alone.  Ties move together.  The walk is taken twice, first in strides over many neighbouring
-    scores, then step by step where the largest mean can lie.  That is exact, and scores are sorted
-    within their image alone, not all among each other.
+    One pass down the sorted scores suffices: naming one more concept changes the F1 of its image
+    alone.  Ties move together.  The pass is made twice, first over buckets of many neighbouring
+    scores, then score by score in the buckets where the largest mean can lie.  That is exact, and
+    scores are sorted within their image alone, not all among each other.
 
     Args:
-        scores: [N, L], dense or sparse; only positive ones can be named.
-        truth: 0/1 [N, L].
-        counts: true concepts of each image [N], also those outside the L columns.
-        empty: what an image without true concepts counts, see `metrics.f1_per_image`.
-        least: so many of an image are named however low they score.
-        limit: at most this many concepts for an image, those of the highest scores.
+        images: the scored images.
+        least: so many concepts of an image are named however low they score.
 
     Raises:
         DataError: scores are NaN, or no image counts.
     """
-    walks = ScoreWalks(scores, truth, counts, empty=empty, limit=limit)
-    strides = _Strides.along(walks, least)
-    low, high = strides.promising(slack=1e-9 * len(counts))
-    values, changes = _steps(walks, least, low, high)
+    ranked = RankedScores(images)
+    buckets = _BucketSums.of(ranked, least)
+    low, high = buckets.promising(slack=1e-9 * len(images.counts))
+    values, changes = _scores_between(ranked, least, low, high)
     order = np.argsort(-values)
     values = values[order]
-    sums = strides.before[high] + np.concatenate([[0.0], np.cumsum(changes[order])])
-    # The walk may stop before the first score, after the last, or between two that differ.
-    stops = np.concatenate([[True], values[1:] != values[:-1], [True]])
-    stops = stops[: len(sums)]  # without any score there is one place to stop
-    best = int(np.argmax(np.where(stops, sums, -np.inf)))
-    return Threshold(_between(values, best), float(sums[best] / walks.images))
+    sums = buckets.before[high] + np.concatenate([[0.0], np.cumsum(changes[order])])
+    # A threshold may lie above the first score, below the last, or between two that differ.
+    possible = np.concatenate([[True], values[1:] != values[:-1], [True]])
+    possible = possible[: len(sums)]  # without any score there is one possibility
+    best = int(np.argmax(np.where(possible, sums, -np.inf)))
+    return Threshold(_halfway(values, best), float(sums[best] / ranked.count))
 
 
-def tune_number(
-    scores: Scores,
-    truth: sparse.csr_array,
-    counts: Counts,
-    *,
-    empty: metrics.EmptyRule,
-    limit: int | None = None,
-) -> tuple[int, float]:
-    """Return how many concepts to name of every image alike, and the mean F1 that this reaches.
+def tune_number(images: ScoredImages) -> tuple[int, float]:
+    """Return how many concepts to name of every image alike, and the mean F1 that results.
 
-    The arguments and errors are those of `tune_threshold`.
+    Raises:
+        DataError: scores are NaN, or no image counts.
     """
-    walks = ScoreWalks(scores, truth, counts, empty=empty, limit=limit)
-    sums = np.zeros(1 + scores.shape[1])
-    for start, _, changes in walks:
+    ranked = RankedScores(images)
+    sums = np.zeros(1 + images.scores.shape[1])
+    for start, _, changes in ranked:
         sums[0] += start.sum()
         sums[1 : 1 + changes.shape[1]] += changes.sum(axis=0)
-    means = np.cumsum(sums) / walks.images
+    means = np.cumsum(sums) / ranked.count
     return int(np.argmax(means)), float(means.max())
 
 
-class ScoreWalks:
-    """The walks down the scores of the images that count, as many times as they are asked for.
+class RankedScores:
+    """The scores of each image that counts from the highest down, with the changes of its F1.
 
     Attributes:
-        images: how many images count.
+        count: how many images count.
     """
 
-    def __init__(
-        self,
-        scores: Scores,
-        truth: sparse.csr_array,
-        counts: Counts,
-        *,
-        empty: metrics.EmptyRule,
-        limit: int | None,
-    ) -> None:
-        """Find the true pairs among the scores; the arguments are those of `tune_threshold`."""
-        self.counting = counts > 0 if empty == "skip" else np.ones(len(counts), dtype=bool)
-        self.images = int(self.counting.sum())
-        if not self.images:
+    def __init__(self, images: ScoredImages) -> None:
+        """Find the true pairs among the scores.
+
+        Raises:
+            DataError: no image counts.
+        """
+        self.count = int(images.counting.sum())
+        if not self.count:
             raise DataError(
                 "no image counts: none has a concept; give validation images with concepts"
             )
-        self.scores, self.counts, self.limit = scores, counts, limit
-        self.hits = _places(scores, truth)
+        self._images = images
+        self._hits = _positions_of_true(images.scores, images.truth)
 
     def __iter__(self) -> Iterator[tuple[Float64, Values, Float64]]:
-        """Yield some images at a time: where their F1 starts, their scores, and its changes.
+        """Yield for some images at a time the F1 to start from, the scores and the changes of F1.
 
         The first is the F1 of naming nothing [B], the second the scores from the highest down
         [B, W], the last by how much naming each after those above it changes the F1 [B, W].
         """
-        for block in blocks(self.scores):
-            some = self.counting[block.images]
-            hits = _rank(block, self.hits[block.images])[some]
-            counts = self.counts[block.images][some][:, None].astype(np.float64)
+        counting, limit = self._images.counting, self._images.limit
+        for block in blocks(self._images.scores):
+            some = counting[block.images]
+            hits = _rank(block, self._hits[block.images])[some]
+            counts = self._images.counts[block.images][some][:, None].astype(np.float64)
             values = descending(block.values[some])
             f1 = np.cumsum(hits, axis=1, dtype=np.float64)
             f1 /= (counts + np.arange(1, 1 + values.shape[1])) / 2
@@ -146,11 +125,11 @@ class ScoreWalks:
             nothing = (counts == 0).astype(np.float64)
             changes = np.diff(f1, axis=1, prepend=nothing)
             changes[values <= 0] = 0.0
-            yield nothing[:, 0], values[:, : self.limit], changes[:, : self.limit]
+            yield nothing[:, 0], values[:, :limit], changes[:, :limit]
 
 
-def _places(scores: Scores, truth: sparse.csr_array) -> sparse.csr_array:
-    """Return 1 [N, L] at each true pair's place among what is stored of its image."""
+def _positions_of_true(scores: Scores, truth: sparse.csr_array) -> sparse.csr_array:
+    """Return 1 [N, L] at each true pair's position among the stored scores of its image."""
     if isinstance(scores, np.ndarray):
         return sparse.csr_array(truth)
     stored = in_order(scores)
@@ -175,8 +154,8 @@ def _rank(block: Block, hits: sparse.csr_array) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class _Strides:
-    """The walk down all scores, a bucket of neighbouring ones at a time.
+class _BucketSums:
+    """Sums of F1 down all scores, a bucket of neighbouring ones at a time.
 
     Attributes:
         before: sum of F1 when all above a bucket is named [buckets].
@@ -189,9 +168,9 @@ class _Strides:
     gain: Float64
 
     @classmethod
-    def along(cls, walks: ScoreWalks, least: int) -> "_Strides":
+    def of(cls, ranked: RankedScores, least: int) -> "_BucketSums":
         nothing, total, gain = 0.0, np.zeros(_BUCKETS), np.zeros(_BUCKETS)
-        for start, values, changes in walks:
+        for start, values, changes in ranked:
             nothing += float(start.sum() + changes[:, :least].sum())
             bucket = _buckets(values[:, least:]).ravel()
             change = changes[:, least:].ravel()
@@ -208,8 +187,8 @@ class _Strides:
             slack: more than the sums are wrong by rounding.
         """
         best = max(self.before.max(), self.before[0] + self.total[0])
-        hopeful = np.flatnonzero(self.before + self.gain >= best - slack)
-        return int(hopeful[0]), int(hopeful[-1])
+        promising = np.flatnonzero(self.before + self.gain >= best - slack)
+        return int(promising[0]), int(promising[-1])
 
 
 # The upper half of a float32: sign, exponent and 7 bits, so 128 buckets between x and 2x.
@@ -223,19 +202,21 @@ def _buckets(values: Values) -> NDArray[np.intp]:
     return (bits >> 16).astype(np.intp)
 
 
-def _steps(walks: ScoreWalks, least: int, low: int, high: int) -> tuple[Float64, Float64]:
+def _scores_between(
+    ranked: RankedScores, least: int, low: int, high: int
+) -> tuple[Float64, Float64]:
     """Return all scores [M] in the buckets from low to high, and their changes of F1 [M]."""
-    found: list[tuple[Values, Float64]] = [(np.zeros(0), np.zeros(0))]
-    for _, values, changes in walks:
+    parts: list[tuple[Values, Float64]] = [(np.zeros(0), np.zeros(0))]
+    for _, values, changes in ranked:
         values, changes = values[:, least:], changes[:, least:]
         bucket = _buckets(values)
         inside = (bucket >= low) & (bucket <= high) & (values > 0)
-        found.append((values[inside], changes[inside]))
-    values, changes = map(np.concatenate, zip(*found, strict=True))
+        parts.append((values[inside], changes[inside]))
+    values, changes = map(np.concatenate, zip(*parts, strict=True))
     return values.astype(np.float64), changes
 
 
-def _between(values: Float64, place: int) -> float:
+def _halfway(values: Float64, place: int) -> float:
     """Return a threshold above `values[place]` and not above `values[place - 1]`, descending."""
     if len(values) == 0:
         return 1.0  # nothing can be named whatever it is
@@ -279,7 +260,7 @@ def best_constant(
     candidates: int = 60,
     limit: int | None = None,
 ) -> tuple[list[int], float]:
-    """Return the columns to name for every image alike, and the mean F1 that this reaches.
+    """Return the columns to name for every image alike, and the mean F1 that results.
 
     The set grows greedily from the `candidates` most frequent concepts as long as that helps.  It
     is the floor for every detector, and the answer for an image without features.

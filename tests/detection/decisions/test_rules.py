@@ -15,8 +15,8 @@ from replearn.detection.decisions.expected_f1 import best_numbers
 from replearn.detection.decisions.label_thresholds import (
     FARTHEST,
     name_above_each,
-    own_thresholds,
-    shrunk,
+    shrink,
+    tune_each_threshold,
 )
 from replearn.detection.decisions.rules import (
     RULES,
@@ -25,7 +25,6 @@ from replearn.detection.decisions.rules import (
     GroupThresholds,
     LabelThresholds,
     RuleName,
-    ScoredImages,
     TopK,
     choose_rule,
     compare_rules,
@@ -34,6 +33,7 @@ from replearn.detection.decisions.rules import (
     held_out_f1,
     to_facts,
 )
+from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.decisions.threshold import name_above, tune_threshold
 from replearn.errors import DataError
 from replearn.metrics import EmptyRule, mean_f1
@@ -42,7 +42,7 @@ EMPTY_RULES: list[EmptyRule] = ["skip", "match"]
 NAMES = list(RULES)
 
 
-def judged(
+def scored_images(
     count: int = 200, *, empty: EmptyRule = "skip", limit: int | None = None, seed: int = 0
 ) -> ScoredImages:
     """Return scores that are true probabilities, of 12 concepts from frequent to rare."""
@@ -57,7 +57,7 @@ def judged(
 @pytest.mark.parametrize("limit", [None, 0, 2])
 @pytest.mark.parametrize("name", NAMES)
 def test_sparse_scores_are_decided_about_as_dense_ones(name: RuleName, limit: int | None) -> None:
-    on = judged()
+    on = scored_images()
     scores = np.asarray(on.scores)
     scores[scores < 0.05] = 0
     named = [
@@ -70,8 +70,8 @@ def test_sparse_scores_are_decided_about_as_dense_ones(name: RuleName, limit: in
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_bounds_what_is_named(name: RuleName) -> None:
-    rule = RULES[name].fit(judged())
-    free, bound = (rule.decide(judged().scores, limit=limit) for limit in (None, 2))
+    rule = RULES[name].fit(scored_images())
+    free, bound = (rule.decide(scored_images().scores, limit=limit) for limit in (None, 2))
     assert free.sum(axis=1).max() > 2
     assert bound.sum(axis=1).max() == 2
     assert (bound.toarray() <= free.toarray()).all()
@@ -79,7 +79,7 @@ def test_a_limit_bounds_what_is_named(name: RuleName) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_rule_is_the_same_after_json(name: RuleName) -> None:
-    rule = RULES[name].fit(judged())
+    rule = RULES[name].fit(scored_images())
     assert from_facts(json.loads(json.dumps(to_facts(rule), allow_nan=False))) == rule
 
 
@@ -95,7 +95,7 @@ def test_facts_of_no_known_rule_are_refused() -> None:
 def test_every_rule_is_better_than_chance_and_worse_than_the_truth(
     name: RuleName, empty: EmptyRule
 ) -> None:
-    on = judged(empty=empty)
+    on = scored_images(empty=empty)
     turned = ScoredImages(on.scores[::-1], on.truth, on.counts, empty)
     of_others = np.nanmean(turned.f1(RULES[name].fit(turned).decide(turned.scores)))
     assert of_others + 0.05 < np.nanmean(held_out_f1(name, on)) < 0.9
@@ -113,14 +113,14 @@ def test_a_threshold_with_one_concept_for_every_image_is_taken_where_it_helps() 
 
 
 def test_one_group_has_the_global_threshold() -> None:
-    on = judged()
-    tuned = tune_threshold(on.scores, on.truth, on.counts, empty=on.empty)
+    on = scored_images()
+    tuned = tune_threshold(on)
     assert RULES["per-group"].fit(on) == GroupThresholds([tuned.value])
 
 
 def test_each_group_is_tuned_on_what_those_before_it_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "GROUP", 5)
-    on = judged()
+    on = scored_images()
     values = list(GroupThresholds.fit(on).values)
     assert len(values) == 3
     for group in range(3):
@@ -134,7 +134,7 @@ def test_each_group_is_tuned_on_what_those_before_it_name(monkeypatch: pytest.Mo
 
 def test_a_group_of_noise_names_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "GROUP", 12)
-    on = judged()
+    on = scored_images()
     noise = np.random.default_rng(1).random((200, 12)).astype(np.float32)
     none = sparse.csr_array(on.truth.shape)
     both = np.hstack([np.asarray(on.scores), noise])
@@ -153,7 +153,7 @@ def test_as_many_are_named_as_images_show() -> None:
 
 
 def test_expected_f1_of_true_probabilities_is_what_is_reached() -> None:
-    on = judged(20_000, empty="match")
+    on = scored_images(20_000, empty="match")
     rule = ExpectedF1.fit(on)
     ordered = -np.sort(-np.asarray(on.scores), axis=1)
     _, expected = best_numbers(ordered, empty="match", beyond=0.2)
@@ -161,7 +161,7 @@ def test_expected_f1_of_true_probabilities_is_what_is_reached() -> None:
 
 
 def test_no_threshold_comes_up_to_expected_f1_where_probabilities_are_true() -> None:
-    train, test = judged(20_000, empty="match"), judged(20_000, empty="match", seed=1)
+    train, test = scored_images(20_000, empty="match"), scored_images(20_000, empty="match", seed=1)
     reached = {
         name: np.mean(test.f1(RULES[name].fit(train).decide(test.scores)))
         for name in ("threshold", "expected-f1")
@@ -182,7 +182,7 @@ def test_a_concepts_own_threshold_is_its_best_while_others_keep_the_global_one(
     truth = sparse.csr_array((generator.random((7, 3)) < 0.4).astype(np.float32))
     counts = truth.sum(axis=1).astype(int) + generator.integers(0, 2, 7)
     counts[0] += 1
-    own = own_thresholds(scores, truth, counts, threshold, empty=empty)
+    own = tune_each_threshold(ScoredImages(scores, truth, counts, empty), threshold)
     for column in range(3):
 
         def reached(value: float, column: int = column) -> float:
@@ -197,20 +197,20 @@ def test_a_concepts_own_threshold_is_its_best_while_others_keep_the_global_one(
 
 def test_the_more_images_show_a_concept_the_more_its_own_threshold_counts() -> None:
     own, positives = np.array([0.4, 0.4, 0.4, 0.1]), np.array([0, 10, 10**9, 10])
-    values = shrunk(own, 0.1, positives, 10.0)
+    values = shrink(own, 0.1, positives, 10.0)
     np.testing.assert_allclose(values, [0.1, 0.2, 0.4, 0.1])
-    np.testing.assert_array_equal(shrunk(own, 0.1, positives, np.inf), 0.1)
+    np.testing.assert_array_equal(shrink(own, 0.1, positives, np.inf), 0.1)
 
 
 def test_the_same_threshold_for_each_is_the_global_one() -> None:
-    scores = np.asarray(judged().scores)
+    scores = np.asarray(scored_images().scores)
     value = float(scores[3, 4])  # a tie
     each = name_above_each(scores, np.full(12, value))
     assert (each.toarray() == name_above(scores, value).toarray()).all()
 
 
 def test_thresholds_differ_where_the_scores_of_concepts_mean_different_things() -> None:
-    on = judged(3000)
+    on = scored_images(3000)
     distorted = np.asarray(on.scores).copy()
     distorted[:, ::2] /= 3
     wrong = ScoredImages(distorted, on.truth, on.counts, "skip")
@@ -220,8 +220,8 @@ def test_thresholds_differ_where_the_scores_of_concepts_mean_different_things() 
 
 
 def test_thresholds_of_concepts_are_shrunk_to_the_global_one_where_images_are_few() -> None:
-    on = judged(1)
-    tuned = tune_threshold(on.scores, on.truth, on.counts, empty="skip").value
+    on = scored_images(1)
+    tuned = tune_threshold(on).value
     np.testing.assert_allclose(LabelThresholds.fit(on).values, tuned)
 
 
@@ -245,7 +245,7 @@ def test_folds_share_all_images_and_the_counting_ones_evenly(
 
 
 def test_held_out_images_do_not_decide_about_themselves() -> None:
-    on = judged(60)
+    on = scored_images(60)
     before = held_out_f1("threshold", on)
     held, others = folds(on, 5)[0]
     rule = GlobalThreshold.fit(on.take(others))
@@ -254,7 +254,7 @@ def test_held_out_images_do_not_decide_about_themselves() -> None:
 
 
 def test_the_rule_with_the_best_outcome_is_fitted_on_all_images() -> None:
-    on = judged(100)
+    on = scored_images(100)
     outcomes = compare_rules(on)
     assert [outcome.rule for outcome in outcomes] == NAMES
     best = max(outcomes, key=lambda outcome: outcome.f1)
@@ -265,18 +265,18 @@ def test_the_rule_with_the_best_outcome_is_fitted_on_all_images() -> None:
 
 
 def test_one_image_is_enough_to_choose() -> None:
-    assert len(compare_rules(judged(1, empty="match"))) == len(RULES)
+    assert len(compare_rules(scored_images(1, empty="match"))) == len(RULES)
 
 
 def test_without_an_image_that_counts_there_is_no_choice() -> None:
-    on = judged(4)
+    on = scored_images(4)
     with pytest.raises(DataError, match="no image counts"):
         compare_rules(ScoredImages(on.scores, on.truth, 0 * on.counts, "skip"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_that_are_nan_are_refused(name: RuleName) -> None:
-    on = judged(20)
+    on = scored_images(20)
     scores: NDArray[np.float32] = np.asarray(on.scores).copy()
     scores[3, 2] = np.nan
     with pytest.raises(DataError, match="NaN"):

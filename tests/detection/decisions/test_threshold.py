@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn.detection.decisions.scores import name_first
+from replearn.detection.decisions.scores import ScoredImages, name_first
 from replearn.detection.decisions.threshold import (
     best_constant,
     name_above,
@@ -79,7 +79,7 @@ def test_the_tuned_f1_is_the_best_of_all_thresholds(
 ) -> None:
     scores, truth, counts = case
     least, limit = bound
-    tuned = tune_threshold(scores, truth, counts, empty=empty, least=least, limit=limit)
+    tuned = tune_threshold(ScoredImages(scores, truth, counts, empty, limit), least=least)
     assert tuned.f1 == pytest.approx(brute_force(case, empty, least, limit), abs=1e-12)
 
 
@@ -89,7 +89,7 @@ def test_naming_above_the_threshold_gives_the_promised_f1(
 ) -> None:
     scores, truth, counts = case
     least, limit = bound
-    tuned = tune_threshold(scores, truth, counts, empty=empty, least=least, limit=limit)
+    tuned = tune_threshold(ScoredImages(scores, truth, counts, empty, limit), least=least)
     named = name_above(scores, tuned.value, least=least, limit=limit)
     assert mean_f1(truth, named, counts, empty=empty) == pytest.approx(tuned.f1, abs=1e-12)
 
@@ -100,9 +100,9 @@ def test_sparse_scores_are_tuned_as_dense_ones(
 ) -> None:
     scores, truth, counts = case
     least, limit = bound
-    dense = tune_threshold(scores, truth, counts, empty=empty, least=least, limit=limit)
+    dense = tune_threshold(ScoredImages(scores, truth, counts, empty, limit), least=least)
     stored = sparse.csr_array(scores)
-    tuned = tune_threshold(stored, truth, counts, empty=empty, least=least, limit=limit)
+    tuned = tune_threshold(ScoredImages(stored, truth, counts, empty, limit), least=least)
     # The sums run in another order, so equally good thresholds may differ by a rounding.
     assert tuned.f1 == pytest.approx(dense.f1, abs=1e-12)
     named = name_above(stored, tuned.value, least=least, limit=limit)
@@ -117,7 +117,7 @@ def test_scores_of_many_images_are_tuned_exactly_whatever_their_precision(kind: 
     )  # several blocks, many buckets
     shown = generator.random((900, 300)) < scores.astype(float) / 3
     truth, counts = sparse.csr_array(shown.astype(np.float32)), shown.sum(axis=1)
-    tuned = tune_threshold(scores, truth, counts, empty="match")
+    tuned = tune_threshold(ScoredImages(scores, truth, counts, "match"))
     values = scores.astype(np.float64)
     around = np.unique(values)[np.searchsorted(np.unique(values), tuned.value) + np.arange(-9, 9)]
     for value in [*np.quantile(values, np.linspace(0, 1, 50)), *around]:
@@ -132,7 +132,7 @@ def test_the_tuned_number_is_the_best_of_all_numbers(
     case: Case, empty: EmptyRule, limit: int | None
 ) -> None:
     scores, truth, counts = case
-    number, f1 = tune_number(scores, truth, counts, empty=empty, limit=limit)
+    number, f1 = tune_number(ScoredImages(scores, truth, counts, empty, limit))
     assert limit is None or number <= limit
     reached = [
         mean_f1(truth, name_first(scores, np.full(len(scores), n)), counts, empty=empty)
@@ -140,7 +140,7 @@ def test_the_tuned_number_is_the_best_of_all_numbers(
     ]
     assert f1 == pytest.approx(reached[number], abs=1e-12)
     assert f1 == pytest.approx(max(reached), abs=1e-12)
-    _, stored = tune_number(sparse.csr_array(scores), truth, counts, empty=empty, limit=limit)
+    _, stored = tune_number(ScoredImages(sparse.csr_array(scores), truth, counts, empty, limit))
     assert stored == pytest.approx(f1, abs=1e-12)
 
 
@@ -150,26 +150,30 @@ def test_the_order_of_images_and_concepts_does_not_change_the_f1(
 ) -> None:
     scores, truth, counts = case
     turned = sparse.csr_array(truth.toarray()[::-1, ::-1])
-    there = tune_threshold(scores, truth, counts, empty=empty)
-    back = tune_threshold(scores[::-1, ::-1], turned, counts[::-1], empty=empty)
+    there = tune_threshold(ScoredImages(scores, truth, counts, empty))
+    back = tune_threshold(ScoredImages(scores[::-1, ::-1], turned, counts[::-1], empty))
     assert back.f1 == pytest.approx(there.f1)  # of two thresholds as good, either may be told
 
 
 def test_concepts_without_a_column_count_against_recall() -> None:
     scores, truth = np.array([[0.9, 0.0]]), sets({0}, width=2)
-    assert tune_threshold(scores, truth, np.array([1]), empty="skip").f1 == 1
-    assert tune_threshold(scores, truth, np.array([3]), empty="skip").f1 == pytest.approx(2 / 4)
+    assert tune_threshold(ScoredImages(scores, truth, np.array([1]), "skip")).f1 == 1
+    assert tune_threshold(ScoredImages(scores, truth, np.array([3]), "skip")).f1 == pytest.approx(
+        2 / 4
+    )
 
 
 def test_the_threshold_lies_halfway_between_what_is_named_and_what_is_not() -> None:
-    tuned = tune_threshold(np.array([[0.8, 0.2]]), sets({0}, width=2), np.array([1]), empty="skip")
+    tuned = tune_threshold(
+        ScoredImages(np.array([[0.8, 0.2]]), sets({0}, width=2), np.array([1]), "skip")
+    )
     assert tuned.value == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("top", [0.3, 1.0])
 def test_nothing_is_named_where_naming_only_hurts(top: float) -> None:
     scores = np.array([[top, top]], np.float32)
-    tuned = tune_threshold(scores, sets(set(), width=2), np.array([0]), empty="match")
+    tuned = tune_threshold(ScoredImages(scores, sets(set(), width=2), np.array([0]), "match"))
     assert tuned.f1 == 1
     assert name_above(scores, tuned.value).nnz == 0
 
@@ -178,7 +182,9 @@ def test_nothing_is_named_where_naming_only_hurts(top: float) -> None:
 def test_without_any_score_the_f1_is_that_of_naming_nothing(
     scores: NDArray[np.float64] | sparse.csr_array,
 ) -> None:
-    tuned = tune_threshold(scores, sets({0}, set(), width=3), np.array([1, 0]), empty="match")
+    tuned = tune_threshold(
+        ScoredImages(scores, sets({0}, set(), width=3), np.array([1, 0]), "match")
+    )
     assert tuned.f1 == 0.5
     assert name_above(scores, tuned.value).nnz == 0
 
@@ -187,14 +193,14 @@ def test_without_any_score_the_f1_is_that_of_naming_nothing(
 def test_scores_that_are_nan_are_refused(make: type) -> None:
     scores = make([[0.5, np.nan]])
     with pytest.raises(DataError, match="NaN"):
-        tune_threshold(scores, sets({0}, width=2), np.array([1]), empty="skip")
+        tune_threshold(ScoredImages(scores, sets({0}, width=2), np.array([1]), "skip"))
     with pytest.raises(DataError, match="NaN"):
         name_above(scores, 0.1)
 
 
 def test_a_threshold_over_no_counting_image_is_refused() -> None:
     with pytest.raises(DataError, match="no image counts"):
-        tune_threshold(np.array([[0.5]]), sets(set(), width=1), np.array([0]), empty="skip")
+        tune_threshold(ScoredImages(np.array([[0.5]]), sets(set(), width=1), np.array([0]), "skip"))
 
 
 @given(cases(), st.sampled_from([-1.0, 0.0, 0.1, 0.3, float(BELOW_ONE), 1.0, 2.0]))
