@@ -31,14 +31,9 @@ from replearn.detection.decisions.rules import (
     compare_rules,
 )
 from replearn.detection.decisions.scores import ScoredImages
-from replearn.detection.fit_scorers import (
-    DetectionTask,
-    FittedScorer,
-    LabelledFeatures,
-    fit_linear,
-    fit_neighbours,
-)
+from replearn.detection.fit_scorers import FittedScorer, fit_linear, fit_neighbours
 from replearn.detection.scorers import Scorer
+from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.metrics import EmptyRule, bootstrap_interval, mean_score
 from replearn.neighbors.build_index import index_vectors
 from replearn.phantoms.rendering import render
@@ -46,7 +41,7 @@ from replearn.phantoms.rendering import render
 Row = dict[str, Any]
 Detector = Literal["linear", "knn-vote"]
 DETECTORS: tuple[Detector, ...] = ("linear", "knn-vote")
-_NEIGHBOURS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
+_KS = (1, 2, 3, 5, 10, 20, 30, 50, 100)
 
 EMPTY: EmptyRule = "match"  # as of the editions since 2022
 LIMIT = 100  # concepts of an image, in the same editions
@@ -78,12 +73,13 @@ class Tried:
 def try_rules(data: str, images: LabelledFeatures, seed: int) -> list[Tried]:
     """Return what the rules reach with every detector on these images."""
     parts = _divide(images, seed)
-    tuning = DetectionTask(parts["train"], parts["valid"], EMPTY, LIMIT)
+    task = DetectionTask(parts["train"], parts["valid"], EMPTY, LIMIT)
     tried = []
     for detector in DETECTORS:
-        fitted = _fit(detector, tuning)
-        judged = [_judged(fitted.scorer, fitted.words, parts[p]) for p in ("valid", "test")]
-        valid, test = judged
+        fitted = _fit(detector, task)
+        valid, test = (
+            _score(fitted.scorer, fitted.vocabulary, parts[part]) for part in ("valid", "test")
+        )
         rules = {name: rule.fit(valid) for name, rule in RULES.items()}
         f1 = {name: test.f1(rule.decide(test.scores, limit=LIMIT)) for name, rule in rules.items()}
         chosen = choose_rule(valid, compare_rules(valid)).name
@@ -122,18 +118,16 @@ def _divide(images: LabelledFeatures, seed: int) -> dict[str, LabelledFeatures]:
     }
 
 
-def _fit(detector: Detector, tuning: DetectionTask) -> FittedScorer:
+def _fit(detector: Detector, task: DetectionTask) -> FittedScorer:
     if detector == "linear":
-        return fit_linear(tuning, top=CONCEPTS)
-    learn = tuning.train
+        return fit_linear(task, top=CONCEPTS)
+    learn = task.train
     index = index_vectors(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
-    return fit_neighbours(
-        tuning, index, vote="similarity", counts=_NEIGHBOURS, parameters=(1.0,), smoothings=()
-    )
+    return fit_neighbours(task, index, vote="similarity", ks=_KS, parameters=(1.0,), smoothings=())
 
 
-def _judged(scorer: Scorer, words: Sequence[str], images: LabelledFeatures) -> ScoredImages:
-    truth = multi_hot(images.concepts, words)
+def _score(scorer: Scorer, vocabulary: Sequence[str], images: LabelledFeatures) -> ScoredImages:
+    truth = multi_hot(images.concepts, vocabulary)
     scores = scorer.scores(images.vectors)
     return ScoredImages(scores, truth, images.concepts.counts, EMPTY, LIMIT)
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from replearn.concepts.table import ConceptTable
 from replearn.detection.fit_detector import fit_rule
-from replearn.detection.fit_scorers import KS, DetectionTask, LabelledFeatures, fit_neighbours
+from replearn.detection.fit_scorers import KS, fit_neighbours
 from replearn.detection.scorers import NeighbourScorer
+from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.engine import Hits, Vectors
 from replearn.neighbors.index import Index
@@ -59,13 +60,13 @@ def draw(count: int, concepts: int, seed: int) -> LabelledFeatures:
 def tune(images: int, concepts: int) -> dict[str, Any]:
     """Return seconds to choose k, weights and smoothing, and then the decision rule."""
     learn, choose = (draw(images, concepts, seed) for seed in (0, 1))
-    tuning = DetectionTask(learn, choose, "match", 100)
+    task = DetectionTask(learn, choose, "match", 100)
     index = index_vectors(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
     found = index.search_others(choose.vectors, max(KS), choose.concepts.ids)
     start = _clocks()
-    fitted = fit_neighbours(tuning, Searched(index.ids, index.engine, found=found))
+    fitted = fit_neighbours(task, Searched(index.ids, index.engine, found=found))
     between = _clocks()
-    detector = fit_rule(fitted, tuning, encoder=None, identity="")
+    detector = fit_rule(fitted, task, encoder=None, identity="")
     end = _clocks()
     assert isinstance(fitted.scorer, NeighbourScorer)
     return {

@@ -16,9 +16,7 @@ from replearn.detection.detector import Detector, save_detector
 from replearn.detection.fit_detector import fit_rule, refit_linear
 from replearn.detection.fit_scorers import (
     KS,
-    DetectionTask,
     FittedScorer,
-    LabelledFeatures,
     fit_constant,
     fit_fused,
     fit_linear,
@@ -26,6 +24,7 @@ from replearn.detection.fit_scorers import (
 )
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import FusedScorer, LinearScorer, NeighbourScorer, Scorer
+from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.detection.voting import Kind
 from replearn.errors import DataError, UsageError, some_of
 from replearn.features import Features
@@ -114,7 +113,7 @@ def classify(
     choose, choose_features = _labelled(valid, valid_concepts)
     _check_together(train, learn_features, valid, choose_features)
     together = _groups(groups, learn, choose) if groups else None
-    tuning = DetectionTask(learn, choose, rules.empty, rules.max_concepts, together)
+    task = DetectionTask(learn, choose, rules.empty, rules.max_concepts, together)
     index = _index(index_folder, learn, learn_features, metric) if _searches(method) else None
     options = _of_regression(method, concepts, penalty, refit)
     options |= _of_neighbours(index, index_folder, vote, neighbours)
@@ -136,14 +135,14 @@ def classify(
         regression = MultiLabelLogisticRegression(penalty=penalty, device=device)
         with joblib_on(cluster, jobs):
             detector = fit_rule(
-                _fit(method, tuning, index, concepts, regression, vote, neighbours),
-                tuning,
+                _fit(method, task, index, concepts, regression, vote, neighbours),
+                task,
                 encoder=learn_features.encoder,
                 identity=identity,
                 rule=None if rule == "auto" else rule,
             )
             if refit:
-                detector = refit_linear(detector, tuning, regression)
+                detector = refit_linear(detector, task, regression)
         made = work / "detector"
         made.mkdir()
         save_detector(made, detector)
@@ -201,7 +200,7 @@ def _index(
 
 def _fit(
     method: str,
-    tuning: DetectionTask,
+    task: DetectionTask,
     index: Index | None,
     concepts: int,
     regression: MultiLabelLogisticRegression,
@@ -209,15 +208,15 @@ def _fit(
     number: int | None,
 ) -> FittedScorer:
     def linear() -> FittedScorer:
-        return fit_linear(tuning, top=concepts, model=regression)
+        return fit_linear(task, top=concepts, model=regression)
 
     if index is None:
-        return fit_constant(tuning) if method == "constant" else linear()
-    counts = (number,) if number else KS
-    neighbours = fit_neighbours(tuning, index, vote=vote, counts=counts)
+        return fit_constant(task) if method == "constant" else linear()
+    ks = (number,) if number else KS
+    neighbours = fit_neighbours(task, index, vote=vote, ks=ks)
     if method == "knn":
         return neighbours
-    return fit_fused(tuning, linear(), neighbours)
+    return fit_fused(task, linear(), neighbours)
 
 
 def _groups(path: Path, learn: LabelledFeatures, choose: LabelledFeatures) -> dict[str, str]:

@@ -1,8 +1,7 @@
 """Detectors: features to concept scores, with the rule that turns scores into sets.
 
-A detector is a scorer with a vocabulary, tuned on validation images
-(`replearn.detection.fit_detector`).  It is stored as a folder: `detector.json` and what its scorer
-needs.
+A detector is a scorer with a vocabulary and a decision rule (`replearn.detection.fit_detector`).
+It is stored as a folder: `detector.json` and the files of its scorer.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from replearn.detection.decisions.rules import Rule, from_facts, to_facts
 from replearn.detection.scorers import SCORERS, Scorer, Vectors
 from replearn.errors import DataError
 
-_IMAGES = 8192  # that are scored at a time
+_BATCH = 8192  # images that are scored at a time
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,14 @@ class Detector:
     Attributes:
         scorer: features to scores.
         vocabulary: the concepts that the scores are of [L].
-        rule: which of them to name.
+        rule: turns scores into the concepts to name.
         threshold: the best global one on the validation images, whatever the rule is.
         constant: the concepts to name for an image without features.
         validation: mean F1 and its interval on the validation images, each decided about by the
             rule as fitted without it.
         comparison: the same for every rule that was tried.
         encoder: identity of the encoder of the features, None if not known.
-        identity: what this detector is.
+        identity: of the detector.
     """
 
     scorer: Scorer
@@ -48,8 +47,8 @@ class Detector:
     def name_concepts(self, vectors: Vectors, *, limit: int | None) -> list[list[str]]:
         """Return the concepts of each image for features [M, D], at most `limit` of them."""
         concepts = []
-        for start in range(0, len(vectors), _IMAGES):
-            scores = self.scorer.scores(vectors[start : start + _IMAGES])
+        for start in range(0, len(vectors), _BATCH):
+            scores = self.scorer.scores(vectors[start : start + _BATCH])
             named = self.rule.decide(scores, limit=limit)
             rows = (named.indices[start:stop] for start, stop in pairwise(named.indptr))
             concepts += [[self.vocabulary[column] for column in sorted(row)] for row in rows]
@@ -85,15 +84,15 @@ def load_detector(folder: Path) -> Detector:
     try:
         scorer = SCORERS[facts["kind"]].load(folder, facts)
         return Detector(
-            scorer,
-            facts["vocabulary"],
-            from_facts(facts["rule"]),
-            facts["threshold"],
-            facts["constant"],
-            facts["validation"],
-            facts["comparison"],
-            facts["encoder"],
-            facts["identity"],
+            scorer=scorer,
+            vocabulary=facts["vocabulary"],
+            rule=from_facts(facts["rule"]),
+            threshold=facts["threshold"],
+            constant=facts["constant"],
+            validation=facts["validation"],
+            comparison=facts["comparison"],
+            encoder=facts["encoder"],
+            identity=facts["identity"],
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: lacks or does not know {error}; classify again") from None

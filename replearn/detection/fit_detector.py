@@ -1,4 +1,4 @@
-"""Tuning detectors: a fitted scorer gets the rule that does best on the validation images."""
+"""Fit detectors: a scorer with the decision rule that does best on the validation images."""
 
 from dataclasses import asdict, replace
 
@@ -15,14 +15,15 @@ from replearn.detection.decisions.rules import (
     compare_rules,
 )
 from replearn.detection.detector import Detector
-from replearn.detection.fit_scorers import DetectionTask, FittedScorer
+from replearn.detection.fit_scorers import FittedScorer
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
+from replearn.detection.task import DetectionTask
 
 
 def fit_rule(
     fitted: FittedScorer,
-    tuning: DetectionTask,
+    task: DetectionTask,
     *,
     encoder: str | None,
     identity: str,
@@ -32,42 +33,39 @@ def fit_rule(
 
     Args:
         fitted: the scorer with its vocabulary and its scores of the validation images.
-        tuning: what it was fitted on.
+        task: the images that it was fitted on.
         encoder: identity of the encoder of the features, None if not known.
         identity: what this detector is.
-        rule: which one; without it, the one that does best on held-out folds.
+        rule: its name; without one, the rule that does best on held-out folds.
     """
-    scorer, words, scores = fitted.scorer, fitted.words, fitted.scores
-    threshold = tuning.threshold(scores, words)
-    images = tuning.scored(scores, words)
-    outcomes = compare_rules(images, [rule] if rule else _rules_for(scorer, words))
-    chosen = choose_rule(images, outcomes)
-    reached = {o.rule: asdict(o) | {"interval": list(o.interval)} for o in outcomes}
-    validation = {key: reached[chosen.name][key] for key in ("f1", "interval", "images")}
-    constant = [words[column] for column in tuning.constant(words)]
+    scorer, vocabulary, scores = fitted.scorer, fitted.vocabulary, fitted.scores
+    images = task.scored(scores, vocabulary)
+    compared = compare_rules(images, [rule] if rule else _rules_for(scorer, vocabulary))
+    chosen = choose_rule(images, compared)
+    outcomes = {o.rule: asdict(o) | {"interval": list(o.interval)} for o in compared}
     return Detector(
-        scorer,
-        words,
-        chosen,
-        threshold.value,
-        constant,
-        validation,
-        list(reached.values()),
-        encoder,
-        identity,
+        scorer=scorer,
+        vocabulary=vocabulary,
+        rule=chosen,
+        threshold=task.threshold(scores, vocabulary).value,
+        constant=[vocabulary[column] for column in task.constant(vocabulary)],
+        validation={key: outcomes[chosen.name][key] for key in ("f1", "interval", "images")},
+        comparison=list(outcomes.values()),
+        encoder=encoder,
+        identity=identity,
     )
 
 
 def refit_linear(
-    detector: Detector, tuning: DetectionTask, model: MultiLabelLogisticRegression | None = None
+    detector: Detector, task: DetectionTask, model: MultiLabelLogisticRegression | None = None
 ) -> Detector:
-    """Return a linear detector that learnt from the validation images too.
+    """Return a linear detector fitted on the training and the validation images.
 
-    C and the rule stay as they were chosen while the validation images were not yet learnt from.
+    C and the rule stay as they were chosen without learning from the validation images.
     """
     if not isinstance(detector.scorer, LinearScorer):
         raise TypeError(f"a {detector.scorer.kind} detector has no logistic regression")
-    parts = (tuning.train, tuning.valid)
+    parts = (task.train, task.valid)
     vectors = np.concatenate([part.vectors for part in parts])
     labels = sparse.vstack([multi_hot(part.concepts, detector.vocabulary) for part in parts])
     again: MultiLabelLogisticRegression = clone(model or MultiLabelLogisticRegression())
@@ -76,9 +74,9 @@ def refit_linear(
     return replace(detector, scorer=LinearScorer(weights, intercepts, detector.scorer.C))
 
 
-def _rules_for(scorer: Scorer, words: list[str]) -> list[RuleName]:
+def _rules_for(scorer: Scorer, vocabulary: list[str]) -> list[RuleName]:
     # All scores of a constant are the same: they can be named together or not at all.
     if isinstance(scorer, ConstantScorer):
         return ["threshold"]
-    single = len(words) <= GROUP
+    single = len(vocabulary) <= GROUP
     return [rule for rule in RULES if not (single and rule == "per-group")]

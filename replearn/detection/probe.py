@@ -1,7 +1,7 @@
-"""Probes: what the embeddings of labelled images are worth while a training runs.
+"""A probe: F1 of detectors on the embeddings of labelled images, measured during a training run.
 
-They compare the checkpoints of one training; concepts, penalty and threshold are chosen on the
-very images that are scored, so the numbers are no estimate of how well a detector will do.
+It compares the checkpoints of one run; concepts, C and threshold are chosen on the very images
+that are scored, so the numbers are no estimate of how well a detector will do.
 """
 
 from collections.abc import Callable
@@ -15,29 +15,25 @@ from numpy.typing import NDArray
 from replearn.artefacts.identity import digest, identify
 from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.console import warn
-from replearn.detection.fit_scorers import (
-    DetectionTask,
-    LabelledFeatures,
-    fit_linear,
-    fit_neighbours,
-)
+from replearn.detection.fit_scorers import fit_linear, fit_neighbours
+from replearn.detection.task import DetectionTask, LabelledFeatures
+from replearn.neighbors.build_index import index_vectors
 from replearn.errors import DataError
 from replearn.images.form import Form
 from replearn.images.opening import open_images
-from replearn.neighbors.build_index import index_vectors
 
 Vectors = NDArray[np.float32]
 Embed = Callable[[NDArray[np.uint8]], Vectors]
 
 _CONCEPTS = 100  # the most frequent ones; rarer ones would only add noise
-_NEIGHBOURS = (5, 20)
+_KS = (5, 20)
 _MOST = 2000  # images: a probe is taken many times
 _FEWEST = 20
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Labelled images to probe with.
+    """Labelled images whose embeddings are measured.
 
     Attributes:
         pixels: uint8 [N, C, H, W].
@@ -49,14 +45,14 @@ class Probe:
 
     @property
     def identity(self) -> str:
-        """What this probe is."""
+        """The identity of the images and their concepts."""
         return identify(
             "probe", concepts=self.concepts.digest, pixels=digest(self.pixels.tobytes())
         )
 
     @property
     def halves(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of the images of each half, drawn: lists often alternate, frontal and lateral."""
+        """Rows of each half, drawn at random: lists often alternate, frontal and lateral."""
         order = np.random.default_rng(0).permutation(len(self.pixels))
         return np.sort(order[::2]), np.sort(order[1::2])
 
@@ -74,12 +70,12 @@ class Probe:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         directions = vectors / np.maximum(lengths, 1e-12)
         return {
-            "linear": float(np.mean([_linear(half) for half in self._tunings(vectors)])),
-            "knn": float(np.mean([_neighbours(half) for half in self._tunings(directions)])),
+            "linear": float(np.mean([_linear(half) for half in self._tasks(vectors)])),
+            "knn": float(np.mean([_neighbours(half) for half in self._tasks(directions)])),
             "rankme": rankme(vectors),
         }
 
-    def _tunings(self, vectors: Vectors) -> list[DetectionTask]:
+    def _tasks(self, vectors: Vectors) -> list[DetectionTask]:
         first, second = (
             LabelledFeatures(
                 vectors[half], self.concepts.select([self.concepts.ids[row] for row in half])
@@ -126,23 +122,23 @@ def open_probe(source: Path, form: Form, concepts: Path) -> Probe | None:
     return Probe(np.asarray(images.pixels), table.select(images.ids))
 
 
-def _linear(tuning: DetectionTask) -> float:
-    fitted = fit_linear(tuning, top=_CONCEPTS)
-    return tuning.threshold(fitted.scores, fitted.words).f1
+def _linear(task: DetectionTask) -> float:
+    fitted = fit_linear(task, top=_CONCEPTS)
+    return task.threshold(fitted.scores, fitted.vocabulary).f1
 
 
-def _neighbours(tuning: DetectionTask) -> float:
-    train = tuning.train
+def _neighbours(task: DetectionTask) -> float:
+    train = task.train
     index = index_vectors(train.concepts.ids, train.vectors, metric="l2", concepts=train.concepts)
-    fitted = fit_neighbours(tuning, index, vote="gaussian", counts=_NEIGHBOURS, smoothings=())
-    return tuning.threshold(fitted.scores, fitted.words).f1
+    fitted = fit_neighbours(task, index, vote="gaussian", ks=_KS, smoothings=())
+    return task.threshold(fitted.scores, fitted.vocabulary).f1
 
 
 def rankme(vectors: NDArray[np.floating[Any]]) -> float:
     """Return how many directions embeddings [N, D] fill, from 1 to min(N, D).
 
     The exponential of the entropy of the singular values (Garrido et al. 2022,
-    arXiv:2210.02885).  It is watched and chooses nothing: an untrained encoder has the most.
+    arXiv:2210.02885).  It chooses nothing: an untrained encoder has the most.
     """
     matrix = np.asarray(vectors, np.float64)
     products = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix

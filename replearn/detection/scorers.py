@@ -1,7 +1,6 @@
 """Scorers: features to a score of each concept, the part of a detector that learns.
 
-The seed's two are here, logistic regression and nearest neighbours, both together, and the
-constant under them.
+Logistic regression and nearest neighbours, as in the original system, both fused, and a constant.
 """
 
 from dataclasses import asdict, dataclass
@@ -28,7 +27,7 @@ Vectors = NDArray[np.floating[Any]]
 
 
 class Scorer(Protocol):
-    """What gives each concept of a vocabulary a score of at least 0."""
+    """Gives each concept of a vocabulary a score of at least 0."""
 
     @property
     def kind(self) -> str:
@@ -40,13 +39,13 @@ class Scorer(Protocol):
         ...
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write what cannot stand in JSON into the folder and return what can."""
+        """Write the arrays into the folder and return the facts for `detector.json`."""
         ...
 
 
 @dataclass(frozen=True)
 class ConstantScorer:
-    """Names the same concepts for every image: the floor under every detector."""
+    """The same concepts for every image: the baseline of every detector."""
 
     columns: list[int]
     width: int
@@ -59,7 +58,7 @@ class ConstantScorer:
         return sparse.csr_array(np.tile(row, (len(vectors), 1)))
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the arrays into the folder and return the rest."""
+        """Write the arrays into the folder and return the facts for `detector.json`."""
         return {"columns": self.columns, "width": self.width}
 
     @classmethod
@@ -75,7 +74,7 @@ class LinearScorer:
     Attributes:
         coefficients: on the features as they are, float32 [L, D].
         intercepts: float32 [L].
-        C: the penalty that was chosen.
+        C: the value that was chosen, the inverse of the penalty.
     """
 
     coefficients: Vectors
@@ -94,7 +93,7 @@ class LinearScorer:
         return probabilities
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the arrays into the folder and return the rest."""
+        """Write the arrays into the folder and return the facts for `detector.json`."""
         arrays = {"coefficients": self.coefficients, "intercepts": self.intercepts}
         safetensors.numpy.save_file(arrays, folder / "detector.safetensors")
         return {"C": self.C}
@@ -133,11 +132,11 @@ class NeighbourScorer:
         return self.scores_of(self.index.search(vectors, self.vote.k))
 
     def scores_of(self, hits: Hits) -> sparse.csr_array:
-        """Return scores [M, L] for neighbours that are known, at least k of each image."""
+        """Return scores [M, L] for neighbours found before, at least k of each image."""
         return self.vote.scores(hits.rows, hits.distances, self.index.metric, self.matrix)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the arrays into the folder and return the rest."""
+        """Write the arrays into the folder and return the facts for `detector.json`."""
         save_index(folder / "index", self.index)
         return {"vote": asdict(self.vote), "metric": self.index.metric}
 
@@ -172,7 +171,7 @@ class FusedScorer:
         return self.fusion.combine(self.evidence(linear, votes))
 
     def evidence(self, linear: Scores, votes: Scores) -> Evidence:
-        """Return what is combined of the parts' scores, [M, T] and [M, L]."""
+        """Return the logits of both parts' scores, [M, T] and [M, L]."""
         return Evidence.of(
             np.asarray(linear),
             sparse.csr_array(votes),
@@ -181,7 +180,7 @@ class FusedScorer:
         )
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the arrays into the folder and return the rest."""
+        """Write the arrays into the folder and return the facts for `detector.json`."""
         facts = self.linear.save(folder) | self.neighbours.save(folder)
         return facts | {"fusion": asdict(self.fusion), "known": len(self.linear.intercepts)}
 

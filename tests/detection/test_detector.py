@@ -22,8 +22,6 @@ from replearn.detection.decisions.threshold import best_constant
 from replearn.detection.detector import Detector, load_detector, save_detector
 from replearn.detection.fit_detector import fit_rule, refit_linear
 from replearn.detection.fit_scorers import (
-    DetectionTask,
-    LabelledFeatures,
     fit_constant,
     fit_fused,
     fit_linear,
@@ -31,6 +29,7 @@ from replearn.detection.fit_scorers import (
 )
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import SCORERS, LinearScorer
+from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.errors import DataError
 from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
 from replearn.neighbors.build_index import index_vectors
@@ -56,7 +55,7 @@ def labelled(part: str, count: int, seed: int, images: str = "") -> LabelledFeat
     return LabelledFeatures(vectors, ConceptTable([f"{part}-{n}" for n in range(count)], concepts))
 
 
-def tuning(empty: EmptyRule = "match", limit: int | None = None) -> DetectionTask:
+def task(empty: EmptyRule = "match", limit: int | None = None) -> DetectionTask:
     return DetectionTask(labelled("train", 200, 0), labelled("valid", 90, 1), empty, limit)
 
 
@@ -92,7 +91,7 @@ def plain_f1(detector: Detector, on: DetectionTask) -> list[float]:
 def test_the_validation_f1_is_that_of_its_rule_on_images_held_out(
     name: str, empty: EmptyRule, limit: int | None
 ) -> None:
-    on = tuning(empty, limit)
+    on = task(empty, limit)
     detector = fit(name, on)
     concepts = on.valid.concepts
     truth = multi_hot(concepts, detector.vocabulary)
@@ -105,7 +104,7 @@ def test_the_validation_f1_is_that_of_its_rule_on_images_held_out(
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_the_rule_is_the_best_of_those_compared(name: str) -> None:
-    detector = fit(name, tuning())
+    detector = fit(name, task())
     several = set(RULES) - {"per-group"}  # which takes more than one group
     compared = {outcome["rule"]: outcome["f1"] for outcome in detector.comparison}
     assert set(compared) == (several if name in LEARNING else {"threshold"})
@@ -115,7 +114,7 @@ def test_the_rule_is_the_best_of_those_compared(name: str) -> None:
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("name", LEARNING)
 def test_a_rule_that_is_asked_for_is_taken(name: str, rule: RuleName, tmp_path: Path) -> None:
-    detector = fit(name, tuning(), rule)
+    detector = fit(name, task(), rule)
     assert [outcome["rule"] for outcome in detector.comparison] == [rule]
     save_detector(tmp_path, detector)
     loaded = load_detector(tmp_path)
@@ -126,14 +125,14 @@ def test_a_rule_that_is_asked_for_is_taken(name: str, rule: RuleName, tmp_path: 
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_a_detector_is_better_than_the_constant(name: str) -> None:
-    on = tuning()
+    on = task()
     floor = fit("constant", on).validation["f1"]
     assert fit(name, on).validation["f1"] > floor + 0.02
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_no_other_threshold_is_better_on_validation(name: str) -> None:
-    on = tuning()
+    on = task()
     detector = fit(name, on, "threshold")
     rule = detector.rule
     assert isinstance(rule, GlobalThreshold)
@@ -145,7 +144,7 @@ def test_no_other_threshold_is_better_on_validation(name: str) -> None:
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_limit_bounds_the_concepts_of_every_image(name: str) -> None:
-    detector = fit(name, tuning())
+    detector = fit(name, task())
     free = detector.name_concepts(QUERIES, limit=None)
     bound = detector.name_concepts(QUERIES, limit=1)
     assert max(map(len, free)) > 1 or name == "constant"
@@ -156,7 +155,7 @@ def test_a_limit_bounds_the_concepts_of_every_image(name: str) -> None:
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_loaded_detector_names_the_same_concepts(name: str, tmp_path: Path) -> None:
-    saved = fit(name, tuning())
+    saved = fit(name, task())
     save_detector(tmp_path, saved)
     loaded = load_detector(tmp_path)
     assert loaded.name_concepts(QUERIES, limit=None) == saved.name_concepts(QUERIES, limit=None)
@@ -164,7 +163,7 @@ def test_a_loaded_detector_names_the_same_concepts(name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_loaded_detector_knows_all_that_the_saved_one_knew(name: str, tmp_path: Path) -> None:
-    saved = fit(name, tuning())
+    saved = fit(name, task())
     save_detector(tmp_path, saved)
     loaded = load_detector(tmp_path)
     assert loaded.scorer.kind == saved.scorer.kind == name.split("-")[0]
@@ -175,7 +174,7 @@ def test_a_loaded_detector_knows_all_that_the_saved_one_knew(name: str, tmp_path
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_an_image_is_described_alone_as_among_others(name: str) -> None:
-    detector = fit(name, tuning())
+    detector = fit(name, task())
     together = detector.name_concepts(QUERIES, limit=None)
     alone = [detector.name_concepts(row[None], limit=None)[0] for row in QUERIES]
     assert alone == together
@@ -183,12 +182,12 @@ def test_an_image_is_described_alone_as_among_others(name: str) -> None:
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_no_image_has_no_description(name: str) -> None:
-    assert fit(name, tuning()).name_concepts(QUERIES[:0], limit=None) == []
+    assert fit(name, task()).name_concepts(QUERIES[:0], limit=None) == []
 
 
 @pytest.mark.parametrize("empty", EMPTY_RULES)
 def test_the_constant_detector_names_the_best_constant_everywhere(empty: EmptyRule) -> None:
-    on = tuning(empty)
+    on = task(empty)
     detector = fit("constant", on)
     words = vocabulary(on.train.concepts)
     truth = multi_hot(on.train.concepts, words)
@@ -200,7 +199,7 @@ def test_the_constant_detector_names_the_best_constant_everywhere(empty: EmptyRu
 
 
 def test_the_constant_detector_names_nothing_where_that_is_better_on_validation() -> None:
-    on = tuning()
+    on = task()
     nothing = ConceptTable(on.valid.concepts.ids, [()] * len(on.valid.concepts))
     detector = fit(
         "constant", DetectionTask(on.train, LabelledFeatures(on.valid.vectors, nothing), "match")
@@ -211,15 +210,15 @@ def test_the_constant_detector_names_nothing_where_that_is_better_on_validation(
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_every_detector_knows_the_constant_for_images_without_features(name: str) -> None:
-    on = tuning()
+    on = task()
     constant = fit("constant", on)
     assert fit(name, on).constant == constant.constant == ["C9"]
 
 
 def test_a_linear_detector_gives_the_probabilities_of_the_logistic_regression() -> None:
-    on = tuning()
+    on = task()
     fitted = fit_linear(on, top=4)
-    scorer, words = fitted.scorer, fitted.words
+    scorer, words = fitted.scorer, fitted.vocabulary
     assert isinstance(scorer, LinearScorer)
     assert words == vocabulary(on.train.concepts)[:4]
     model = MultiLabelLogisticRegression(C=scorer.C)
@@ -229,15 +228,15 @@ def test_a_linear_detector_gives_the_probabilities_of_the_logistic_regression() 
     )
 
 
-@pytest.mark.parametrize("penalties", [(0.001,), (1e-6, 1.0), (1.0, 1e-6)])
-def test_the_penalty_is_the_best_on_validation(penalties: tuple[float, ...]) -> None:
-    scorer = fit_linear(tuning(), top=6, penalties=penalties).scorer
+@pytest.mark.parametrize("Cs", [(0.001,), (1e-6, 1.0), (1.0, 1e-6)])
+def test_the_penalty_is_the_best_on_validation(Cs: tuple[float, ...]) -> None:
+    scorer = fit_linear(task(), top=6, Cs=Cs).scorer
     assert isinstance(scorer, LinearScorer)
-    assert max(penalties) == scorer.C
+    assert max(Cs) == scorer.C
 
 
 def test_a_refitted_detector_learnt_from_all_images_with_the_settings_that_were_chosen() -> None:
-    on, before = tuning(), fit("linear", tuning())
+    on, before = task(), fit("linear", task())
     assert isinstance(before.scorer, LinearScorer)
     after = refit_linear(before, on)
     model = MultiLabelLogisticRegression(C=before.scorer.C)
@@ -252,7 +251,7 @@ def test_a_refitted_detector_learnt_from_all_images_with_the_settings_that_were_
 
 def test_the_penalty_on_sizes_leaves_weights_that_are_zero() -> None:
     model = MultiLabelLogisticRegression(penalty="l1")
-    scorer = fit_linear(tuning(), top=6, model=model, penalties=(0.1,)).scorer
+    scorer = fit_linear(task(), top=6, model=model, Cs=(0.1,)).scorer
     assert isinstance(scorer, LinearScorer)
     assert 0.1 < (scorer.coefficients == 0).mean() < 1
 
@@ -260,7 +259,7 @@ def test_the_penalty_on_sizes_leaves_weights_that_are_zero() -> None:
 @pytest.mark.parametrize("name", LEARNING)
 @pytest.mark.parametrize("width", [WIDTH - 1, WIDTH + 1])
 def test_features_of_another_width_are_refused(width: int, name: str) -> None:
-    detector = fit(name, tuning())
+    detector = fit(name, task())
     with pytest.raises(DataError, match=f"width {width} .*{WIDTH}; use features of the same"):
         detector.name_concepts(np.zeros((2, width), np.float32), limit=None)
 
@@ -312,7 +311,7 @@ HARM: dict[str, tuple[str, Harm, str]] = {
 @pytest.mark.parametrize("harm", HARM)
 def test_a_damaged_detector_is_refused_in_one_line(harm: str, tmp_path: Path) -> None:
     name, damage, message = HARM[harm]
-    save_detector(tmp_path, fit(name, tuning()))
+    save_detector(tmp_path, fit(name, task()))
     load_detector(tmp_path)
     damage(tmp_path)
     with pytest.raises(DataError, match=message) as refusal:
