@@ -2,37 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from replearn.detection.decisions.rules import RuleName
-from replearn.detection.voting import Kind
+from replearn.detection.settings import DetectorSettings
 from replearn.encoders.configuration import Configuration, ImageSettings
 from replearn.errors import UsageError
-from replearn.neighbors.engine import Metric
 from replearn.settings import check_settings, put_on, read_yaml
-
-
-class DetectorSettings(BaseModel):
-    """One detector: the options of `classify` that are not left to their defaults."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    method: Literal["linear", "knn", "fused"] = "linear"
-    concepts: int | None = Field(None, gt=0)
-    penalty: Literal["l2", "l1", "elasticnet"] | None = None
-    refit: bool | None = None
-    vote: Literal["auto", Kind] | None = None
-    neighbours: int | None = Field(None, gt=0)
-    metric: Metric | None = None
-    rule: Literal["auto", RuleName] | None = None
-
-    def options(self, concepts: int) -> dict[str, Any]:
-        """Return the keyword arguments of `classify`; `concepts` is the default of all."""
-        chosen = {"concepts": concepts} if self.method != "knn" else {}
-        return chosen | {"method": self.method} | self.model_dump(exclude_none=True)
-
 
 # Detectors that need no settings, by the names that tables give them.
 DETECTORS: dict[str, DetectorSettings] = {
@@ -89,8 +66,9 @@ class Comparison(BaseModel):
         return self
 
     def detectors_of(self, encoder: str) -> dict[str, DetectorSettings]:
-        """Return the detectors of an encoder: those of its row, or all."""
-        return {name: self.detectors[name] for name in self.rows.get(encoder, self.detectors)}
+        """Return the detectors to try on an encoder: those of its row, or all."""
+        names = self.rows.get(encoder, self.detectors)
+        return {name: self.detectors[name].with_default_concepts(self.concepts) for name in names}
 
     def form_of(self, encoder: str) -> ImageSettings:
         """Return the form of an encoder's images: its own, or that of all."""

@@ -1,24 +1,206 @@
 """Fit detectors: a scorer with the decision rule that does best on the validation images."""
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 
+from replearn.artefacts.identity import digest, identify
+from replearn.artefacts.workers import joblib_on
+from replearn.artefacts.workspace import creating
+from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot
-from replearn.detection.decisions.rules import (
-    GROUP,
-    RULES,
-    RuleName,
-    choose_rule,
-    compare_rules,
+from replearn.detection.decisions.rules import GROUP, RULES, RuleName, choose_rule, compare_rules
+from replearn.detection.detector import Detector, save_detector
+from replearn.detection.fit_scorers import (
+    KS,
+    FittedScorer,
+    fit_constant,
+    fit_fused,
+    fit_linear,
+    fit_neighbours,
 )
-from replearn.detection.detector import Detector
-from replearn.detection.fit_scorers import FittedScorer
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
-from replearn.detection.task import DetectionTask
+from replearn.detection.settings import DetectorSettings, Resources, Scoring
+from replearn.detection.task import DetectionTask, LabelledFeatures
+from replearn.features import Features
+from replearn.neighbors.build_index import index_vectors
+from replearn.neighbors.index import Index
+from replearn.neighbors.storage import load_index
+from replearn.settings import check_settings
+
+
+def fit_detector(
+    train: tuple[Features, ConceptTable],
+    valid: tuple[Features, ConceptTable],
+    settings: DetectorSettings | None = None,
+    *,
+    scoring: Scoring | None = None,
+    groups: Mapping[str, str] | None = None,
+    index: Index | None = None,
+    resources: Resources | None = None,
+    **options: Any,
+) -> Detector:
+    """Return a detector that learned from `train`; settings and rule are chosen on `valid`.
+
+    Args:
+        train: features and concepts, joined by id: features may be of more images.
+        valid: the same of other images.
+        settings: which detector; a linear one by default.
+        scoring: how predictions are scored; by default as in the editions to 2019.
+        groups: the group (patient, study) of each id; no image is scored by its own group.
+        index: of the training features; without one, neighbours are searched exactly.
+        resources: where a regression is fitted; by default as joblib is configured.
+        **options: fields of DetectorSettings that replace those of `settings`.
+
+    Raises:
+        DataError: what is given does not belong together, or cannot be learned from.
+        UsageError: a setting is not known or does not fit.
+
+    Example:
+        fit_detector((features, concepts), (features, chosen_on), method="fused")
+    """
+    given = settings.model_dump(exclude_unset=True) if settings else {}
+    settings = check_settings(DetectorSettings, given | options, "")
+    scoring = scoring or Scoring()
+    task = DetectionTask(
+        LabelledFeatures.join(*train, "the training features", "the training concepts"),
+        LabelledFeatures.join(*valid, "the validation features", "the validation concepts"),
+        scoring.empty,
+        scoring.limit,
+        groups,
+    )
+    task.check_features()
+    if index is not None:
+        index.check_made_of(task.train.concepts.ids, task.train.identity, "index")
+    return _fit(task, settings, index, resources, _identify(task, settings, index))
+
+
+def make_detector(
+    out: Path,
+    task: DetectionTask,
+    settings: DetectorSettings,
+    *,
+    index: Path | None = None,
+    resources: Resources | None = None,
+    overwrite: bool = False,
+) -> Detector | None:
+    """Fit a detector into the folder `out`; return it, or None if the same one lies there.
+
+    Args:
+        out: where the detector goes.
+        task: the images to learn from and to choose on, see `load_task`.
+        settings: which detector.
+        index: folder of an index of the training features, for methods that search neighbours.
+        resources: where a regression is fitted; by default as joblib is configured.
+        overwrite: replace another detector.
+
+    Raises:
+        DataError: something else lies at `out`, or what is given does not belong together.
+    """
+    searched = _load_index(index, task) if index and settings.uses_neighbours else None
+    identity = _identify(task, settings, searched)
+    with creating(out, identity, "detector.json", overwrite=overwrite) as folder:
+        if folder is None:
+            return None
+        detector = _fit(task, settings, searched, resources, identity)
+        save_detector(folder, detector)
+    return detector
+
+
+def _load_index(folder: Path, task: DetectionTask) -> Index:
+    index = load_index(folder)
+    index.check_made_of(task.train.concepts.ids, task.train.identity, f"--index {folder}")
+    return index
+
+
+def _identify(task: DetectionTask, settings: DetectorSettings, index: Index | None) -> str:
+    options = _options(settings, index)
+    if task.groups:
+        options["groups"] = digest(*map(str, task.groups.items()))
+    return identify(
+        "detector",
+        method=settings.method,
+        options=options,
+        rule=settings.rule,
+        train=[task.train.identity, task.train.concepts.digest],
+        valid=[task.valid.identity, task.valid.concepts.digest],
+        empty=task.empty,
+        limit=task.limit,
+    )
+
+
+def _options(settings: DetectorSettings, index: Index | None) -> dict[str, object]:
+    """Return the settings that the method uses; one that was not given is left out."""
+    options: dict[str, object] = {}
+    if settings.uses_regression:
+        options |= {"concepts": settings.concepts, "penalty": settings.penalty}
+    if settings.method == "linear":
+        options["refit"] = settings.refit
+    if settings.uses_neighbours:
+        options |= {"vote": settings.vote, "metric": index.metric if index else settings.metric}
+        options |= {"index": index.identity} if index else {}
+        options |= {"neighbours": settings.neighbours} if settings.neighbours else {}
+    return options
+
+
+def _fit(
+    task: DetectionTask,
+    settings: DetectorSettings,
+    index: Index | None,
+    resources: Resources | None,
+    identity: str,
+) -> Detector:
+    device = resources.device if resources else None
+    model = MultiLabelLogisticRegression(penalty=settings.penalty, device=device)
+    with joblib_on(resources.cluster, resources.jobs) if resources else nullcontext():
+        detector = fit_rule(
+            _fit_scorer(task, settings, index, model),
+            task,
+            encoder=task.train.encoder,
+            identity=identity,
+            rule=None if settings.rule == "auto" else settings.rule,
+        )
+        return refit_linear(detector, task, model) if settings.refit else detector
+
+
+def _fit_scorer(
+    task: DetectionTask,
+    settings: DetectorSettings,
+    index: Index | None,
+    model: MultiLabelLogisticRegression,
+) -> FittedScorer:
+    if settings.method == "constant":
+        return fit_constant(task)
+    if settings.method == "linear":
+        return fit_linear(task, top=settings.concepts, model=model)
+    ks = (settings.neighbours,) if settings.neighbours else KS
+    searched = _index_with_concepts(task, settings, index)
+    neighbours = fit_neighbours(task, searched, vote=settings.vote, ks=ks)
+    if settings.method == "knn":
+        return neighbours
+    return fit_fused(task, fit_linear(task, top=settings.concepts, model=model), neighbours)
+
+
+def _index_with_concepts(
+    task: DetectionTask, settings: DetectorSettings, index: Index | None
+) -> Index:
+    """Return the given index of the training images, or an exact one, with their concepts."""
+    train = task.train
+    if index is not None:
+        return index.with_concepts(train.concepts.select(index.ids))
+    built = index_vectors(
+        train.concepts.ids, train.vectors, concepts=train.concepts, metric=settings.metric
+    )
+    return replace(
+        built, encoder=train.encoder, identity=train.identity, history=(train.identity,)
+    )
 
 
 def fit_rule(

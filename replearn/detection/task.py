@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn.concepts.table import ConceptTable
+from replearn.artefacts.identity import check_same
+from replearn.concepts.table import ConceptTable, read_concepts, read_names
 from replearn.concepts.vocabulary import multi_hot
+from replearn.console import warn
 from replearn.detection.decisions.scores import ScoredImages, Scores
 from replearn.detection.decisions.threshold import Threshold, best_constant, tune_threshold
 from replearn.detection.scorers import Vectors
-from replearn.errors import DataError
+from replearn.detection.settings import Scoring
+from replearn.errors import DataError, some_of
+from replearn.features import Features
 from replearn.metrics import EmptyRule
 
 _FOLDS = 5
@@ -25,10 +30,53 @@ class LabelledFeatures:
     Attributes:
         vectors: float [N, D].
         concepts: of the same N images.
+        identity: of the features that the vectors were taken from.
+        encoder: identity of their encoder, None if not known.
+        name: of the features in messages, as their path.
     """
 
     vectors: Vectors
     concepts: ConceptTable
+    identity: str = ""
+    encoder: str | None = None
+    name: str = "features"
+
+    @classmethod
+    def join(
+        cls, features: Features, table: ConceptTable, name: str, table_name: str
+    ) -> "LabelledFeatures":
+        """Join features and concepts by id; features without concepts are left out.
+
+        Concepts without features are left out with a warning.
+
+        Args:
+            features: of images, some of which may not be in the table.
+            table: the concepts of images.
+            name: of the features in messages.
+            table_name: of the table in messages.
+
+        Raises:
+            DataError: no image has both.
+        """
+        known = set(features.ids)
+        ids = [id_ for id_ in table.ids if id_ in known]
+        if not known:
+            raise DataError(f"{name}: has no images; extract features again")
+        if not len(table):
+            raise DataError(f"{table_name}: has no images; give the concepts of some")
+        if not ids:
+            raise DataError(
+                f"{table_name}: none of its {len(table)} ids has features in {name} "
+                f"({table.ids[0]!r} there, {features.ids[0]!r} here)"
+            )
+        if len(ids) < len(table):
+            missing = features.missing(table.ids)
+            warn(
+                f"{table_name}: {len(missing)} of {len(table)} images have no features in {name} "
+                f"and are not used ({some_of(missing)})"
+            )
+        vectors, concepts = features.select(ids), table.select(ids)
+        return cls(vectors, concepts, features.identity, features.encoder, name)
 
 
 @dataclass(frozen=True)
@@ -48,6 +96,21 @@ class DetectionTask:
     empty: EmptyRule
     limit: int | None = None
     groups: Mapping[str, str] | None = None
+
+    def check_features(self) -> None:
+        """Refuse training and validation features of different encoders or widths.
+
+        Raises:
+            DataError: they differ; where an encoder is not known, there is a warning.
+        """
+        train, valid = self.train, self.valid
+        check_same(train.encoder, valid.encoder, f"the encoder of {valid.name} and of {train.name}")
+        width, other = train.vectors.shape[1], valid.vectors.shape[1]
+        if width != other:
+            raise DataError(
+                f"{valid.name}: features of width {other}, those of {train.name} have {width}; "
+                "extract both with the same encoder"
+            )
 
     def scored(
         self, scores: Scores, vocabulary: Sequence[str], truth: sparse.csr_array | None = None
@@ -107,3 +170,58 @@ class DetectionTask:
                 "learn from where each is judged by the others; give others to validate on"
             )
         return folds
+
+
+def load_task(
+    train: tuple[Path, Path],
+    valid: tuple[Path, Path],
+    scoring: Scoring,
+    *,
+    groups: Path | None = None,
+) -> DetectionTask:
+    """Read a task from files, with warnings of what has no counterpart.
+
+    Args:
+        train: a features file and a concept file, to learn from.
+        valid: the same to choose on.
+        scoring: how predictions are scored.
+        groups: a file of the group of each id.
+
+    Raises:
+        DataError: a file cannot be read, or two of them do not belong together.
+    """
+    task = DetectionTask(
+        _load_labelled(*train), _load_labelled(*valid), scoring.empty, scoring.limit
+    )
+    task.check_features()
+    return replace(task, groups=_load_groups(groups, task)) if groups else task
+
+
+def _load_labelled(path: Path, concepts_path: Path) -> LabelledFeatures:
+    features, table = Features.load(path), read_concepts(concepts_path)
+    labelled = LabelledFeatures.join(features, table, str(path), str(concepts_path))
+    without = len(features) - len(labelled.concepts)
+    if without:
+        warn(
+            f"{path}: {without} of {len(features)} images have no line in {concepts_path} and are "
+            "not used"
+        )
+    return labelled
+
+
+def _load_groups(path: Path, task: DetectionTask) -> dict[str, str]:
+    """Return the group of each id; a list with none of the task's images is of another task."""
+    groups = read_names(path)
+    ids = {*task.train.concepts.ids, *task.valid.concepts.ids}
+    without = sorted(ids - groups.keys())
+    if len(without) == len(ids):
+        raise DataError(
+            f"{path}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "
+            "write the ids as in the concept files"
+        )
+    if without:
+        warn(
+            f"{path}: {len(without)} of {len(ids)} images have no group and are one each "
+            f"({some_of(without)})"
+        )
+    return groups

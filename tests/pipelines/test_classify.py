@@ -5,6 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from replearn.concepts.table import read_concepts
+from replearn.detection.detector import load_detector
+from replearn.detection.fit_detector import fit_detector
+from replearn.detection.settings import Scoring
+from replearn.features import Features
+from replearn.imageclef import edition
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -103,3 +108,18 @@ def test_a_cluster_computes_on_its_processors(chain: Path, run: Run, tmp_path: P
     assert status == 2
     assert err.startswith("replearn classify: --device cuda: with --cluster")
     assert not (tmp_path / "new").exists()
+
+
+def test_python_fits_the_detector_that_the_command_makes(chain: Path) -> None:
+    made = load_detector(chain / "linear")
+    train, valid, test = (Features.load(chain / f"aae-{p}.h5") for p in ("train", "valid", "test"))
+    concepts, chosen_on = (
+        read_concepts(chain / f"data/{part}-concepts.tsv") for part in ("train", "valid")
+    )
+    rules = edition(2018)
+    scoring = Scoring(rules.empty, rules.max_concepts)
+    fitted = fit_detector((train, concepts), (valid, chosen_on), scoring=scoring)
+    assert fitted.identity == made.identity
+    assert fitted.comparison == made.comparison
+    every = [detector.name_concepts(test.vectors, limit=None) for detector in (fitted, made)]
+    assert every[0] == every[1]
