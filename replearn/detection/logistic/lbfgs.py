@@ -1,7 +1,7 @@
 """Minimise many convex functions at once by limited-memory BFGS, with or without an L1 penalty.
 
 The functions are independent, one for each column of the weights, but their gradients are cheap
-only together.  So all columns that still need it take a step in every round, each with its own
+only together.  So all columns that still need it take a step in every iteration, each with its own
 curvature, and leave the batch when they are done.  There is no line search, in which columns
 would wait for each other: a step that goes too far is taken back, but what it says of the
 curvature is kept, and the next one is shorter for it.
@@ -25,7 +25,7 @@ Evaluate = Callable[[Matrix, Columns], tuple[Matrix, Matrix]]
 # (gradients [K, B], which columns they are of [B]) -> about inverse Hessian times gradient [K, B]
 Precondition = Callable[[Matrix, Columns], Matrix]
 
-_MEMORY = 20  # steps that a column's curvature is learnt from; with 10, hard ones take 8 % more
+_MEMORY = 20  # steps that a column's curvature is learned from; with 10, hard ones take 8 % more
 _CROWD = 12  # columns leave when they are one in so many: each time the memory is copied
 
 
@@ -38,7 +38,7 @@ def minimise(
     max_iter: int,
     l1: Matrix | None = None,
 ) -> tuple[Matrix, NDArray[np.intp]]:
-    """Return the weights [K, L] that minimise each column's function, and the rounds it took [L].
+    """Return weights [K, L] that minimise each column's function, and its number of iterations [L].
 
     A column is done when the decrease that is still to be had, as the quadratic model of its
     function predicts it, is at most `tol` of its value.  It then takes the step to the model's
@@ -49,50 +49,81 @@ def minimise(
         start: where to begin [K, L].
         precondition: a guess of the inverse Hessian; diagonal where `l1` is given.
         tol: relative to the value of the function.
-        max_iter: rounds at most.
+        max_iter: iterations at most.
         l1: weight of |w| for each row of the weights [K, 1].
     """
     weights = start.astype(np.float64)
-    rounds = np.full(start.shape[1], max_iter + 1)
-    batch = np.arange(start.shape[1])
-    here = weights.copy()
-    pairs = _Pairs()
-    length = np.full(len(batch), 0.5)  # nothing is known of the curvature yet: half a step
-    value, gradient = evaluate(here, batch)
+    iterations = np.full(start.shape[1], max_iter + 1)
+    batch = _Batch(evaluate, weights.copy(), l1)
     for count in range(max_iter + 1):
-        downhill = gradient if l1 is None else _least_subgradient(here, gradient, l1)
-        free = None if l1 is None else (here != 0) | (downhill != 0)
-        step = -length * pairs.solve(downhill, precondition, batch, free)
-        total = value if l1 is None else value + (l1 * np.abs(here)).sum(axis=0)
-        done = -_dots(downhill, step) / (2 * length) <= tol * total
-        if l1 is not None:
-            step = _within_orthant(here, step, downhill)
-        new = np.flatnonzero(done & (rounds[batch] > max_iter))
+        subgradient, step, done = batch.propose(precondition, tol)
+        new = np.flatnonzero(done & (iterations[batch.columns] > max_iter))
         # What else happens to a column that waits to leave depends on the others: ignore it.
-        weights[:, batch[new]] = here[:, new] + step[:, new]
-        rounds[batch[new]] = count
-        waiting = rounds[batch] <= max_iter
+        weights[:, batch.columns[new]] = batch.weights[:, new] + step[:, new]
+        iterations[batch.columns[new]] = count
+        waiting = iterations[batch.columns] <= max_iter
         if waiting.all() or count == max_iter:
             break
-        if waiting.sum() * _CROWD >= len(batch):
+        if waiting.sum() * _CROWD >= len(waiting):
             stay = np.flatnonzero(~waiting)
-            batch, length, value = batch[stay], length[stay], value[stay]
-            here, gradient = here[:, stay], gradient[:, stay]
-            downhill, step = downhill[:, stay], step[:, stay]
-            pairs.keep(stay)
-        new_value, new_gradient = evaluate(here + step, batch)
-        slope = _dots(downhill, step)
-        change = new_gradient - gradient
-        pairs.add(step, change)
+            batch.keep(stay)
+            subgradient, step = subgradient[:, stay], step[:, stay]
+        batch.try_step(subgradient, step)
+    unfinished = np.flatnonzero(iterations[batch.columns] > max_iter)
+    weights[:, batch.columns[unfinished]] = batch.weights[:, unfinished]
+    return weights, iterations
+
+
+class _Batch:
+    """The columns that still take steps, with all that is known of them.
+
+    Attributes:
+        columns: which ones they are [B].
+        weights: where they are [K, B].
+    """
+
+    def __init__(self, evaluate: Evaluate, start: Matrix, l1: Matrix | None) -> None:
+        self._evaluate, self._l1 = evaluate, l1
+        self.columns = np.arange(start.shape[1])
+        self.weights = start
+        self._value, self._gradient = evaluate(start, self.columns)
+        # Nothing is known of the curvature yet: half a step.
+        self._length = np.full(len(self.columns), 0.5)
+        self._pairs = _Pairs()
+
+    def propose(
+        self, precondition: Precondition, tol: float
+    ) -> tuple[Matrix, Matrix, NDArray[np.bool_]]:
+        """Return subgradients and the next steps, [K, B] each, and which columns are done [B]."""
+        l1, weights, gradient = self._l1, self.weights, self._gradient
+        subgradient = gradient if l1 is None else _least_subgradient(weights, gradient, l1)
+        free = None if l1 is None else (weights != 0) | (subgradient != 0)
+        step = -self._length * self._pairs.solve(subgradient, precondition, self.columns, free)
+        total = self._value if l1 is None else self._value + (l1 * np.abs(weights)).sum(axis=0)
+        done = -_dots(subgradient, step) / (2 * self._length) <= tol * total
+        if l1 is not None:
+            step = _within_orthant(weights, step, subgradient)
+        return subgradient, step, done
+
+    def keep(self, stay: Columns) -> None:
+        """Forget all columns but those at these positions in the batch."""
+        self.columns, self._length = self.columns[stay], self._length[stay]
+        self._value = self._value[stay]
+        self.weights, self._gradient = self.weights[:, stay], self._gradient[:, stay]
+        self._pairs.keep(stay)
+
+    def try_step(self, subgradient: Matrix, step: Matrix) -> None:
+        """Learn the curvature along the steps, and take those that do not go too far."""
+        value, gradient = self._evaluate(self.weights + step, self.columns)
+        slope = _dots(subgradient, step)
+        change = gradient - self._gradient
+        self._pairs.add(step, change)
         # The L1 penalty is straight within the orthant: it adds the same to both slopes.
         good = slope + _dots(change, step) <= -0.9 * slope
-        length = np.where(good, 1, length / 2)
-        here += good * step
-        gradient += good * change
-        value = np.where(good, new_value, value)
-    unfinished = np.flatnonzero(rounds[batch] > max_iter)
-    weights[:, batch[unfinished]] = here[:, unfinished]
-    return weights, rounds
+        self._length = np.where(good, 1, self._length / 2)
+        self.weights += good * step
+        self._gradient += good * change
+        self._value = np.where(good, value, self._value)
 
 
 def _least_subgradient(weights: Matrix, gradient: Matrix, l1: Matrix) -> Matrix:
@@ -101,13 +132,13 @@ def _least_subgradient(weights: Matrix, gradient: Matrix, l1: Matrix) -> Matrix:
     return np.where(weights == 0, shrunk, gradient + l1 * np.sign(weights))
 
 
-def _within_orthant(weights: Matrix, step: Matrix, downhill: Matrix) -> Matrix:
+def _within_orthant(weights: Matrix, step: Matrix, subgradient: Matrix) -> Matrix:
     """Return the step up to where a weight changes its sign; from zero it may only go downhill."""
-    straight = step * downhill < 0
+    straight = step * subgradient < 0
     cut = np.where(weights * (weights + step) < 0, -weights, step)
     cut = np.where((weights == 0) & ~straight, 0, cut)
     # What was cut may have been what made the whole go downhill: then no entry may go uphill.
-    return np.where(straight | (_dots(cut, downhill) < 0), cut, 0)
+    return np.where(straight | (_dots(cut, subgradient) < 0), cut, 0)
 
 
 class _Pairs:
@@ -139,18 +170,18 @@ class _Pairs:
         free: NDArray[np.bool_] | None,
     ) -> Matrix:
         """Return about the inverse Hessian, of the free weights, times the gradient [K, B]."""
-        found = gradient.astype(np.float32)
-        known = list(zip(self.steps, self.changes, self.inverses, strict=True))
+        result = gradient.astype(np.float32)
+        pairs = list(zip(self.steps, self.changes, self.inverses, strict=True))
         if free is not None:
-            known = [_pair(free * step, free * change) for step, change, _ in known]
+            pairs = [_pair(free * step, free * change) for step, change, _ in pairs]
         shares = []
-        for step, change, inverse in reversed(known):
-            shares.append((inverse * _dots(step, found)).astype(np.float32))
-            found -= shares[-1] * change
-        found = precondition(found, columns)
-        for (step, change, inverse), share in zip(known, reversed(shares), strict=True):
-            found += (share - inverse * _dots(change, found)).astype(np.float32) * step
-        return found if free is None else free * found
+        for step, change, inverse in reversed(pairs):
+            shares.append((inverse * _dots(step, result)).astype(np.float32))
+            result -= shares[-1] * change
+        result = precondition(result, columns)
+        for (step, change, inverse), share in zip(pairs, reversed(shares), strict=True):
+            result += (share - inverse * _dots(change, result)).astype(np.float32) * step
+        return result if free is None else free * result
 
 
 def _pair(step: Matrix, change: Matrix) -> tuple[Matrix, Matrix, Matrix]:

@@ -18,8 +18,8 @@ Matrix = NDArray[np.floating[Any]]
 _BLOCK = 16384  # rows: products large enough to fill a GPU
 
 
-def passes(rows: StandardisedRows, device: str, memory: float) -> Pass:
-    """Return what `logistic_loss.through_rows` does, done on a device.
+def device_pass(rows: StandardisedRows, device: str, memory: float) -> Pass:
+    """Return what `loss.through_rows` does, done on a device.
 
     Args:
         rows: features, standardised and with a last entry of 1 [N, K].
@@ -31,22 +31,22 @@ def passes(rows: StandardisedRows, device: str, memory: float) -> Pass:
         DataError: there is no such device.
     """
     try:
-        place = torch.zeros(0, device=device).device
+        target = torch.zeros(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise DataError(f"device {device!r}: {brief(error)}") from None
 
     def blocks() -> Iterator[Tensor]:
         for start in range(0, rows.shape[0], _BLOCK):
-            yield torch.from_numpy(rows[slice(start, start + _BLOCK)]).to(place)
+            yield torch.from_numpy(rows[slice(start, start + _BLOCK)]).to(target)
 
-    if place.type == "cuda":
-        memory = torch.cuda.mem_get_info(place)[0] / 2
+    if target.type == "cuda":
+        memory = torch.cuda.mem_get_info(target)[0] / 2
     fits = 4 * rows.shape[0] * rows.shape[1] <= memory
     kept = list(blocks()) if fits else None
 
     def through(minus: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-        against = torch.from_numpy(minus).to(place)
-        pushes = torch.zeros(minus.shape, dtype=torch.float64, device=place)
+        against = torch.from_numpy(minus).to(target)
+        pushes = torch.zeros(minus.shape, dtype=torch.float64, device=target)
         losses, weight = torch.zeros_like(pushes[0]), torch.zeros_like(pushes[0])
         for x in kept or blocks():
             z = x @ against

@@ -5,7 +5,7 @@ Every label has scikit-learn's objective and its meaning of C,
     C * sum_i (log(1 + exp(z_i)) - y_i z_i)  +  (1 - r) |w|^2 / 2  +  r |w|_1,    z = x w + b,
 
 b free and r the share of L1.  All gradients together take two matrix products, so what counts is
-the number of passes over the features.  `quasi_newton` keeps it low: one eigendecomposition of the
+the number of passes over the features.  `lbfgs` keeps it low: one eigendecomposition of the
 covariance preconditions all labels, and each learns the rest of its curvature from its own steps.
 """
 
@@ -78,7 +78,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             C: weight of the losses against the penalty.
             penalty: on the squares of the weights, their sizes, or both.
             l1_ratio: share of the sizes in `elasticnet`, 0 to 1.
-            standardize: whether to bring features to mean 0 and deviation 1 first.
+            standardize: whether to bring features to mean 0 and standard deviation 1 first.
             max_iter: passes over the features at most.
             tol: a label is done when its objective is this close to the least one, relative to
                 it, as far as the curvature seen so far tells.
@@ -134,10 +134,10 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             for group in groups
         )
         passes = np.zeros(len(rate), np.intp)
-        for group, (found, rounds) in zip(groups, solutions, strict=True):
-            weights[:, group], passes[group] = found, rounds
+        for group, (solution, iterations) in zip(groups, solutions, strict=True):
+            weights[:, group], passes[group] = solution, iterations
         self.n_iter_ = min(int(passes.max(initial=0)), self.max_iter)
-        self._say_if_unfinished(int((passes > self.max_iter).sum()), len(rate))
+        self._warn_if_unfinished(int((passes > self.max_iter).sum()), len(rate))
         self._keep(weights, mean, scale)
         self.label_dtype_ = Y.dtype if hasattr(Y, "dtype") else np.asarray(Y).dtype
         self.classes_ = np.array([0, 1], self.label_dtype_)  # of every label
@@ -146,7 +146,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
     def folded(self) -> tuple[Matrix, Matrix]:
         """Return weights [L, D] and intercepts [L] on the features as they are, float32.
 
-        Where a feature's mean is many times its deviation, `decision_function`, which
+        Where a feature's mean is many times its standard deviation, `decision_function`, which
         standardises first, is more precise.
         """
         check_is_fitted(self)
@@ -189,7 +189,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         return tags
 
     def _rows(self, X: RowSource | Features, *, reset: bool) -> RowSource:
-        rows = _where_they_lie(X.vectors if isinstance(X, Features) else X)
+        rows = _by_path(X.vectors if isinstance(X, Features) else X)
         if not isinstance(rows, h5py.Dataset | DiskRows):
             # `moments` names the rows that are not finite.
             kinds = [np.float64, np.float32, np.float16]
@@ -226,7 +226,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             weights[-1, known] = self.intercept_[known] + coef @ (mean - self.mean_)
         return weights
 
-    def _say_if_unfinished(self, count: int, labels: int) -> None:
+    def _warn_if_unfinished(self, count: int, labels: int) -> None:
         if count:
             warnings.warn(
                 f"C {self.C:g}: {count} of {labels} labels are not at their optimum after "
@@ -268,11 +268,10 @@ class _Solver:
         rows = StandardisedRows(source, mean, scale, self.memory if self.device is None else 0)
         through = None
         if self.device is not None:
-            from replearn.detection.logistic.loss_torch import (
-                passes,  # torch only where it is asked for
-            )
+            # torch only where it is asked for
+            from replearn.detection.logistic.loss_torch import device_pass
 
-            through = passes(rows, self.device, self.memory)
+            through = device_pass(rows, self.device, self.memory)
         loss = LogisticLoss(rows, labels, (1 - self.l1_share) * self.weight_of_penalty, through)
         precondition, l1 = loss.precondition, None
         if self.l1_share:
@@ -314,7 +313,7 @@ def _groups(labels: NDArray[np.intp], n_jobs: int | None) -> list[NDArray[np.int
     return [labels[first::jobs] for first in range(min(jobs, len(labels)))]
 
 
-def _where_they_lie(rows: RowSource) -> RowSource:
+def _by_path(rows: RowSource) -> RowSource:
     """Return a memory map of a file as rows that travel by its path; all others as they are."""
     return DiskRows([Segment.of(rows)]) if is_file_backed(rows) else rows
 

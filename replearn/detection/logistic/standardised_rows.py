@@ -1,8 +1,7 @@
-"""Features brought to mean 0 and deviation 1, in blocks of rows, from memory or from a file.
+"""Features with mean 0 and standard deviation 1, in blocks of rows, from memory or from a file.
 
-Whatever needs all features goes through them block by block, on as many threads as the matrix
-products would have used.  So nothing is as large as the features but, where a budget allows it,
-one copy of them.
+Every pass over the features goes block by block, on as many threads as the matrix products would
+use.  So nothing is as large as the features except, where a budget allows it, one copy of them.
 """
 
 from collections import deque
@@ -64,7 +63,7 @@ def moments(X: RowSource) -> tuple[Matrix, Matrix]:
     Raises:
         DataError: a row holds NaN or infinity.
     """
-    shift = np.asarray(X[:1], np.float64)[0]  # or squares of large means would swamp the deviation
+    shift = np.asarray(X[:1], np.float64)[0]  # or squares of large means would swamp it
 
     def sums(rows: slice) -> tuple[Matrix, Matrix]:
         with np.errstate(invalid="ignore", over="ignore"):

@@ -38,18 +38,20 @@ def unchanged(gradient: Matrix, columns: Columns) -> Matrix:
 
 def test_every_column_reaches_its_minimum() -> None:
     evaluate, _, minima = parabolas()
-    weights, rounds = minimise(evaluate, np.zeros_like(minima), unchanged, tol=1e-10, max_iter=200)
+    weights, iterations = minimise(
+        evaluate, np.zeros_like(minima), unchanged, tol=1e-10, max_iter=200
+    )
     value, _ = evaluate(weights, np.arange(COUNT))
     np.testing.assert_allclose(value, 1, rtol=1e-8)
-    assert rounds.max() <= 200
+    assert iterations.max() <= 200
 
 
 def test_a_column_that_begins_at_its_minimum_takes_no_round() -> None:
     evaluate, _, minima = parabolas()
     start = np.where(np.arange(COUNT) % 2, 0, minima)
-    weights, rounds = minimise(evaluate, start, unchanged, tol=1e-10, max_iter=200)
+    weights, iterations = minimise(evaluate, start, unchanged, tol=1e-10, max_iter=200)
     np.testing.assert_array_equal(weights[:, ::2], minima[:, ::2])
-    np.testing.assert_array_equal(rounds == 0, np.arange(COUNT) % 2 == 0)
+    np.testing.assert_array_equal(iterations == 0, np.arange(COUNT) % 2 == 0)
 
 
 def test_the_exact_inverse_hessian_needs_two_steps() -> None:
@@ -59,9 +61,9 @@ def test_the_exact_inverse_hessian_needs_two_steps() -> None:
         return np.asarray(np.linalg.solve(hessians[columns], gradient.T[:, :, None])[:, :, 0].T)
 
     # The first is a half one, as if the guess were not to be trusted.
-    weights, rounds = minimise(evaluate, np.zeros_like(minima), exact, tol=1e-8, max_iter=9)
+    weights, iterations = minimise(evaluate, np.zeros_like(minima), exact, tol=1e-8, max_iter=9)
     np.testing.assert_allclose(weights, minima, atol=1e-4)
-    assert rounds.max() <= 2
+    assert iterations.max() <= 2
 
 
 def test_a_column_does_not_depend_on_those_beside_it() -> None:
@@ -71,16 +73,16 @@ def test_a_column_does_not_depend_on_those_beside_it() -> None:
         return evaluate(weights, columns + 20)
 
     zeros = np.zeros_like(minima)
-    together, rounds = minimise(evaluate, zeros, unchanged, tol=1e-8, max_iter=200)
-    single, round_ = minimise(alone, zeros[:, :1], unchanged, tol=1e-8, max_iter=200)
+    together, iterations = minimise(evaluate, zeros, unchanged, tol=1e-8, max_iter=200)
+    single, iterations_ = minimise(alone, zeros[:, :1], unchanged, tol=1e-8, max_iter=200)
     np.testing.assert_allclose(single[:, 0], together[:, 20], atol=1e-12)
-    assert round_[0] == rounds[20]
+    assert iterations_[0] == iterations[20]
 
 
 def test_an_unfinished_column_is_counted_one_round_more_than_allowed() -> None:
     evaluate, _, minima = parabolas()
-    _, rounds = minimise(evaluate, np.zeros_like(minima), unchanged, tol=1e-10, max_iter=3)
-    assert rounds[-1] == 4
+    _, iterations = minimise(evaluate, np.zeros_like(minima), unchanged, tol=1e-10, max_iter=3)
+    assert iterations[-1] == 4
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 1.0, 5.0])
