@@ -2,10 +2,10 @@
 
     p = sigmoid(a logit(p_linear) + b logit(p_neighbours) + c)
 
-with the same a, b and c for all concepts, so that few validation images suffice.  The neighbours
-are joined by one more that votes as the prior, which keeps logits finite and tells a rare concept
-that nobody shows from a frequent one.  A concept that the regression does not know has its prior
-there.
+with the same a, b and c for all concepts, so that few validation images suffice.  One more
+neighbour votes as the prior, which keeps logits finite and distinguishes a rare concept that no
+neighbour shows from a frequent one.  For a concept that the regression does not know, p_linear is
+its prior.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from scipy import sparse, special
 
 from replearn.detection.decisions.scores import Scores, in_order
 
-_NEAREST = 1e-6  # to 0 and 1 that a probability may come
+_NEAREST = 1e-6  # distance of a probability from 0 and 1 at least
 _PAIRS = 2**20  # at a time
 
 Values = NDArray[np.floating[Any]]
@@ -25,11 +25,11 @@ Values = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Fusion:
-    """The three parameters.
+    """The three parameters of the fused logits.
 
     Attributes:
-        linear: a, what the regression's logits count.
-        neighbours: b, what the neighbours' count.
+        linear: a, the weight of the regression's logits.
+        neighbours: b, the weight of the neighbours' logits.
         bias: c.
     """
 
@@ -93,13 +93,13 @@ class Evidence:
         width, rest = self.linear.shape[1], self.tail.shape[1]
         true = truth[:, :width].toarray().ravel() > 0
         rows, columns = sparse.coo_array(self.tail).coords
-        shown, concepts = sparse.coo_array(truth[:, width:]).coords
-        asked = rows.astype(np.int64) * rest + columns
-        known = shown.astype(np.int64) * rest + concepts
+        true_rows, true_columns = sparse.coo_array(truth[:, width:]).coords
+        pairs = rows.astype(np.int64) * rest + columns
+        true_pairs = true_rows.astype(np.int64) * rest + true_columns
         return (
             np.concatenate([self.linear.ravel(), self.tail_prior[columns]]),
             np.concatenate([self.neighbours.ravel(), self.tail.data]),
-            np.concatenate([true, np.isin(asked, known)]),
+            np.concatenate([true, np.isin(pairs, true_pairs)]),
         )
 
 
@@ -110,10 +110,10 @@ def _logit(values: Values) -> Values:
 def fit_fusion(evidence: Evidence, truth: sparse.csr_array) -> Fusion:
     """Return the parameters with the smallest log loss over all pairs.
 
-    Neither detector counts negatively: one that would is left out.
+    Neither weight is negative.
 
     Args:
-        evidence: of validation images that neither detector has learned from.
+        evidence: of validation images that neither detector was fitted on.
         truth: 0/1 [M, L].
     """
     pairs = evidence.pairs(truth)

@@ -1,6 +1,6 @@
-"""Neighbours to scores: how strongly the images found near one speak for each concept.
+"""Votes of the nearest neighbours: the weights of neighbours, and the scores of their concepts.
 
-All scores are sparse: only concepts of a neighbour get any.  A row of -1 is no neighbour.
+All scores are sparse: only concepts of a neighbour have one.  A row of -1 is no neighbour.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ class Vote:
         kind: `union`, or how much a neighbour weighs: a name in WEIGHTS.
         k: how many neighbours vote; for the union, at most.
         parameter: the exponent of `similarity`, the temperature of `softmax`.
-        smoothing: so many more neighbours vote by the prior; a concept that the neighbours do not
-            show gets nothing from them.
+        smoothing: number of further neighbours that vote as the prior; a concept that no
+            neighbour shows still scores 0.
     """
 
     kind: Kind
@@ -51,13 +51,13 @@ class Vote:
             return union_scores(rows, concepts)
         weights = WEIGHTS[self.kind](_squared(distances, metric), metric, self.parameter)
         scores = weighted_scores(rows, weights, concepts)
-        return _smoothed(scores, concepts, self.k, self.smoothing) if self.smoothing else scores
+        return _smooth(scores, concepts, self.k, self.smoothing) if self.smoothing else scores
 
 
 def union_scores(rows: Rows, concepts: sparse.csr_array) -> sparse.csr_array:
     """Score each concept by 1 / rank of the first neighbour that shows it, [M, L].
 
-    The seed names the union of the concepts of the first k neighbours.  That is what a threshold
+    The original system names the union of the concepts of the first k neighbours, as a threshold
     between 1 / (k + 1) and 1 / k does with these scores, so tuning the threshold tunes k.
 
     Args:
@@ -65,8 +65,8 @@ def union_scores(rows: Rows, concepts: sparse.csr_array) -> sparse.csr_array:
         concepts: of the indexed images, 0/1 [N, L].
     """
     count, width = rows.shape[1], concepts.shape[1]
-    shown = sparse.coo_array(concepts[rows.ravel()])
-    pairs, columns = shown.coords  # neighbour by neighbour, of each image the nearest first
+    votes = sparse.coo_array(concepts[rows.ravel()])
+    pairs, columns = votes.coords  # neighbour by neighbour, of each image the nearest first
     there = rows.ravel()[pairs] >= 0
     pairs, columns = pairs[there].astype(np.int64), columns[there]
     named, first = np.unique(pairs // count * width + columns, return_index=True)
@@ -95,11 +95,11 @@ def weighted_scores(rows: Rows, weights: Distances, concepts: sparse.csr_array) 
     )
     scores = sparse.csr_array(votes @ concepts)
     scores.eliminate_zeros()
-    scores.sort_indices()  # once here; else whatever decides by them would, each time, in a copy
+    scores.sort_indices()  # once here; else every decision rule would sort a copy
     return scores
 
 
-def _smoothed(
+def _smooth(
     scores: sparse.csr_array, concepts: sparse.csr_array, k: int, smoothing: float
 ) -> sparse.csr_array:
     prior = frequencies(concepts)

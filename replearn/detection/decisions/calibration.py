@@ -1,12 +1,12 @@
 """Scores to probabilities: one temperature for all concepts, and a bias for each.
 
 The logit of a score becomes `slope * logit + bias of its concept`; the temperature is 1 / slope.
-Decisions by expected F1 need it: a detector that is too sure of itself would name too little.
+Decisions by expected F1 need it: an overconfident detector would name too few concepts.
 
-They minimise the log loss on validation images, a convex problem (Platt, Probabilistic outputs for
+Both minimise the log loss on validation images, a convex problem (Platt, Probabilistic outputs for
 support vector machines, 1999; with a temperature alone, Guo et al., On calibration of modern neural
-networks, ICML 2017).  The concepts' biases are held together by a normal prior around a common
-one, so that few images move a bias little.
+networks, ICML 2017).  The concepts' biases have a normal prior around a common one, so that
+few images move a bias little.
 """
 
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ from scipy import sparse, special
 
 from replearn.detection.decisions.scores import ScoredImages, Scores, Values, blocks, in_order
 
-_NEAREST = 1e-6  # to 0 and 1 that a score may come; votes of neighbours reach both
-_DEVIATION = 1.0  # of the concepts' biases; 0.3 to 2 serve nearly as well
+_NEAREST = 1e-6  # distance of a score from 0 and 1 at least; votes of neighbours reach both
+_STD = 1.0  # of the concepts' biases; 0.3 to 2 serve nearly as well
 _PAIRS = 2**18  # at a time
 
 Float64 = NDArray[np.float64]
@@ -26,7 +26,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns scores into probabilities.
+    """A map from scores to probabilities.
 
     Attributes:
         slope: of the logits, at least 0.
@@ -62,8 +62,8 @@ def fit_calibration(images: ScoredImages) -> Calibration:
     beyond = float((images.counts.sum() - pairs.true) / max(len(images.counts), 1))
     fitted = _fit(pairs)
     if fitted.slope < 0:
-        # Scores that speak against their concepts.  The loss is convex: of all slopes that keep
-        # the order of scores, 0 has the smallest.
+        # High scores mean absence.  The loss is convex: of all slopes that keep the order of
+        # scores, 0 has the smallest.
         fitted = _fit(replace(pairs, logits=np.zeros_like(pairs.logits), of_true=0.0))
         fitted = replace(fitted, slope=0.0)
     return Calibration(fitted.slope, (fitted.common + fitted.own).tolist(), beyond)
@@ -130,13 +130,13 @@ def _fit(pairs: _Pairs) -> _Parameters:
     width, count = len(pairs.positives), len(pairs.logits)
     high, low = (pairs.true + 1) / (pairs.true + 2), 1 / (count - pairs.true + 2)
     every = np.bincount(pairs.columns, minlength=width)
-    # What the sums of the probabilities should be, for each concept and weighted by the logits.
-    wanted = high * pairs.positives + low * (every - pairs.positives)
+    # The sums that the probabilities should have, for each concept and weighted by the logits.
+    target = high * pairs.positives + low * (every - pairs.positives)
     total = float(pairs.logits.sum(dtype=np.float64))
-    weighted = high * pairs.of_true + low * (total - pairs.of_true)
-    share = wanted.sum() / count if count else 0.5
+    weighted_target = high * pairs.of_true + low * (total - pairs.of_true)
+    share = target.sum() / count if count else 0.5
     at = _Parameters(0.0, float(special.logit(share)), np.zeros(width))
-    here = _Derivatives.at(pairs, at, wanted, weighted)
+    here = _Derivatives.at(pairs, at, target, weighted_target)
     for _ in range(100):
         step, decrease = here.newton_step()
         if decrease <= 1e-12 * count:
@@ -147,7 +147,7 @@ def _fit(pairs: _Pairs) -> _Parameters:
                 at.common - shorter * step.common,
                 at.own - shorter * step.own,
             )
-            there = _Derivatives.at(pairs, tried, wanted, weighted)
+            there = _Derivatives.at(pairs, tried, target, weighted_target)
             if there.loss <= here.loss - 1e-4 * shorter * decrease:
                 break
         at, here = tried, there
@@ -159,7 +159,7 @@ class _Derivatives:
     """The loss at some parameters and its derivatives.
 
     Attributes:
-        loss: the log loss, and what holds the biases together.
+        loss: the log loss, and the negative logarithm of the prior.
         slope: by the slope.
         biases: of the log loss by each concept's bias [L]; their sum is that by the common one.
         own: by each concept's own bias [L].
@@ -177,12 +177,14 @@ class _Derivatives:
     bias_bias: Float64
 
     @classmethod
-    def at(cls, pairs: _Pairs, at: _Parameters, wanted: Float64, weighted: float) -> "_Derivatives":
+    def at(
+        cls, pairs: _Pairs, at: _Parameters, target: Float64, weighted_target: float
+    ) -> "_Derivatives":
         biases = at.common + at.own
-        pull = at.own / _DEVIATION**2
-        loss = float(pull @ at.own) / 2 - at.slope * weighted - float(wanted @ biases)
-        slope, slope_slope = -weighted, 0.0
-        by_bias, slope_bias, bias_bias = -wanted, np.zeros(len(wanted)), np.zeros(len(wanted))
+        pull = at.own / _STD**2
+        loss = float(pull @ at.own) / 2 - at.slope * weighted_target - float(target @ biases)
+        slope, slope_slope = -weighted_target, 0.0
+        by_bias, slope_bias, bias_bias = -target, np.zeros(len(target)), np.zeros(len(target))
         for start in range(0, len(pairs.logits), _PAIRS):
             x = pairs.logits[start : start + _PAIRS].astype(np.float64)
             column = pairs.columns[start : start + _PAIRS]
@@ -192,9 +194,9 @@ class _Derivatives:
             loss += float((np.maximum(z, 0) - np.log(np.maximum(p, 1 - p))).sum())
             slope += float(p @ x)
             slope_slope += float(spread @ (x * x))
-            by_bias += np.bincount(column, p, len(wanted))
-            slope_bias += np.bincount(column, spread * x, len(wanted))
-            bias_bias += np.bincount(column, spread, len(wanted))
+            by_bias += np.bincount(column, p, len(target))
+            slope_bias += np.bincount(column, spread * x, len(target))
+            bias_bias += np.bincount(column, spread, len(target))
         return cls(loss, slope, by_bias, by_bias + pull, slope_slope, slope_bias, bias_bias)
 
     def newton_step(self) -> tuple[_Parameters, float]:
@@ -203,7 +205,7 @@ class _Derivatives:
         The concepts' own biases touch each other through slope and common bias alone, so they are
         eliminated, and two equations remain.
         """
-        own = self.bias_bias + 1 / _DEVIATION**2
+        own = self.bias_bias + 1 / _STD**2
         both = np.stack([self.slope_bias, self.bias_bias])  # [2, L]
         gradient = np.array([self.slope, self.biases.sum()])
         curvature = np.array(

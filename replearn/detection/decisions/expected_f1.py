@@ -1,4 +1,4 @@
-"""How many of its most probable concepts an image should get, so that its expected F1 is largest.
+"""The number of most probable concepts to name for an image that maximises its expected F1.
 
 With independent concepts of probabilities p_1 >= p_2 >= ..., the best set of any size k is the
 first k (Lewis, Evaluating and optimizing autonomous text classification systems, SIGIR 1995).
@@ -13,8 +13,8 @@ The sum over j leaves one integral for each k,
     E[F1 of the first k] = 2 int_0^1 t^k G(t) sum_{j <= k} p_j / (1 - p_j (1 - t)) dt,
     G(t) = prod_i (1 - p_i (1 - t)),
 
-over all concepts i, down to the last.  Nothing is subtracted from anything near it, so no
-probability is too small or too large, and Gauss-Legendre's rule has the integral to rounding.
+over all concepts i, down to the last.  No difference of nearly equal numbers occurs, so no
+probability is too small or too large, and Gauss-Legendre quadrature is exact up to rounding.
 True concepts that have no column, a Poisson number with mean `beyond`, are a factor
 exp(-beyond (1 - t)) in G.
 """
@@ -29,7 +29,7 @@ from replearn.metrics import EmptyRule
 
 Probabilities = NDArray[np.floating[Any]]
 
-_AT_ONCE = 1024  # images
+_BATCH = 1024  # images at a time
 
 
 def best_numbers(
@@ -49,9 +49,9 @@ def best_numbers(
     """
     numbers = np.zeros(len(probabilities), np.intp)
     expected = np.zeros(len(probabilities))
-    # Images that need as many steps as each other are taken together.
+    # Images that need about the same number of steps are processed together.
     most = _most_needed(probabilities, beyond, limit)
-    for rows in np.array_split(np.argsort(most), max(1, math.ceil(len(most) / _AT_ONCE))):
+    for rows in np.array_split(np.argsort(most), max(1, math.ceil(len(most) / _BATCH))):
         steps = int(most[rows].max(initial=0))
         of_first = expected_f1(
             probabilities[rows].astype(np.float64), steps, empty=empty, beyond=beyond
@@ -90,7 +90,7 @@ def expected_f1(
 
 
 def _nodes(steepness: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return nodes and weights of Gauss-Legendre's rule on [0, 1] for our integrands.
+    """Return nodes and weights of Gauss-Legendre quadrature on [0, 1] for these integrands.
 
     The integrand falls off like exp(-c (1 - t)) with c = k + sum_i p_i + beyond.  On the ellipse
     around [0, 1] whose half-axes sum to r / 2 it is at most exp(c (r - 1)^2 / 4r) times its
@@ -105,7 +105,7 @@ def _nodes(steepness: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _most_needed(
     probabilities: Probabilities, beyond: float, limit: int | None
 ) -> NDArray[np.intp]:
-    """Return after how many concepts of each image the best number has surely come [N].
+    """Return an upper bound of the best number of concepts of each image [N].
 
     With m_k the sum of the first k probabilities and m that of all, Jensen's inequality holds the
     expected F1 of the first k between sum_{j <= k} 2 p_j / (k + 1 + m - p_j + beyond) and
@@ -114,13 +114,13 @@ def _most_needed(
     count, width = probabilities.shape
     needed = np.zeros(count, np.intp)
     number = np.arange(1, width + 1)
-    for start in range(0, count, _AT_ONCE):
-        some = probabilities[start : start + _AT_ONCE].astype(np.float64)
+    for start in range(0, count, _BATCH):
+        some = probabilities[start : start + _BATCH].astype(np.float64)
         sums = np.cumsum(some, axis=1)
         total = sums[:, -1:] + beyond
         at_least = 2 * sums / (number + 1 + total)  # leaves out the p_j below the line
         at_most = 2 * sums / (sums + number)
         allowed = (some > 0) & (number <= (width if limit is None else limit))
         best = np.where(allowed, at_least, 0.0).max(axis=1, initial=0.0, keepdims=True)
-        needed[start : start + _AT_ONCE] = (allowed & (at_most >= best)).sum(axis=1)
+        needed[start : start + _BATCH] = (allowed & (at_most >= best)).sum(axis=1)
     return needed

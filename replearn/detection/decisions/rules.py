@@ -1,7 +1,7 @@
-"""The rules that turn scores into concept sets, one interface, and the choice among them.
+"""The rules that turn scores into concept sets, and the choice among them.
 
-Each rule is fitted on validation images and then decides about any others.  Which one is best
-depends on the scores, so they are compared on held-out folds of the validation images.
+Each rule is fitted on validation images and then applied to any others.  Which one is best depends
+on the scores, so they are compared on held-out folds of the validation images.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ RuleName = Literal["threshold", "per-group", "top-k", "per-label", "expected-f1"
 
 
 class Rule(Protocol):
-    """What decides which concepts to name; its fields go into JSON as they are."""
+    """Decides which concepts to name; its fields go into JSON as they are."""
 
     name: ClassVar[RuleName]
 
@@ -102,9 +102,9 @@ class GroupThresholds:
 def _with_named_first(
     images: ScoredImages, values: list[float], group: slice
 ) -> tuple[Scores, float]:
-    """Return scores up to a group, and what those get that the groups before it name.
+    """Return scores up to a group, and the score of the concepts that the groups before it name.
 
-    That is more than any score, so that a walk begins with what is named already.
+    It is above any other score, so that those concepts are named first.
     """
     own = images.scores[:, group]
     sure = 2 * max(1.0, float(own.max(initial=0) if isinstance(own, np.ndarray) else own.max()))
@@ -148,14 +148,14 @@ class LabelThresholds:
     def fit(cls, images: ScoredImages) -> Self:
         """Return thresholds shrunk by the strength that is best on held-out thirds."""
         parts = folds(images, 3)
-        reached = np.zeros(len(STRENGTHS))
+        totals = np.zeros(len(STRENGTHS))
         for held, others in parts:
             for number, values in enumerate(_shrink_by_each(images.take(others))):
                 part = images.take(held)
                 named = name_above_each(part.scores, values, limit=images.limit)
-                reached[number] += np.nansum(part.f1(named))
-        # Without two images there is no trying: the global threshold it is.
-        best = int(reached.argmax()) if parts else len(STRENGTHS) - 1
+                totals[number] += np.nansum(part.f1(named))
+        # With fewer than two images nothing can be tried: the global threshold.
+        best = int(totals.argmax()) if parts else len(STRENGTHS) - 1
         return cls(_shrink_by_each(images)[best].tolist())
 
     def decide(self, scores: Scores, *, limit: int | None = None) -> sparse.csr_array:
@@ -172,10 +172,10 @@ def _shrink_by_each(images: ScoredImages) -> list[NDArray[np.float64]]:
 
 @dataclass(frozen=True)
 class ExpectedF1:
-    """Name of each image what its expected F1 is largest with, by calibrated probabilities.
+    """Name for each image the set with the largest expected F1, by calibrated probabilities.
 
-    Votes of neighbours are no probabilities, but calibration makes them such as far as a slope and
-    biases can; whether that is far enough the comparison of the rules shows.
+    Votes of neighbours are no probabilities; calibration corrects them as far as a slope and
+    biases can, and the comparison of the rules shows whether that is far enough.
     """
 
     slope: float
@@ -232,7 +232,7 @@ def from_facts(facts: dict[str, Any]) -> Rule:
 
 @dataclass(frozen=True)
 class RuleScore:
-    """What a rule reached on images that it was not fitted on.
+    """The score of a rule on images that it was not fitted on.
 
     Attributes:
         rule: its name.
@@ -250,14 +250,14 @@ class RuleScore:
 def compare_rules(
     images: ScoredImages, names: Sequence[RuleName] = tuple(RULES)
 ) -> list[RuleScore]:
-    """Return the outcome of each rule on held-out fifths of the images.
+    """Return the score of each rule on held-out fifths of the images.
 
-    With a single image that counts, rules are judged on what they are fitted on.
+    With a single image that counts, rules are scored on the image that they are fitted on.
 
     Raises:
         DataError: scores are NaN, or no image counts.
     """
-    return [_outcome(name, held_out_f1(name, images)) for name in names]
+    return [_rule_score(name, held_out_f1(name, images)) for name in names]
 
 
 def held_out_f1(name: RuleName, images: ScoredImages) -> NDArray[np.float64]:
@@ -271,29 +271,29 @@ def held_out_f1(name: RuleName, images: ScoredImages) -> NDArray[np.float64]:
     return scores
 
 
-def _outcome(name: RuleName, scores: NDArray[np.float64]) -> RuleScore:
+def _rule_score(name: RuleName, scores: NDArray[np.float64]) -> RuleScore:
     interval = bootstrap_interval(scores)
     return RuleScore(name, mean_score(scores), interval, int((~np.isnan(scores)).sum()))
 
 
-def choose_rule(images: ScoredImages, outcomes: Sequence[RuleScore]) -> Rule:
+def choose_rule(images: ScoredImages, compared: Sequence[RuleScore]) -> Rule:
     """Return the rule that did best, fitted on all images."""
-    best = max(outcomes, key=lambda outcome: outcome.f1)
+    best = max(compared, key=lambda score: score.f1)
     return RULES[best.rule].fit(images)
 
 
 def folds(images: ScoredImages, number: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Return each fold of the images with all images that are not in it.
 
-    Images are dealt at random, always in the same way, and those that count first, so that every
+    Images are assigned at random, always in the same way, and those that count first, so that every
     fold has as many of them.  There are no more folds than such images, and none for a single one.
     """
     counting = images.counting
     shuffled = np.random.default_rng(0).permutation(len(counting))
-    dealt = shuffled[np.argsort(~counting[shuffled], kind="stable")]
+    order = shuffled[np.argsort(~counting[shuffled], kind="stable")]
     number = min(number, int(counting.sum()))
     if number < 2:
         return []
-    fold = np.empty(len(dealt), np.intp)
-    fold[dealt] = np.arange(len(dealt)) % number
+    fold = np.empty(len(order), np.intp)
+    fold[order] = np.arange(len(order)) % number
     return [(np.flatnonzero(fold == n), np.flatnonzero(fold != n)) for n in range(number)]

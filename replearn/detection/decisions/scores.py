@@ -1,8 +1,8 @@
-"""Scores, dense or sparse, some images at a time, and the naming of the highest of each image.
+"""Scored images, their scores in blocks, dense or sparse, and naming the highest of each image.
 
-What is named of an image is nearly always a prefix of its concepts in the order of their scores, so
-most rules need no more than its scores sorted, without the columns they came from: sorting plain
-float32 numbers is twenty times as fast as finding their order.
+The concepts named for an image are nearly always a prefix of its concepts in the order of their
+scores, so most rules need its sorted scores alone, without their columns: sorting float32 numbers
+is twenty times as fast as finding their order.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ Scores = NDArray[np.floating[Any]] | sparse.csr_array
 Counts = NDArray[np.integer[Any]]
 Values = NDArray[np.floating[Any]]
 
-# Scores in a block: 1 MiB of float32, so that what is made of it stays in the processor's cache.
+# Scores in a block: 1 MiB of float32, so that intermediate results stay in the CPU's cache.
 _BLOCK = 2**18
 
 
@@ -78,17 +78,17 @@ def blocks(scores: Scores) -> Iterator[Block]:
         DataError: scores are NaN.
     """
     count, width = scores.shape
-    given = scores if isinstance(scores, np.ndarray) else in_order(scores)
-    widest = width if isinstance(given, np.ndarray) else np.diff(given.indptr).max(initial=0)
-    at_once = max(1, _BLOCK // max(int(widest), 1))
-    for start in range(0, count, at_once):
-        images = slice(start, min(start + at_once, count))
-        part = given[images]
+    ordered = scores if isinstance(scores, np.ndarray) else in_order(scores)
+    widest = width if isinstance(ordered, np.ndarray) else np.diff(ordered.indptr).max(initial=0)
+    rows = max(1, _BLOCK // max(int(widest), 1))
+    for start in range(0, count, rows):
+        images = slice(start, min(start + rows, count))
+        part = ordered[images]
         if isinstance(part, np.ndarray):
             values = part.astype(np.result_type(part.dtype, np.float32), copy=False)
             columns: NDArray[np.integer[Any]] = np.broadcast_to(np.arange(width), values.shape)
         else:
-            values, columns = _side_by_side(part)
+            values, columns = _pad(part)
         if np.isnan(values).any():
             raise DataError("scores hold NaN; the detector has diverged")
         yield Block(images, values, columns)
@@ -103,7 +103,7 @@ def in_order(scores: sparse.csr_array) -> sparse.csr_array:
     return ordered
 
 
-def _side_by_side(part: sparse.csr_array) -> tuple[Values, NDArray[np.integer[Any]]]:
+def _pad(part: sparse.csr_array) -> tuple[Values, NDArray[np.integer[Any]]]:
     """Return values and columns of the stored entries of each row, padded to the longest row."""
     lengths = np.diff(part.indptr)
     filled = np.arange(lengths.max(initial=0)) < lengths[:, None]
@@ -132,16 +132,16 @@ def name_first(scores: Scores, numbers: Counts) -> sparse.csr_array:
     """
     images, columns = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
     for block in blocks(scores):
-        rows, places = np.nonzero(_are_first(block.values, numbers[block.images]))
+        rows, positions = np.nonzero(_are_first(block.values, numbers[block.images]))
         images.append(rows + block.images.start)
-        columns.append(block.columns[rows, places].astype(np.intp))
+        columns.append(block.columns[rows, positions].astype(np.intp))
     pairs = np.concatenate(images), np.concatenate(columns)
     ones = np.ones(len(pairs[0]), np.float32)
     return sparse.csr_array((ones, pairs), shape=scores.shape)
 
 
 def _are_first(values: Values, numbers: Counts) -> NDArray[np.bool_]:
-    """Tell which of the values [B, W] are positive and among the `numbers` [B] highest."""
+    """Return which of the values [B, W] are positive and among the `numbers` [B] highest."""
     width = values.shape[1]
     numbers = np.minimum(numbers, width)[:, None]
     # The lowest value that is still named, and infinity where nothing is.

@@ -135,19 +135,19 @@ def _positions_of_true(scores: Scores, truth: sparse.csr_array) -> sparse.csr_ar
     stored = in_order(scores)
     number = np.arange(1, stored.nnz + 1) - np.repeat(stored.indptr[:-1], np.diff(stored.indptr))
     numbers = sparse.csr_array((number, stored.indices, stored.indptr), shape=stored.shape)
-    found = sparse.coo_array(numbers.multiply(truth.astype(bool)))
-    pairs = found.coords[0], found.data.astype(np.intp) - 1
-    return sparse.csr_array((np.ones(len(found.data)), pairs), shape=scores.shape)
+    true = sparse.coo_array(numbers.multiply(truth.astype(bool)))
+    pairs = true.coords[0], true.data.astype(np.intp) - 1
+    return sparse.csr_array((np.ones(len(true.data)), pairs), shape=scores.shape)
 
 
 def _rank(block: Block, hits: sparse.csr_array) -> NDArray[np.bool_]:
-    """Return where the true pairs of a block stand in the order of scores, bool [B, W]."""
+    """Return the true pairs of a block in the order of scores, bool [B, W]."""
     ranked = np.zeros(block.values.shape, dtype=bool)
-    rows, places = sparse.coo_array(hits).coords
+    rows, positions = sparse.coo_array(hits).coords
     of_image = block.values[rows]  # [hits, W]
-    value = block.values[rows, places][:, None]
+    value = block.values[rows, positions][:, None]
     # Among equal scores the lower column comes first, as where they are named.
-    earlier = np.arange(block.values.shape[1]) < places[:, None]
+    earlier = np.arange(block.values.shape[1]) < positions[:, None]
     ahead = (of_image > value) | ((of_image == value) & earlier)
     ranked[rows, np.count_nonzero(ahead, axis=1)] = True
     return ranked
@@ -216,17 +216,17 @@ def _scores_between(
     return values.astype(np.float64), changes
 
 
-def _halfway(values: Float64, place: int) -> float:
-    """Return a threshold above `values[place]` and not above `values[place - 1]`, descending."""
+def _halfway(values: Float64, position: int) -> float:
+    """Return a threshold above `values[position]`, not above the one before; values descend."""
     if len(values) == 0:
-        return 1.0  # nothing can be named whatever it is
-    if place == 0:
+        return 1.0  # nothing can be named, whatever the threshold
+    if position == 0:
         return float(np.nextafter(values[0], np.inf))
-    upper = values[place - 1]
-    if place == len(values):
+    upper = values[position - 1]
+    if position == len(values):
         return float(upper)
-    middle = (upper + values[place]) / 2
-    return float(middle if middle > values[place] else upper)
+    middle = (upper + values[position]) / 2
+    return float(middle if middle > values[position] else upper)
 
 
 def name_above(
@@ -263,7 +263,7 @@ def best_constant(
     """Return the columns to name for every image alike, and the mean F1 that results.
 
     The set grows greedily from the `candidates` most frequent concepts as long as that helps.  It
-    is the floor for every detector, and the answer for an image without features.
+    is the baseline for every detector, and the answer for an image without features.
 
     Args:
         truth: 0/1 [N, L].
@@ -273,11 +273,11 @@ def best_constant(
         limit: at most this many concepts.
     """
     frequent = np.argsort(-truth.sum(axis=0), kind="stable")[:candidates]
-    shown = truth[:, frequent].toarray()  # [N, candidates]
+    true = truth[:, frequent].toarray()  # [N, candidates]
     best = metrics.mean_f1(truth, sparse.csr_array(truth.shape), counts, empty=empty)
     chosen: list[int] = []
     while len(chosen) < len(frequent[:limit]):
-        hits = shown[:, chosen].sum(axis=1, keepdims=True) + shown
+        hits = true[:, chosen].sum(axis=1, keepdims=True) + true
         scores = 2 * hits / (counts[:, None] + len(chosen) + 1)  # [N, candidates]
         means = scores[counts > 0 if empty == "skip" else slice(None)].mean(axis=0)
         means[chosen] = -np.inf
@@ -285,4 +285,4 @@ def best_constant(
             break
         best = float(means.max())
         chosen.append(int(np.argmax(means)))
-    return [int(frequent[place]) for place in chosen], best
+    return [int(frequent[number]) for number in chosen], best
