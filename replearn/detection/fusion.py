@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from replearn.detection.decisions.scores import Scores, in_order
+from replearn.detection.decisions.scores import Scores, in_order, logits
 
-_NEAREST = 1e-6  # distance of a probability from 0 and 1 at least
 _PAIRS = 2**20  # at a time
 
 Values = NDArray[np.floating[Any]]
@@ -81,8 +80,8 @@ class Evidence:
         prior = prior.astype(np.float32)
         known = (k * votes[:, :width].toarray() + prior[:width]) / (k + 1)
         tail = in_order(votes[:, width:]).copy()
-        tail.data = _logit((k * tail.data + prior[width:][tail.indices]) / (k + 1))
-        return cls(_logit(linear), _logit(known), tail, _logit(prior[width:]))
+        tail.data = logits((k * tail.data + prior[width:][tail.indices]) / (k + 1))
+        return cls(logits(linear), logits(known), tail, logits(prior[width:]))
 
     def pairs(self, truth: sparse.csr_array) -> tuple[Values, Values, NDArray[np.bool_]]:
         """Return both logits of all pairs of an image and a concept, and which are true.
@@ -101,10 +100,6 @@ class Evidence:
             np.concatenate([self.neighbours.ravel(), self.tail.data]),
             np.concatenate([true, np.isin(pairs, true_pairs)]),
         )
-
-
-def _logit(values: Values) -> Values:
-    return np.asarray(special.logit(np.clip(values, _NEAREST, 1 - _NEAREST)))
 
 
 def fit_fusion(evidence: Evidence, truth: sparse.csr_array) -> Fusion:

@@ -15,9 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from replearn.detection.decisions.scores import ScoredImages, Scores, Values, blocks, in_order
+from replearn.detection.decisions.scores import (
+    ScoredImages,
+    Scores,
+    Values,
+    blocks,
+    in_order,
+    logits,
+)
 
-_NEAREST = 1e-6  # distance of a score from 0 and 1 at least; votes of neighbours reach both
 _STD = 1.0  # of the concepts' biases; 0.3 to 2 serve nearly as well
 _PAIRS = 2**18  # at a time
 
@@ -48,8 +54,8 @@ class Calibration:
         return calibrated
 
     def _of(self, values: Values, biases: Float64) -> Values:
-        logits = self.slope * _logits(values) + biases.astype(np.float32)
-        return np.where(values <= 0, 0, special.expit(logits))  # NaN stays
+        calibrated = self.slope * logits(values) + biases.astype(np.float32)
+        return np.where(values <= 0, 0, special.expit(calibrated))  # NaN stays
 
 
 def fit_calibration(images: ScoredImages) -> Calibration:
@@ -67,10 +73,6 @@ def fit_calibration(images: ScoredImages) -> Calibration:
         fitted = _fit(replace(pairs, logits=np.zeros_like(pairs.logits), of_true=0.0))
         fitted = replace(fitted, slope=0.0)
     return Calibration(fitted.slope, (fitted.common + fitted.own).tolist(), beyond)
-
-
-def _logits(values: Values) -> Values:
-    return np.asarray(special.logit(np.clip(values, _NEAREST, 1 - _NEAREST)))
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,17 @@ class _Pairs:
     @classmethod
     def of(cls, images: ScoredImages) -> "_Pairs":
         scores = images.scores
-        logits: list[Values] = [np.zeros(0, np.float32)]
+        parts: list[Values] = [np.zeros(0, np.float32)]
         columns = [np.zeros(0, np.int32)]
         for block in blocks(scores):
             positive = block.values > 0
-            logits.append(_logits(block.values[positive]))
+            parts.append(logits(block.values[positive]))
             columns.append(block.columns[positive].astype(np.int32))
         true = sparse.coo_array(images.truth.multiply(scores))
         hits = true.data > 0
         positives = np.bincount(true.coords[1][hits], minlength=scores.shape[1])
-        of_true = float(_logits(true.data[hits]).sum(dtype=np.float64))
-        return cls(
-            np.concatenate(logits), np.concatenate(columns), positives.astype(float), of_true
-        )
+        of_true = float(logits(true.data[hits]).sum(dtype=np.float64))
+        return cls(np.concatenate(parts), np.concatenate(columns), positives.astype(float), of_true)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import sparse, special
 
 from replearn.errors import DataError
 from replearn.metrics import EmptyRule, f1_per_image
@@ -22,6 +22,7 @@ Values = NDArray[np.floating[Any]]
 
 # Scores in a block: 1 MiB of float32, so that intermediate results stay in the CPU's cache.
 _BLOCK = 2**18
+_NEAREST = 1e-6  # distance from 0 and 1 of the probabilities that have logits
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ def _pad(part: sparse.csr_array) -> tuple[Values, NDArray[np.integer[Any]]]:
 def descending(values: Values) -> Values:
     """Return each row of values [B, W] from the highest down."""
     return np.asarray(-np.sort(-values, axis=1))
+
+
+def logits(probabilities: Values) -> Values:
+    """Return the logits of probabilities, finite for 0 and 1 too."""
+    return np.asarray(special.logit(np.clip(probabilities, _NEAREST, 1 - _NEAREST)))
 
 
 def name_first(scores: Scores, numbers: Counts) -> sparse.csr_array:
