@@ -198,9 +198,7 @@ def _index_with_concepts(
     built = index_vectors(
         train.concepts.ids, train.vectors, concepts=train.concepts, metric=settings.metric
     )
-    return replace(
-        built, encoder=train.encoder, identity=train.identity, history=(train.identity,)
-    )
+    return replace(built, encoder=train.encoder, identity=train.identity, history=(train.identity,))
 
 
 def fit_rule(

@@ -17,10 +17,10 @@ from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.console import warn
 from replearn.detection.fit_scorers import fit_linear, fit_neighbours
 from replearn.detection.task import DetectionTask, LabelledFeatures
-from replearn.neighbors.build_index import index_vectors
 from replearn.errors import DataError
 from replearn.images.form import Form
 from replearn.images.opening import open_images
+from replearn.neighbors.build_index import index_vectors
 
 Vectors = NDArray[np.float32]
 Embed = Callable[[NDArray[np.uint8]], Vectors]
