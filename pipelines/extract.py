@@ -10,7 +10,6 @@ from replearn.console import say
 from replearn.encoders import extraction
 from replearn.encoders.embedding import Precision, device_label
 from replearn.encoders.encoder import load_encoder
-from replearn.images.form import Form
 from replearn.images.ids import Frames, IdsFrom, Selection
 from replearn.images.opening import open_reader
 
@@ -58,10 +57,8 @@ def extract(
     Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """
     encoder = load_encoder(encoder_folder, device)
-    description = encoder.description
-    form = Form(description.size, description.channels, description.fit)
     selection = Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors)
-    with open_reader(source, form, selection, scratch=out.parent) as images:
+    with open_reader(source, encoder.description.form, selection, scratch=out.parent) as images:
         say(f"{encoder_folder} on {device_label(encoder.device)}, {precision}")
         extraction.extract(
             encoder,

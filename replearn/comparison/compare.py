@@ -15,20 +15,17 @@ from replearn.comparison.results import Result
 from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import copy_training_sheets, draw_queries
 from replearn.comparison.tables import write_comparison_facts, write_tables
-from replearn.comparison.task import Stages, Task, run_task
+from replearn.comparison.task import Task, index_task, run_task
 from replearn.concepts.split import write_split
-from replearn.encoders.models import check_arguments
-from replearn.encoders.training.settings import TrainingSettings
+from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
 from replearn.images.preparation import prepare
-from replearn.settings import check_settings
 
 
 def compare(
     settings: Comparison,
     data_folder: Path,
     out: Path,
-    stages: Stages,
     *,
     seeds: int = 1,
     jobs: int = 1,
@@ -40,7 +37,6 @@ def compare(
         settings: the encoders and detectors.
         data_folder: images/ and concept lists, see `find_data_folder`.
         out: where everything goes.
-        stages: run for each encoder.
         seeds: number of trainings of each encoder.
         jobs: encoders at a time, each in a process of its own.
         overwrite: replace what was made from other inputs.
@@ -60,14 +56,14 @@ def compare(
     parallel = Parallel(n_jobs=min(jobs, len(tasks)))
     results = [
         result
-        for of_task in parallel(delayed(run_task)(task, stages) for task in tasks)
+        for of_task in parallel(delayed(run_task)(task) for task in tasks)
         for result in of_task
     ]
     write_tables(results, settings, data, out)
     write_comparison_facts(settings, data, images, out)
     copy_training_sheets(out)
     best = _best_task(tasks, results)
-    stages.index(best)
+    index_task(best)
     draw_queries(best.folder, data, best.images, out / "queries.png")
     return results
 
@@ -76,8 +72,7 @@ def _check_encoders(settings: Comparison) -> None:
     """Refuse settings that a training would refuse: that of the last encoder may be hours away."""
     for name, encoder in settings.encoders.items():
         try:
-            check_arguments(encoder.model, encoder.arguments or {})
-            check_settings(TrainingSettings, encoder.training, "training")
+            check_configuration(encoder)
         except UsageError as error:
             raise UsageError(f"encoders.{name}.{error}")
         settings.form_of(name)

@@ -1,9 +1,7 @@
 """Tasks of a comparison: one encoder with one seed, and all of its detectors."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -13,11 +11,24 @@ from replearn.comparison.data_folder import DataFolder
 from replearn.comparison.results import Result
 from replearn.comparison.settings import Comparison
 from replearn.comparison.timing import recorded_seconds, timing
-from replearn.concepts.table import read_concepts
+from replearn.concepts.table import read_concepts, read_ids
 from replearn.console import say, warnings_as_lines
 from replearn.detection.detector import load_detector
+from replearn.detection.fit_detector import make_detector
+from replearn.detection.prediction import predict_run
+from replearn.detection.settings import DetectorSettings, Method, Scoring
+from replearn.detection.task import load_task
+from replearn.encoders.configuration import open_configured
+from replearn.encoders.encoder import load_encoder
+from replearn.encoders.extraction import extract
+from replearn.encoders.training.run import read_configuration, train
+from replearn.features import Features
+from replearn.images.ids import Selection
+from replearn.images.opening import open_prepared
+from replearn.neighbors.folder import create_index, read_concepts_of
 
-CONSTANT = "constant"
+CONSTANT: Method = "constant"
+MAX_ERRORS = 0.05  # share of the images that may be missing or unreadable
 
 
 @dataclass(frozen=True)
@@ -56,71 +67,74 @@ class Task:
         return self.folder / f"{detector}-{part}.run"
 
 
-@dataclass(frozen=True)
-class Stages:
-    """The stages that a task is made of; each leaves alone what is there from the same inputs.
-
-    Attributes:
-        train: trains the encoder of a task as its `config.yaml` says.
-        extract: extracts the features of a part.
-        fit: fits a detector with these options, under this name.
-        predict: writes the run file of a detector for a part.
-        index: builds an index of the features of the training part.
-    """
-
-    train: Callable[[Task], None]
-    extract: Callable[[Task, str], None]
-    fit: Callable[[Task, str, dict[str, Any]], None]
-    predict: Callable[[Task, str, str], None]
-    index: Callable[[Task], None]
-
-
 @warnings_as_lines()  # in a process of its own there is no command around it
-def run_task(task: Task, stages: Stages) -> list[Result]:
+def run_task(task: Task) -> list[Result]:
     """Train, extract, detect and score; what is there already from the same inputs stays."""
-    _train_and_extract(task, stages)
+    folder = task.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with timing(folder, "encoder", folder / "encoder/encoder.json"):
+        _train(task)
+    for part in task.data.parts:
+        with timing(folder, part, task.features(part)):
+            _extract(task, part)
     results = []
-    for name, options in _detectors(task).items():
-        result = _detect(task, stages, name, options)
+    for name, settings in _detectors(task).items():
+        result = _detect(task, name, settings)
         say(f"seed {task.seed}: {result.name}: F1 {result.f1:.4f} on {task.data.scored}")
         results.append(result)
     return results
 
 
-def _detectors(task: Task) -> dict[str, dict[str, Any]]:
-    """Return the options of the task's detectors by name."""
-    settings = task.settings
-    detectors = settings.detectors_of(task.encoder)
-    options = {name: d.options(settings.concepts) for name, d in detectors.items()}
-    if task.encoder == next(iter(settings.encoders)):
+def index_task(task: Task) -> None:
+    """Build an index of the training features of a task."""
+    path = task.features("train")
+    features = Features.load(path)
+    concepts = read_concepts_of(features, path, task.data.train)
+    create_index(task.folder / "index", features, concepts, source=path, overwrite=task.overwrite)
+
+
+def _detectors(task: Task) -> dict[str, DetectorSettings]:
+    """Return the task's detectors by name."""
+    detectors = task.settings.detectors_of(task.encoder)
+    if task.encoder == next(iter(task.settings.encoders)):
         # The constant prediction needs no features, so once is enough.
-        return {CONSTANT: {"method": CONSTANT}} | options
-    return options
+        return {CONSTANT: DetectorSettings(method=CONSTANT)} | detectors
+    return detectors
 
 
-def _train_and_extract(task: Task, stages: Stages) -> None:
-    folder = task.folder
+def _train(task: Task) -> None:
     encoder = task.settings.encoders[task.encoder]
     settings = encoder.model_dump(exclude_none=True, exclude_unset=True)
     settings["training"] = {**settings.get("training", {}), "seed": task.seed}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=False))
-    with timing(folder, "encoder", folder / "encoder/encoder.json"):
-        stages.train(task)
-    for part in task.data.parts:
-        with timing(folder, part, task.features(part)):
-            stages.extract(task, part)
+    path = task.folder / "config.yaml"
+    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+    config = read_configuration(path)
+    images = open_configured(task.images, config.images, read_ids(task.data.train), MAX_ERRORS)
+    train(config, images, task.folder / "encoder", resume=True, overwrite=task.overwrite)
 
 
-def _detect(task: Task, stages: Stages, name: str, options: dict[str, Any]) -> Result:
+def _extract(task: Task, part: str) -> None:
+    encoder = load_encoder(task.folder / "encoder")
+    selection = Selection(read_ids(task.data.parts[part]), max_errors=MAX_ERRORS)
+    images = open_prepared(task.images, encoder.description.form, selection)
+    out = task.features(part)
+    extract(encoder, images, out, jobs=None, max_errors=MAX_ERRORS, overwrite=task.overwrite)
+
+
+def _detect(task: Task, name: str, settings: DetectorSettings) -> Result:
     """Fit one detector, write its run files and score it."""
     data, folder = task.data, task.folder
+    rules = imageclef.edition(task.settings.edition)
     with timing(folder, name, folder / name / "detector.json"):
-        stages.fit(task, name, options)
+        to_fit = load_task(
+            (task.features("train"), data.train),
+            (task.features("valid"), data.parts["valid"]),
+            Scoring(rules.empty, rules.max_concepts),
+        )
+        make_detector(folder / name, to_fit, settings, overwrite=task.overwrite)
     for part in data.parts:
         if part != "train":
-            stages.predict(task, name, part)
-    rules = imageclef.edition(task.settings.edition)
+            _predict(task, name, part)
     truth = read_concepts(data.parts[data.scored])
     score = imageclef.evaluate_run(task.run_file(name, data.scored), truth, rules)
     detector = load_detector(folder / name)
@@ -137,4 +151,15 @@ def _detect(task: Task, stages: Stages, name: str, options: dict[str, Any]) -> R
         concepts=len(detector.vocabulary),
         seconds=recorded_seconds(folder, *steps),
         per_image=score.per_image,
+    )
+
+
+def _predict(task: Task, detector: str, part: str) -> None:
+    predict_run(
+        task.folder / detector,
+        task.features(part),
+        task.run_file(detector, part),
+        edition=task.settings.edition,
+        ids=task.data.parts[part],
+        overwrite=True,
     )

@@ -15,6 +15,7 @@ from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
 from replearn.errors import DataError, brief
+from replearn.images.form import Form
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Description:
     identity: str
     training: dict[str, Any]
     selected: dict[str, Any] | None = None
+
+    @property
+    def form(self) -> Form:
+        """The form that images are prepared to."""
+        return Form(self.size, self.channels, self.fit)
 
     def build(self) -> Model:
         """Return the model with fresh weights."""

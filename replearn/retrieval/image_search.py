@@ -294,5 +294,4 @@ class ImageSearch:
 
     @property
     def _form(self) -> Form:
-        description = self.encoder.description
-        return Form(description.size, description.channels, description.fit)
+        return self.encoder.description.form

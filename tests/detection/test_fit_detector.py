@@ -15,7 +15,7 @@ from replearn.detection.settings import DetectorSettings, Method, Resources, Sco
 from replearn.detection.task import DetectionTask, LabelledFeatures, load_task
 from replearn.errors import DataError, UsageError
 from replearn.features import Features, write_features
-from replearn.neighbors.index import build_index
+from replearn.neighbors.build_index import build_index
 
 Pair = tuple[Features, ConceptTable]
 
@@ -121,11 +121,11 @@ def test_a_refitted_detector_has_the_settings_of_the_one_before() -> None:
 
 def test_an_index_of_the_training_features_is_searched_and_no_other() -> None:
     features, _ = TRAIN
-    index = build_index(features.ids, features.vectors, metric="l2", origin=features.identity)
+    index = build_index(features, metric="l2")
     scorer = fit_detector(TRAIN, VALID, QUICK, method="knn", index=index).scorer
     assert isinstance(scorer, NeighbourScorer)
     assert scorer.index.engine is index.engine
-    other = build_index(features.ids, features.vectors, origin="features:other")
+    other = build_index(replace(features, identity="features:other"))
     with pytest.raises(DataError, match="index: made of features:other, not of features:train"):
         fit_detector(TRAIN, VALID, method="knn", index=other)
 
