@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Vectors
 from replearn.concepts.table import ConceptTable
 from replearn.detection.fit_detector import fit_rule
 from replearn.detection.fit_scorers import KS, fit_neighbours
 from replearn.detection.scorers import NeighbourScorer
 from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.neighbors.build_index import index_vectors
-from replearn.neighbors.engine import Hits, Vectors
+from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
 
 

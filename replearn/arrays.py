@@ -10,4 +10,5 @@ Floats = NDArray[np.floating[Any]]  # of any precision and shape
 Float64 = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 Pixels = NDArray[np.uint8]  # images [N, C, H, W]; or one, [C, H, W] or [H, W, C]
+Rows = NDArray[np.int64]  # numbers of rows
 Vectors = NDArray[np.floating[Any]]  # features or embeddings [N, D]

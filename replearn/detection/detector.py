@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from replearn.arrays import Vectors
 from replearn.artefacts.files import read_json, write_json
 from replearn.detection.decisions.rules import Rule, from_facts, to_facts
-from replearn.detection.scorers import SCORERS, Scorer, Vectors
+from replearn.detection.scorers import SCORERS, Scorer
 from replearn.errors import DataError
 
 _BATCH = 8192  # images that are scored at a time

@@ -9,17 +9,15 @@ its prior.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
+from replearn.arrays import Floats
 from replearn.detection.decisions.scores import Scores, in_order, logits
 
 _PAIRS = 2**20  # at a time
-
-Values = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Fusion:
         tail.data = self._of(evidence.tail_prior[tail.indices], tail.data)
         return sparse.csr_array(sparse.hstack([sparse.csr_array(known), tail], format="csr"))
 
-    def _of(self, linear: Values, neighbours: Values) -> Values:
+    def _of(self, linear: Floats, neighbours: Floats) -> Floats:
         together = self.linear * linear + self.neighbours * neighbours + self.bias
         return np.asarray(special.expit(together))
 
@@ -61,13 +59,13 @@ class Evidence:
         tail_prior: of the priors of those [L - T].
     """
 
-    linear: Values
-    neighbours: Values
+    linear: Floats
+    neighbours: Floats
     tail: sparse.csr_array
-    tail_prior: Values
+    tail_prior: Floats
 
     @classmethod
-    def of(cls, linear: Values, votes: sparse.csr_array, prior: Values, k: int) -> "Evidence":
+    def of(cls, linear: Floats, votes: sparse.csr_array, prior: Floats, k: int) -> "Evidence":
         """Return the logits of probabilities [M, T] and votes [M, L] of k neighbours.
 
         Args:
@@ -83,7 +81,7 @@ class Evidence:
         tail.data = logits((k * tail.data + prior[width:][tail.indices]) / (k + 1))
         return cls(logits(linear), logits(known), tail, logits(prior[width:]))
 
-    def pairs(self, truth: sparse.csr_array) -> tuple[Values, Values, NDArray[np.bool_]]:
+    def pairs(self, truth: sparse.csr_array) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Return both logits of all pairs of an image and a concept, and which are true.
 
         Args:
@@ -128,7 +126,7 @@ def fit_fusion(evidence: Evidence, truth: sparse.csr_array) -> Fusion:
 
 
 def _mean_loss(
-    linear: Values, neighbours: Values, true: NDArray[np.bool_], at: NDArray[np.float64]
+    linear: Floats, neighbours: Floats, true: NDArray[np.bool_], at: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
     """Return the mean log loss of the pairs at some parameters, and its gradient [3]."""
     loss, gradient = 0.0, np.zeros(3)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Vectors
 from replearn.artefacts.identity import digest, identify
 from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.console import warn
@@ -22,7 +23,6 @@ from replearn.images.form import Form
 from replearn.images.opening import open_images
 from replearn.neighbors.build_index import index_vectors
 
-Vectors = NDArray[np.float32]
 Embed = Callable[[NDArray[np.uint8]], Vectors]
 
 _CONCEPTS = 100  # the most frequent ones; rarer ones would only add noise

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import safetensors
 import safetensors.numpy
-from numpy.typing import NDArray
 from scipy import sparse, special
 
+from replearn.arrays import Vectors
 from replearn.concepts.vocabulary import multi_hot
 from replearn.detection import voting
 from replearn.detection.decisions.scores import Scores
@@ -22,8 +22,6 @@ from replearn.errors import DataError
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index, save_index
-
-Vectors = NDArray[np.floating[Any]]
 
 
 class Scorer(Protocol):

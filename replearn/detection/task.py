@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from replearn.arrays import Vectors
 from replearn.artefacts.identity import check_same
 from replearn.concepts.table import ConceptTable, read_concepts, read_names
 from replearn.concepts.vocabulary import multi_hot
 from replearn.console import warn
 from replearn.detection.decisions.scores import ScoredImages, Scores
 from replearn.detection.decisions.threshold import Threshold, best_constant, tune_threshold
-from replearn.detection.scorers import Vectors
 from replearn.detection.settings import Scoring
 from replearn.errors import DataError, some_of
 from replearn.features import Features

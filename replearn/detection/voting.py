@@ -5,14 +5,14 @@ All scores are sparse: only concepts of a neighbour have one.  A row of -1 is no
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-Rows = NDArray[np.int64]
-Distances = NDArray[np.floating[Any]]
+from replearn.arrays import Floats, Rows
+
 Kind = Literal["union", "uniform", "rank", "similarity", "softmax", "gaussian"]
 
 
@@ -34,7 +34,7 @@ class Vote:
     smoothing: float = 0.0
 
     def scores(
-        self, rows: Rows, distances: Distances, metric: str, concepts: sparse.csr_array
+        self, rows: Rows, distances: Floats, metric: str, concepts: sparse.csr_array
     ) -> sparse.csr_array:
         """Return the scores [M, L] in [0, 1].
 
@@ -74,7 +74,7 @@ def union_scores(rows: Rows, concepts: sparse.csr_array) -> sparse.csr_array:
     return sparse.csr_array((scores, np.divmod(named, width)), shape=(len(rows), width))
 
 
-def weighted_scores(rows: Rows, weights: Distances, concepts: sparse.csr_array) -> sparse.csr_array:
+def weighted_scores(rows: Rows, weights: Floats, concepts: sparse.csr_array) -> sparse.csr_array:
     """Score each concept by the share of the neighbours' weight that shows it, [M, L].
 
     Args:
@@ -113,20 +113,20 @@ def frequencies(concepts: sparse.csr_array) -> NDArray[np.float64]:
     return np.asarray(concepts.sum(axis=0, dtype=np.float64)) / max(concepts.shape[0], 1)
 
 
-def _squared(distances: Distances, metric: str) -> Distances:
+def _squared(distances: Floats, metric: str) -> Floats:
     """Return squared L2 distances [M, k]; for cosine, those between the normalised vectors."""
     return 2 * distances if metric == "cosine" else distances**2
 
 
-def _uniform(squared: Distances, metric: str, parameter: float) -> Distances:
+def _uniform(squared: Floats, metric: str, parameter: float) -> Floats:
     return np.ones_like(squared)
 
 
-def _by_rank(squared: Distances, metric: str, parameter: float) -> Distances:
+def _by_rank(squared: Floats, metric: str, parameter: float) -> Floats:
     return np.broadcast_to(1 / np.arange(1, squared.shape[1] + 1), squared.shape)
 
 
-def _by_similarity(squared: Distances, metric: str, parameter: float) -> Distances:
+def _by_similarity(squared: Floats, metric: str, parameter: float) -> Floats:
     """Weigh by the cosine where it is positive, or by the inverse of the distance, to a power."""
     if metric == "cosine":
         return np.asarray(np.maximum(1 - squared / 2, 0) ** parameter)
@@ -136,13 +136,13 @@ def _by_similarity(squared: Distances, metric: str, parameter: float) -> Distanc
     return np.asarray(ratio ** (parameter / 2))
 
 
-def _by_softmax(squared: Distances, metric: str, parameter: float) -> Distances:
+def _by_softmax(squared: Floats, metric: str, parameter: float) -> Floats:
     """Weigh by exp(cosine / T), or exp(-d^2 / 2 T), which is the same of normalised vectors."""
     farther = np.maximum(squared - squared[:, :1], 0)  # less only where there is no neighbour
     return np.asarray(np.exp(-farther / (2 * parameter)))
 
 
-def _by_gaussian(squared: Distances, metric: str, parameter: float) -> Distances:
+def _by_gaussian(squared: Floats, metric: str, parameter: float) -> Floats:
     """Weigh by a Gaussian as wide as the farthest of the k is far.
 
     So dense and sparse regions are treated alike (Zelnik-Manor and Perona, Self-tuning spectral
@@ -152,7 +152,7 @@ def _by_gaussian(squared: Distances, metric: str, parameter: float) -> Distances
     return np.asarray(np.exp(-squared / farthest))
 
 
-WEIGHTS: dict[Kind, Callable[[Distances, str, float], Distances]] = {
+WEIGHTS: dict[Kind, Callable[[Floats, str, float], Floats]] = {
     "uniform": _uniform,
     "rank": _by_rank,
     "similarity": _by_similarity,

@@ -13,7 +13,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.neighbors.engine import Engine, Hits, ReadOnlyEngine, Space, Vectors
+from replearn.arrays import Vectors
+from replearn.neighbors.engine import Engine, Hits, ReadOnlyEngine, Space
 
 MAX_BATCH = 16  # requests at a time, so that none waits long for those that came later
 

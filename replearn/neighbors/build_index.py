@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from replearn.arrays import Vectors
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.neighbors import faiss_engine
-from replearn.neighbors.engine import Engine, Metric, Space, Vectors
+from replearn.neighbors.engine import Engine, Metric, Space
 from replearn.neighbors.index import Index, check_vectors
 from replearn.neighbors.recall import Recall, tune_recall
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Vectors
 from replearn.errors import UsageError
 
 Metric = Literal["cosine", "l2"]
-Vectors = NDArray[np.floating[Any]]
 
 
 class Hits(NamedTuple):

@@ -18,10 +18,11 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Vectors
 from replearn.artefacts.disk_rows import is_file_backed
 from replearn.artefacts.identity import digest
 from replearn.errors import DataError, UsageError
-from replearn.neighbors.engine import Engine, Hits, Space, Vectors, even_blocks
+from replearn.neighbors.engine import Engine, Hits, Space, even_blocks
 
 _METRICS = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
 _QUERIES = 4096  # at a time, as FAISS's own kernel takes them

@@ -12,11 +12,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Vectors
 from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, some_of
 from replearn.neighbors import faiss_engine
-from replearn.neighbors.engine import Engine, Hits, Metric, Vectors
+from replearn.neighbors.engine import Engine, Hits, Metric
 from replearn.neighbors.recall import Recall
 
 

@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Vectors
 from replearn.errors import DataError, UsageError, brief
 from replearn.neighbors.build_index import Builder
-from replearn.neighbors.engine import Engine, Hits, Space, Vectors, even_blocks
+from replearn.neighbors.engine import Engine, Hits, Space, even_blocks
 from replearn.neighbors.recall import Recall, tune_recall
 
 try:

@@ -11,7 +11,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.neighbors.engine import Engine, Hits, Space, Vectors, even_blocks, merge
+from replearn.arrays import Vectors
+from replearn.neighbors.engine import Engine, Hits, Space, even_blocks, merge
 from replearn.neighbors.faiss_engine import FaissEngine, blocks_of, build
 
 K = 10

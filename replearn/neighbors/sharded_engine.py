@@ -18,18 +18,11 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Vectors
 from replearn.artefacts.disk_rows import select_rows
 from replearn.errors import UsageError
 from replearn.neighbors import faiss_engine
-from replearn.neighbors.engine import (
-    Hits,
-    Metric,
-    ReadOnlyEngine,
-    Space,
-    Vectors,
-    even_blocks,
-    merge,
-)
+from replearn.neighbors.engine import Hits, Metric, ReadOnlyEngine, Space, even_blocks, merge
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.recall import Recall, tune_recall
 

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from replearn.arrays import Vectors
 from replearn.errors import UsageError, brief
-from replearn.neighbors.engine import Hits, ReadOnlyEngine, Space, Vectors, even_blocks
+from replearn.neighbors.engine import Hits, ReadOnlyEngine, Space, even_blocks
 
 _QUERIES, _ROWS = 1024, 65536  # whose similarities are on the device at a time: 256 MiB
 _SHARE = 0.5  # of the free memory of a device that the vectors may take

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.floating]
+from replearn.arrays import Vectors
 
 _NEIGHBOURS = 15  # of UMAP
 

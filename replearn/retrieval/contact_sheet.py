@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from replearn.arrays import Pixels
 from replearn.artefacts.files import replacing
 from replearn.console import warn
 from replearn.errors import shortened
 from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
-
-Picture = NDArray[np.uint8]
 
 _LINE = 28  # characters that are as wide as an image
 
@@ -50,7 +48,7 @@ def write_search_sheet(
 
 def write_query_sheet(
     path: Path,
-    pixels: Sequence[Sequence[Picture]],
+    pixels: Sequence[Sequence[Pixels]],
     concepts: Sequence[Sequence[Sequence[str]]],
     titles: Sequence[Sequence[str]] | None = None,
 ) -> None:
@@ -83,7 +81,7 @@ def write_query_sheet(
         figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
 
 
-def _draw(axes: Axes, image: Picture, names: Sequence[str], shared: set[str]) -> None:
+def _draw(axes: Axes, image: Pixels, names: Sequence[str], shared: set[str]) -> None:
     axes.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255)
     for line, name in enumerate(names[:5]):
         axes.text(

@@ -11,9 +11,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from replearn.arrays import Pixels
+from replearn.arrays import Pixels, Vectors
 from replearn.artefacts.identity import check_same
 from replearn.errors import DataError, UsageError
 from replearn.images.decoding import UnreadableImage, decode
@@ -26,7 +25,6 @@ from replearn.neighbors.storage import load_index
 if TYPE_CHECKING:
     from replearn.encoders.encoder import Encoder
 
-Vectors = NDArray[np.float32]
 
 _LOADING = Lock()  # once, for all threads
 _DECODING = Lock()  # for a large file can take gigabytes

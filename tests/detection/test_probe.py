@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from replearn.arrays import Vectors
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.threshold import best_constant
-from replearn.detection.probe import Embed, Probe, Vectors, rankme
+from replearn.detection.probe import Embed, Probe, rankme
 
 CONCEPTS = 4
 COUNT = 240

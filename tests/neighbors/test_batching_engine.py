@@ -7,10 +7,11 @@ from threading import Event
 import numpy as np
 import pytest
 
+from replearn.arrays import Vectors
 from replearn.errors import UsageError
 from replearn.neighbors.batching_engine import MAX_BATCH, BatchingEngine
 from replearn.neighbors.build_index import index_vectors
-from replearn.neighbors.engine import Hits, Vectors
+from replearn.neighbors.engine import Hits
 from replearn.neighbors.faiss_engine import FaissEngine
 
 WIDTH = 8

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from replearn.arrays import Pixels
 from replearn.encoders.encoder import load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.neighbors.build_index import build_index
-from replearn.retrieval.contact_sheet import Picture, write_search_sheet
+from replearn.retrieval.contact_sheet import write_search_sheet
 from replearn.retrieval.image_search import ImageSearch, Neighbour
 
 
@@ -66,7 +67,7 @@ def test_files_are_embedded_together(
     counts = []
     embed = type(search.encoder).embed
 
-    def counting(self: object, pixels: Picture, **options: object) -> object:
+    def counting(self: object, pixels: Pixels, **options: object) -> object:
         counts.append(len(pixels))
         return embed(self, pixels, **options)  # type: ignore[arg-type]
 

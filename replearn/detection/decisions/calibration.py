@@ -15,19 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from replearn.detection.decisions.scores import (
-    ScoredImages,
-    Scores,
-    Values,
-    blocks,
-    in_order,
-    logits,
-)
+from replearn.arrays import Float64, Floats
+from replearn.detection.decisions.scores import ScoredImages, Scores, blocks, in_order, logits
 
 _STD = 1.0  # of the concepts' biases; 0.3 to 2 serve nearly as well
 _PAIRS = 2**18  # at a time
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ class Calibration:
         calibrated.data = self._of(calibrated.data, biases[calibrated.indices])
         return calibrated
 
-    def _of(self, values: Values, biases: Float64) -> Values:
+    def _of(self, values: Floats, biases: Float64) -> Floats:
         calibrated = self.slope * logits(values) + biases.astype(np.float32)
         return np.where(values <= 0, 0, special.expit(calibrated))  # NaN stays
 
@@ -86,7 +78,7 @@ class _Pairs:
         of_true: sum of the logits of the true pairs.
     """
 
-    logits: Values
+    logits: Floats
     columns: NDArray[np.int32]
     positives: Float64
     of_true: float
@@ -98,7 +90,7 @@ class _Pairs:
     @classmethod
     def of(cls, images: ScoredImages) -> "_Pairs":
         scores = images.scores
-        parts: list[Values] = [np.zeros(0, np.float32)]
+        parts: list[Floats] = [np.zeros(0, np.float32)]
         columns = [np.zeros(0, np.int32)]
         for block in blocks(scores):
             positive = block.values > 0

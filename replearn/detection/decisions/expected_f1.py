@@ -20,20 +20,18 @@ exp(-beyond (1 - t)) in G.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from replearn.arrays import Floats
 from replearn.metrics import EmptyRule
-
-Probabilities = NDArray[np.floating[Any]]
 
 _BATCH = 1024  # images at a time
 
 
 def best_numbers(
-    probabilities: Probabilities,
+    probabilities: Floats,
     *,
     empty: EmptyRule,
     beyond: float = 0.0,
@@ -62,7 +60,7 @@ def best_numbers(
 
 
 def expected_f1(
-    probabilities: Probabilities, most: int, *, empty: EmptyRule, beyond: float = 0.0
+    probabilities: Floats, most: int, *, empty: EmptyRule, beyond: float = 0.0
 ) -> NDArray[np.float64]:
     """Return the expected F1 of naming the first 0, 1, ..., `most` concepts, [N, most + 1].
 
@@ -102,9 +100,7 @@ def _nodes(steepness: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return (nodes + 1) / 2, weights / 2
 
 
-def _most_needed(
-    probabilities: Probabilities, beyond: float, limit: int | None
-) -> NDArray[np.intp]:
+def _most_needed(probabilities: Floats, beyond: float, limit: int | None) -> NDArray[np.intp]:
     """Return an upper bound of the best number of concepts of each image [N].
 
     With m_k the sum of the first k probabilities and m that of all, Jensen's inequality holds the

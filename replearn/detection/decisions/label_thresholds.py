@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replearn.detection.decisions.scores import Counts, ScoredImages, Scores, blocks
+from replearn.arrays import Float64, Integers
+from replearn.detection.decisions.scores import ScoredImages, Scores, blocks
 from replearn.detection.decisions.threshold import name_above
 
 # How far a concept's own threshold may lie from the global one, as a factor.
 FARTHEST = 4.0
 
-Thresholds = NDArray[np.float64]
 
-
-def tune_each_threshold(images: ScoredImages, threshold: float) -> Thresholds:
+def tune_each_threshold(images: ScoredImages, threshold: float) -> Float64:
     """Return for each concept the threshold that is best while all others keep the global one, [L].
 
     It is sought between `threshold` / 4 and `threshold` * 4; a concept without a score there
@@ -59,7 +58,7 @@ def tune_each_threshold(images: ScoredImages, threshold: float) -> Thresholds:
     return np.asarray(np.clip(best, threshold / FARTHEST, threshold * FARTHEST))
 
 
-def shrink(own: Thresholds, threshold: float, positives: Counts, strength: float) -> Thresholds:
+def shrink(own: Float64, threshold: float, positives: Integers, strength: float) -> Float64:
     """Return thresholds [L] between the global one and each concept's own.
 
     Args:
@@ -73,7 +72,7 @@ def shrink(own: Thresholds, threshold: float, positives: Counts, strength: float
 
 
 def name_above_each(
-    scores: Scores, thresholds: Thresholds, *, limit: int | None = None
+    scores: Scores, thresholds: Float64, *, limit: int | None = None
 ) -> sparse.csr_array:
     """Return the concepts that score at least their threshold as 0/1 float32 [N, L].
 

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
+from replearn.arrays import Floats, Integers
 from replearn.errors import DataError
 from replearn.metrics import EmptyRule, f1_per_image
 
 Scores = NDArray[np.floating[Any]] | sparse.csr_array
-Counts = NDArray[np.integer[Any]]
-Values = NDArray[np.floating[Any]]
 
 # Scores in a block: 1 MiB of float32, so that intermediate results stay in the CPU's cache.
 _BLOCK = 2**18
@@ -39,7 +38,7 @@ class ScoredImages:
 
     scores: Scores
     truth: sparse.csr_array
-    counts: Counts
+    counts: Integers
     empty: EmptyRule
     limit: int | None = None
 
@@ -68,7 +67,7 @@ class Block(NamedTuple):
     """
 
     images: slice
-    values: Values
+    values: Floats
     columns: NDArray[np.integer[Any]]
 
 
@@ -104,7 +103,7 @@ def in_order(scores: sparse.csr_array) -> sparse.csr_array:
     return ordered
 
 
-def _pad(part: sparse.csr_array) -> tuple[Values, NDArray[np.integer[Any]]]:
+def _pad(part: sparse.csr_array) -> tuple[Floats, NDArray[np.integer[Any]]]:
     """Return values and columns of the stored entries of each row, padded to the longest row."""
     lengths = np.diff(part.indptr)
     filled = np.arange(lengths.max(initial=0)) < lengths[:, None]
@@ -114,17 +113,17 @@ def _pad(part: sparse.csr_array) -> tuple[Values, NDArray[np.integer[Any]]]:
     return values, columns
 
 
-def descending(values: Values) -> Values:
+def descending(values: Floats) -> Floats:
     """Return each row of values [B, W] from the highest down."""
     return np.asarray(-np.sort(-values, axis=1))
 
 
-def logits(probabilities: Values) -> Values:
+def logits(probabilities: Floats) -> Floats:
     """Return the logits of probabilities, finite for 0 and 1 too."""
     return np.asarray(special.logit(np.clip(probabilities, _NEAREST, 1 - _NEAREST)))
 
 
-def name_first(scores: Scores, numbers: Counts) -> sparse.csr_array:
+def name_first(scores: Scores, numbers: Integers) -> sparse.csr_array:
     """Return the first concepts of each image in the order of scores as 0/1 float32 [N, L].
 
     Among equal scores the lower column comes first.
@@ -146,7 +145,7 @@ def name_first(scores: Scores, numbers: Counts) -> sparse.csr_array:
     return sparse.csr_array((ones, pairs), shape=scores.shape)
 
 
-def _are_first(values: Values, numbers: Counts) -> NDArray[np.bool_]:
+def _are_first(values: Floats, numbers: Integers) -> NDArray[np.bool_]:
     """Return which of the values [B, W] are positive and among the `numbers` [B] highest."""
     width = values.shape[1]
     numbers = np.minimum(numbers, width)[:, None]

@@ -13,20 +13,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from replearn import metrics
+from replearn.arrays import Float64, Floats, Integers
 from replearn.detection.decisions.scores import (
     Block,
-    Counts,
     ScoredImages,
     Scores,
-    Values,
     blocks,
     descending,
     in_order,
     name_first,
 )
 from replearn.errors import DataError
-
-Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class RankedScores:
         self._images = images
         self._hits = _positions_of_true(images.scores, images.truth)
 
-    def __iter__(self) -> Iterator[tuple[Float64, Values, Float64]]:
+    def __iter__(self) -> Iterator[tuple[Float64, Floats, Float64]]:
         """Yield for some images at a time the F1 to start from, the scores and the changes of F1.
 
         The first is the F1 of naming nothing [B], the second the scores from the highest down
@@ -196,7 +193,7 @@ _BUCKETS = 2**15
 _LARGEST = np.finfo(np.float32).max
 
 
-def _buckets(values: Values) -> NDArray[np.intp]:
+def _buckets(values: Floats) -> NDArray[np.intp]:
     """Return the bucket of each value, in their order; of what is not positive, the lowest."""
     bits = np.clip(values, 0, _LARGEST).astype(np.float32).view(np.uint32)
     return (bits >> 16).astype(np.intp)
@@ -206,7 +203,7 @@ def _scores_between(
     ranked: RankedScores, least: int, low: int, high: int
 ) -> tuple[Float64, Float64]:
     """Return all scores [M] in the buckets from low to high, and their changes of F1 [M]."""
-    parts: list[tuple[Values, Float64]] = [(np.zeros(0), np.zeros(0))]
+    parts: list[tuple[Floats, Float64]] = [(np.zeros(0), np.zeros(0))]
     for _, values, changes in ranked:
         values, changes = values[:, least:], changes[:, least:]
         bucket = _buckets(values)
@@ -254,7 +251,7 @@ def name_above(
 
 def best_constant(
     truth: sparse.csr_array,
-    counts: Counts,
+    counts: Integers,
     *,
     empty: metrics.EmptyRule,
     candidates: int = 60,

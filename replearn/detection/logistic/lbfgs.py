@@ -12,18 +12,18 @@ L1-regularized log-linear models), which gives exact zeros.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.floating[Any]]
+from replearn.arrays import Floats
+
 Columns = NDArray[np.intp]
 
 # (weights [K, B], which columns they are of [B]) -> values [B], gradients [K, B]
-Evaluate = Callable[[Matrix, Columns], tuple[Matrix, Matrix]]
+Evaluate = Callable[[Floats, Columns], tuple[Floats, Floats]]
 # (gradients [K, B], which columns they are of [B]) -> about inverse Hessian times gradient [K, B]
-Precondition = Callable[[Matrix, Columns], Matrix]
+Precondition = Callable[[Floats, Columns], Floats]
 
 _MEMORY = 20  # steps that a column's curvature is learned from; with 10, hard ones take 8 % more
 _CROWD = 12  # columns leave when they are one in so many: each time the memory is copied
@@ -31,13 +31,13 @@ _CROWD = 12  # columns leave when they are one in so many: each time the memory 
 
 def minimise(
     evaluate: Evaluate,
-    start: Matrix,
+    start: Floats,
     precondition: Precondition,
     *,
     tol: float,
     max_iter: int,
-    l1: Matrix | None = None,
-) -> tuple[Matrix, NDArray[np.intp]]:
+    l1: Floats | None = None,
+) -> tuple[Floats, NDArray[np.intp]]:
     """Return weights [K, L] that minimise each column's function, and its number of iterations [L].
 
     A column is done when the decrease that is still to be had, as the quadratic model of its
@@ -82,7 +82,7 @@ class _Batch:
         weights: where they are [K, B].
     """
 
-    def __init__(self, evaluate: Evaluate, start: Matrix, l1: Matrix | None) -> None:
+    def __init__(self, evaluate: Evaluate, start: Floats, l1: Floats | None) -> None:
         self._evaluate, self._l1 = evaluate, l1
         self.columns = np.arange(start.shape[1])
         self.weights = start
@@ -93,7 +93,7 @@ class _Batch:
 
     def propose(
         self, precondition: Precondition, tol: float
-    ) -> tuple[Matrix, Matrix, NDArray[np.bool_]]:
+    ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Return subgradients and the next steps, [K, B] each, and which columns are done [B]."""
         l1, weights, gradient = self._l1, self.weights, self._gradient
         subgradient = gradient if l1 is None else _least_subgradient(weights, gradient, l1)
@@ -112,7 +112,7 @@ class _Batch:
         self.weights, self._gradient = self.weights[:, stay], self._gradient[:, stay]
         self._pairs.keep(stay)
 
-    def try_step(self, subgradient: Matrix, step: Matrix) -> None:
+    def try_step(self, subgradient: Floats, step: Floats) -> None:
         """Learn the curvature along the steps, and take those that do not go too far."""
         value, gradient = self._evaluate(self.weights + step, self.columns)
         slope = _dots(subgradient, step)
@@ -126,13 +126,13 @@ class _Batch:
         self._value = np.where(good, value, self._value)
 
 
-def _least_subgradient(weights: Matrix, gradient: Matrix, l1: Matrix) -> Matrix:
+def _least_subgradient(weights: Floats, gradient: Floats, l1: Floats) -> Floats:
     """Return the subgradient of function and penalty that is nearest to zero."""
     shrunk = np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0)
     return np.where(weights == 0, shrunk, gradient + l1 * np.sign(weights))
 
 
-def _within_orthant(weights: Matrix, step: Matrix, subgradient: Matrix) -> Matrix:
+def _within_orthant(weights: Floats, step: Floats, subgradient: Floats) -> Floats:
     """Return the step up to where a weight changes its sign; from zero it may only go downhill."""
     straight = step * subgradient < 0
     cut = np.where(weights * (weights + step) < 0, -weights, step)
@@ -145,11 +145,11 @@ class _Pairs:
     """Steps and the changes of the gradient along them, of each column."""
 
     def __init__(self) -> None:
-        self.steps: list[Matrix] = []
-        self.changes: list[Matrix] = []
-        self.inverses: list[Matrix] = []  # 1 / (step . change)
+        self.steps: list[Floats] = []
+        self.changes: list[Floats] = []
+        self.inverses: list[Floats] = []  # 1 / (step . change)
 
-    def add(self, step: Matrix, change: Matrix) -> None:
+    def add(self, step: Floats, change: Floats) -> None:
         """Remember steps [K, B]; the oldest are forgotten."""
         step, change, inverse = _pair(step.astype(np.float32), change.astype(np.float32))
         self.steps = [*self.steps[1 - _MEMORY :], step]
@@ -164,11 +164,11 @@ class _Pairs:
 
     def solve(
         self,
-        gradient: Matrix,
+        gradient: Floats,
         precondition: Precondition,
         columns: Columns,
         free: NDArray[np.bool_] | None,
-    ) -> Matrix:
+    ) -> Floats:
         """Return about the inverse Hessian, of the free weights, times the gradient [K, B]."""
         result = gradient.astype(np.float32)
         pairs = list(zip(self.steps, self.changes, self.inverses, strict=True))
@@ -184,11 +184,11 @@ class _Pairs:
         return result if free is None else free * result
 
 
-def _pair(step: Matrix, change: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+def _pair(step: Floats, change: Floats) -> tuple[Floats, Floats, Floats]:
     along = _dots(step, change)
     # A column that did not move, or moved on flat ground, teaches nothing.
     return step, change, np.divide(1, along, out=np.zeros_like(along), where=along > 0)
 
 
-def _dots(first: Matrix, second: Matrix) -> Matrix:
+def _dots(first: Floats, second: Floats) -> Floats:
     return np.asarray(np.einsum("kb,kb->b", first, second))

@@ -5,19 +5,16 @@ so that the logits [block, L] never leave the cache.  The labels take part only 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from replearn.arrays import Floats
 from replearn.detection.logistic.lbfgs import Columns
 from replearn.detection.logistic.standardised_rows import StandardisedRows, each_block
 
-Matrix = NDArray[np.floating[Any]]
-
 # minus the weights [K, B] -> sums of log(1 + exp(z)) [B] and of p (1 - p) [B], products X'p [K, B]
-Pass = Callable[[Matrix], tuple[Matrix, Matrix, Matrix]]
+Pass = Callable[[Floats], tuple[Floats, Floats, Floats]]
 
 _CHUNK = 256  # rows between the two products at a time: they stay in the inner cache
 _LARGE = 80.0  # a logit as good as any larger one, but with a finite exponential
@@ -60,7 +57,7 @@ class LogisticLoss:
         self._variances = np.maximum(variances, least)[:, None].astype(np.float32)
         self._axes, self._rest = axes.astype(np.float32), np.float32(max(rest, least))
 
-    def __call__(self, weights: Matrix, columns: Columns) -> tuple[Matrix, Matrix]:
+    def __call__(self, weights: Floats, columns: Columns) -> tuple[Floats, Floats]:
         """Return the values [B] and gradients [K, B] of some of the labels at weights [K, B]."""
         towards = self._towards[:, columns]
         if not weights[:-1].any():  # as at the start: every row's probability is the same
@@ -77,7 +74,7 @@ class LogisticLoss:
         # No loss is negative but by rounding.
         return np.maximum(losses, 0) + penalties, pushes - towards + self._penalty * weights
 
-    def precondition(self, gradient: Matrix, columns: Columns) -> Matrix:
+    def precondition(self, gradient: Floats, columns: Columns) -> Floats:
         """Return about the inverse Hessian times the gradient [K, B] of some of the labels.
 
         If the weights p (1 - p) of the rows were all the same, the Hessian would be a multiple of
@@ -95,20 +92,20 @@ class LogisticLoss:
             [self._axes @ turned + gradient[:-1] / beside, gradient[-1:] / weight]
         )
 
-    def precondition_diagonally(self, gradient: Matrix, columns: Columns) -> Matrix:
+    def precondition_diagonally(self, gradient: Floats, columns: Columns) -> Floats:
         """Return the same without turning to other axes, as an L1 penalty asks."""
         weight = self._weight[columns]
         own = self._axes**2 @ (self._variances - self._rest) + self._rest
         return np.asarray(gradient / (np.vstack([own, [[1]]]) * weight + self._penalty))
 
 
-def through_rows(rows: StandardisedRows, minus: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+def through_rows(rows: StandardisedRows, minus: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the sums of log(1 + exp(z)) and of p (1 - p) [B], and X'p [K, B].
 
     The products are in single precision, the sums over blocks in double.
     """
 
-    def one(block: slice) -> tuple[Matrix, Matrix, Matrix]:
+    def one(block: slice) -> tuple[Floats, Floats, Floats]:
         x = rows[block]
         z = x @ minus
         losses, squares = np.zeros(z.shape[1]), np.zeros(z.shape[1])
@@ -129,10 +126,10 @@ def through_rows(rows: StandardisedRows, minus: Matrix) -> tuple[Matrix, Matrix,
     return losses, pushes[-1] - squares, pushes
 
 
-def _sums(rows: StandardisedRows, labels: sparse.csr_array) -> tuple[Matrix, Matrix]:
+def _sums(rows: StandardisedRows, labels: sparse.csr_array) -> tuple[Floats, Floats]:
     """Return X'1 [K] and X'Y [K, L]."""
 
-    def one(block: slice) -> tuple[Matrix, Matrix]:
+    def one(block: slice) -> tuple[Floats, Floats]:
         x = rows[block]
         return x.sum(axis=0), (labels[block].T @ x).T
 
@@ -143,7 +140,7 @@ def _sums(rows: StandardisedRows, labels: sparse.csr_array) -> tuple[Matrix, Mat
     return total, towards
 
 
-def principal_axes(rows: StandardisedRows) -> tuple[Matrix, Matrix, float]:
+def principal_axes(rows: StandardisedRows) -> tuple[Floats, Floats, float]:
     """Return variances [R], axes [D, R] and the variance beside them, from some of the rows.
 
     Up to 2,048 features have all their axes, R = D.  Of wider ones they are those of 2,048 rows.
@@ -164,8 +161,8 @@ def principal_axes(rows: StandardisedRows) -> tuple[Matrix, Matrix, float]:
     return variances[first:], axes, rest
 
 
-def _covariance(rows: StandardisedRows, every: int) -> Matrix:
-    def one(block: slice) -> Matrix:
+def _covariance(rows: StandardisedRows, every: int) -> Floats:
+    def one(block: slice) -> Floats:
         few = rows[block][::every]
         return few.T @ few
 

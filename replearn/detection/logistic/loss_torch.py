@@ -1,19 +1,15 @@
 """The passes of the logistic regression on a device of torch, as a GPU."""
 
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from replearn.arrays import Floats
 from replearn.detection.logistic.loss import Pass
 from replearn.detection.logistic.standardised_rows import StandardisedRows
 from replearn.errors import DataError, brief
-
-Matrix = NDArray[np.floating[Any]]
 
 _BLOCK = 16384  # rows: products large enough to fill a GPU
 
@@ -44,7 +40,7 @@ def device_pass(rows: StandardisedRows, device: str, memory: float) -> Pass:
     fits = 4 * rows.shape[0] * rows.shape[1] <= memory
     kept = list(blocks()) if fits else None
 
-    def through(minus: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    def through(minus: Floats) -> tuple[Floats, Floats, Floats]:
         against = torch.from_numpy(minus).to(target)
         pushes = torch.zeros(minus.shape, dtype=torch.float64, device=target)
         losses, weight = torch.zeros_like(pushes[0]), torch.zeros_like(pushes[0])

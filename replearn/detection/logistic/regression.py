@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from replearn.arrays import Floats
 from replearn.artefacts.disk_rows import DiskRows, Segment, is_file_backed
 from replearn.detection.logistic.lbfgs import minimise
 from replearn.detection.logistic.loss import LogisticLoss
@@ -36,8 +37,6 @@ from replearn.detection.logistic.standardised_rows import (
 )
 from replearn.errors import DataError
 from replearn.features import Features
-
-Matrix = NDArray[np.floating[Any]]
 
 _CERTAIN = 20.0  # logit of a label that all training images have, or (negative) none
 
@@ -143,7 +142,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         self.classes_ = np.array([0, 1], self.label_dtype_)  # of every label
         return self
 
-    def folded(self) -> tuple[Matrix, Matrix]:
+    def folded(self) -> tuple[Floats, Floats]:
         """Return weights [L, D] and intercepts [L] on the features as they are, float32.
 
         Where a feature's mean is many times its standard deviation, `decision_function`, which
@@ -154,7 +153,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         intercept = self.intercept_ - coef @ self.mean_
         return coef.astype(np.float32), intercept.astype(np.float32)
 
-    def decision_function(self, X: RowSource | Features) -> Matrix:
+    def decision_function(self, X: RowSource | Features) -> Floats:
         """Return the logit of each label, float32 [N, L], for features [N, D]."""
         check_is_fitted(self)
         rows = self._rows(X, reset=False)
@@ -170,9 +169,9 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             check_finite(rows)
         return logits
 
-    def predict_proba(self, X: RowSource | Features) -> Matrix:
+    def predict_proba(self, X: RowSource | Features) -> Floats:
         """Return the probability of each label, float32 [N, L], for features [N, D]."""
-        probabilities: Matrix = special.expit(self.decision_function(X))
+        probabilities: Floats = special.expit(self.decision_function(X))
         return probabilities
 
     def predict(self, X: RowSource | Features) -> NDArray[Any]:
@@ -211,7 +210,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             raise DataError(f"penalty {self.penalty!r}: known are {', '.join(shares)}")
         return shares[self.penalty]
 
-    def _start(self, rate: Matrix, mean: Matrix, scale: Matrix) -> Matrix:
+    def _start(self, rate: Floats, mean: Floats, scale: Floats) -> Floats:
         """Return where to begin [D + 1, L]: the prevalences, or the last solution."""
         weights = np.zeros((len(mean) + 1, len(rate)))
         with np.errstate(divide="ignore"):
@@ -235,7 +234,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
                 stacklevel=3,
             )
 
-    def _keep(self, weights: Matrix, mean: Matrix, scale: Matrix) -> None:
+    def _keep(self, weights: Floats, mean: Floats, scale: Floats) -> None:
         intercepts = weights[-1]
         if not self.standardize:  # the features were centred only for the solver
             intercepts = intercepts - mean @ weights[:-1]
@@ -259,11 +258,11 @@ class _Solver:
     def solve(
         self,
         source: RowSource,
-        mean: Matrix,
-        scale: Matrix,
+        mean: Floats,
+        scale: Floats,
         labels: sparse.csr_array,
-        start: Matrix,
-    ) -> tuple[Matrix, NDArray[np.intp]]:
+        start: Floats,
+    ) -> tuple[Floats, NDArray[np.intp]]:
         """Return the weights [D + 1, L] of these labels, and the passes that each took [L]."""
         rows = StandardisedRows(source, mean, scale, self.memory if self.device is None else 0)
         through = None
@@ -297,7 +296,7 @@ def _indicator(Y: Any) -> sparse.csr_array:
     return labels
 
 
-def _scaling(source: RowSource, standardize: bool) -> tuple[Matrix, Matrix]:
+def _scaling(source: RowSource, standardize: bool) -> tuple[Floats, Floats]:
     mean, scale = moments(source)
     if not standardize:
         return mean, np.ones_like(scale)

@@ -13,12 +13,11 @@ from typing import Any, Protocol, TypeVar
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from replearn.arrays import Floats
 from replearn.errors import DataError
 
-Matrix = NDArray[np.floating[Any]]
 Result = TypeVar("Result")
 
 BLOCK = 2048  # rows: matrix products are near their full speed, and their results still in cache
@@ -57,7 +56,7 @@ class StoredRows:
             return file[self.name][rows]
 
 
-def moments(X: RowSource) -> tuple[Matrix, Matrix]:
+def moments(X: RowSource) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of each feature, float64 [D].
 
     Raises:
@@ -65,7 +64,7 @@ def moments(X: RowSource) -> tuple[Matrix, Matrix]:
     """
     shift = np.asarray(X[:1], np.float64)[0]  # or squares of large means would swamp it
 
-    def sums(rows: slice) -> tuple[Matrix, Matrix]:
+    def sums(rows: slice) -> tuple[Floats, Floats]:
         with np.errstate(invalid="ignore", over="ignore"):
             block = np.asarray(X[rows], np.float64) - shift
             total, squares = block.sum(axis=0), np.einsum("nd,nd->d", block, block)
@@ -101,11 +100,11 @@ class StandardisedRows:
         shape: (N, D + 1).
     """
 
-    def __init__(self, X: RowSource, mean: Matrix, scale: Matrix, memory: float) -> None:
+    def __init__(self, X: RowSource, mean: Floats, scale: Floats, memory: float) -> None:
         """Keep all rows if they take at most `memory` bytes, else make them when asked for."""
         self.shape = (X.shape[0], X.shape[1] + 1)
         self._source, self._mean, self._scale = X, mean, scale
-        self._ready: Matrix | None = None
+        self._ready: Floats | None = None
         if 4 * self.shape[0] * self.shape[1] <= memory:
             ready = np.empty(self.shape, np.float32)
 
@@ -115,7 +114,7 @@ class StandardisedRows:
             list(each_block(fill, self.shape[0]))
             self._ready = ready
 
-    def __getitem__(self, rows: slice) -> Matrix:
+    def __getitem__(self, rows: slice) -> Floats:
         """Return some rows [n, D + 1]."""
         if self._ready is not None:
             return self._ready[rows]

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from replearn.arrays import Pixels
+from replearn.arrays import Pixels, Rows
 from replearn.artefacts.disk_rows import DiskRows
 from replearn.encoders.preprocessing import to_unit_range
-from replearn.encoders.training.sampling import WHOLE, Rows, Views, rows_of, to_device
+from replearn.encoders.training.sampling import WHOLE, Views, rows_of, to_device
 from replearn.encoders.training.settings import TrainingSettings
 
 _AHEAD = 4  # batches that wait for the device

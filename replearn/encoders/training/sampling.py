@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Rows = np.ndarray[Any, np.dtype[np.int64]]
-
+from replearn.arrays import Rows
 
 # A larger set is shuffled in two stages, so that what is read at one time lies close together on
 # the disk.  Fixed, as the order of the images must not depend on the machine.
