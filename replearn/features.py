@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ from replearn.arrays import Vectors
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import select_rows
 from replearn.artefacts.error_budget import Errors
-from replearn.artefacts.identity import Digest
-from replearn.errors import DataError
+from replearn.artefacts.identity import Digest, digest, identify
+from replearn.errors import DataError, some_of
 
 HINTS: list[str] = ["encoder_path", "images_path"]
 
@@ -64,7 +64,22 @@ class Features:
         encoder = str(attributes["encoder"]) if "encoder" in attributes else None
         return cls(content.ids, content.rows, identity, content.errors, encoder, hints)
 
-    def select(self, ids: Sequence[str]) -> Vectors:
+    def select(self, ids: Sequence[str]) -> "Features":
+        """Return the features of these ids in this order, without reading what lies on disk.
+
+        Raises:
+            DataError: an id has no features.
+        """
+        if ids == self.ids:
+            return self
+        missing = self.missing(ids)
+        if missing:
+            raise DataError(f"{some_of(missing)}: no features of {len(missing)} of these images")
+        identity = identify("features", of=self.identity, ids=digest(*ids))
+        chosen = self.vectors_of(ids)
+        return replace(self, ids=list(ids), vectors=chosen, identity=identity, errors=[])
+
+    def vectors_of(self, ids: Sequence[str]) -> Vectors:
         """Return the vectors of these ids [M, D] in this order; every id must be known.
 
         Those that lie on disk are not read yet.

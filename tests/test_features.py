@@ -144,11 +144,24 @@ def test_missing_and_damaged_files_are_refused(path: Path, vectors: Any) -> None
         assert "make it again" in refusal(path)
 
 
-def test_select_takes_vectors_in_the_order_asked(vectors: Any) -> None:
+def test_vectors_of_ids_come_in_the_order_asked(vectors: Any) -> None:
     features = Features(IDS, vectors, "features:1")
-    assert np.array_equal(features.select(["é", "b", "é"]), vectors[[2, 0, 2]])
-    assert features.select([]).shape == (0, 4)
+    assert np.array_equal(features.vectors_of(["é", "b", "é"]), vectors[[2, 0, 2]])
+    assert features.vectors_of([]).shape == (0, 4)
     with pytest.raises(KeyError, match="none"):
+        features.vectors_of(["a", "none"])
+
+
+def test_selected_features_are_others_with_an_identity_of_their_own(vectors: Any) -> None:
+    features = Features(IDS, vectors, "features:1", [("c", "empty file")], "aae:1", {"x": "y"})
+    chosen = features.select(["é", "b"])
+    assert chosen.ids == ["é", "b"]
+    assert np.array_equal(chosen.vectors, vectors[[2, 0]])
+    assert (chosen.encoder, chosen.hints, chosen.errors) == ("aae:1", {"x": "y"}, [])
+    identities = {features.select(ids).identity for ids in (["é", "b"], ["b", "é"], ["b"])}
+    assert len({features.identity, *identities}) == 4
+    assert features.select(IDS) is features
+    with pytest.raises(DataError, match=r"none: no features of 1 of these images"):
         features.select(["a", "none"])
 
 

@@ -35,7 +35,7 @@ def draw_queries(folder: Path, data: DataFolder, image_set: Path, path: Path) ->
     part = "test" if data.test else "valid"
     features, index = Features.load(folder / f"{part}.h5"), load_index(folder / "index")
     queries = features.ids[:: max(len(features) // _QUERIES, 1)][:_QUERIES]
-    _, rows = index.search(features.select(queries), _HITS)
+    _, rows = index.search(features.vectors_of(queries), _HITS)
     lines = [
         [query, *(index.ids[row] for row in hits)]
         for query, hits in zip(queries, rows, strict=True)

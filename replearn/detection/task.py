@@ -75,7 +75,7 @@ class LabelledFeatures:
                 f"{table_name}: {len(missing)} of {len(table)} images have no features in {name} "
                 f"and are not used ({some_of(missing)})"
             )
-        vectors, concepts = features.select(ids), table.select(ids)
+        vectors, concepts = features.vectors_of(ids), table.select(ids)
         return cls(vectors, concepts, features.identity, features.encoder, name)
 
 

@@ -132,7 +132,7 @@ class ComparisonFiles:
         ids = ids[:: -(-len(ids) // _CURVE_IMAGES)]
         table = valid.select(ids)
         thresholds, f1 = f1_at_thresholds(
-            detector.scorer.scores(features.select(ids)),
+            detector.scorer.scores(features.vectors_of(ids)),
             multi_hot(table, detector.vocabulary),
             table.counts,
             empty=self.rules.empty,

@@ -119,7 +119,7 @@ class Explorer:
         """The same search by the other metric, exact."""
         assert self.features is not None
         index = self.search.index
-        indexed = replace(self.features, ids=index.ids, vectors=self.features.select(index.ids))
+        indexed = self.features.select(index.ids)
         other = build_index(indexed, concepts=index.concepts, metric=self.metrics[1])
         return replace(self.search, index=other).with_batching()
 
@@ -183,7 +183,7 @@ class Explorer:
             return [], []
         ids = self.search.index.ids[:: -(-len(table) // _ERROR_SAMPLE)]
         column = self.detector.vocabulary.index(concept)
-        scores = self.detector.scorer.scores(self.features.select(ids))
+        scores = self.detector.scorer.scores(self.features.vectors_of(ids))
         scores = _dense(scores[:, [column]])[:, 0]
         true = np.array([concept in of_image for of_image in table.select(ids).concepts])
         named = scores >= self.detector.threshold
