@@ -1,7 +1,7 @@
 """The settings of a detector, the scoring it is chosen for, and the machines it is fitted on."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,6 +39,13 @@ class DetectorSettings(BaseModel):
     neighbours: int | None = Field(None, gt=0)
     metric: Metric = "cosine"
     rule: Literal["auto", RuleName] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_the_default(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {key: value for key, value in given.items() if value is not None}
 
     @model_validator(mode="after")
     def _refit_is_for_linear(self) -> "DetectorSettings":

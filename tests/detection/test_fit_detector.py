@@ -198,3 +198,8 @@ def test_a_task_is_read_from_files_with_their_names_in_its_warnings(
     assert (task.empty, task.limit, task.groups) == ("match", 9, None)
     assert task.train.identity == TRAIN[0].identity
     assert f"{train[0]}: 1 of 80 images have no line in {train[1]}" in capsys.readouterr().err
+
+
+def test_a_setting_that_is_null_has_its_default() -> None:
+    given = {"method": "knn", "concepts": None, "vote": None, "neighbours": None}
+    assert DetectorSettings.model_validate(given) == DetectorSettings(method="knn")
