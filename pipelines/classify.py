@@ -5,11 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.console import say
 from replearn.detection.decisions.rules import RuleName
 from replearn.detection.detector import Detector
 from replearn.detection.fit_detector import make_detector
-from replearn.detection.scorers import FusedScorer, LinearScorer, NeighbourScorer, Scorer
 from replearn.detection.settings import DetectorSettings, Method, Penalty, Resources, Scoring
 from replearn.detection.task import load_task
 from replearn.detection.voting import Kind
@@ -105,7 +103,7 @@ def classify(
         folder, task, settings, index=index_folder, resources=resources, overwrite=overwrite
     )
     if detector is not None:
-        _report(folder, detector)
+        _print_rules(detector)
 
 
 def _check_options(method: str, concepts: int, refit: bool) -> None:
@@ -116,28 +114,10 @@ def _check_options(method: str, concepts: int, refit: bool) -> None:
         raise UsageError(f"--refit: only for --method linear, not {method}")
 
 
-def _report(folder: Path, detector: Detector) -> None:
+def _print_rules(detector: Detector) -> None:
     print("| rule | mean F1 on validation, held out | 95 % interval |\n|---|---|---|")
     for tried in detector.comparison:
         low, high = tried["interval"]
         f1 = f"{tried['f1']:.4f}"
         shown = f"**{f1}**" if tried["rule"] == detector.rule.name else f1
         print(f"| {tried['rule']} | {shown} | {low:.4f} to {high:.4f} |")
-    say(
-        f"{folder}: {_describe(detector.scorer)}, {len(detector.vocabulary)} concepts, "
-        f"decided by {detector.rule.name}"
-    )
-
-
-def _describe(scorer: Scorer) -> str:
-    """Return the settings that were chosen on validation, for the last line."""
-    if isinstance(scorer, LinearScorer):
-        return f"linear, C {scorer.C:g}"
-    if isinstance(scorer, NeighbourScorer):
-        vote = scorer.vote
-        return f"knn, {vote.kind} {vote.parameter:.3g} of {vote.k}, smoothed by {vote.smoothing:g}"
-    if isinstance(scorer, FusedScorer):
-        fusion = scorer.fusion
-        parts = f"{fusion.linear:.2f} x ({_describe(scorer.linear)})"
-        return f"{parts} + {fusion.neighbours:.2f} x ({_describe(scorer.neighbours)})"
-    return scorer.kind

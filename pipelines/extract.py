@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.table import read_ids
-from replearn.console import say
 from replearn.encoders import extraction
-from replearn.encoders.embedding import Precision, device_label
+from replearn.encoders.embedding import Precision
 from replearn.encoders.encoder import load_encoder
 from replearn.images.ids import Frames, IdsFrom, Selection
 from replearn.images.opening import open_reader
@@ -59,7 +58,6 @@ def extract(
     encoder = load_encoder(encoder_folder, device)
     selection = Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors)
     with open_reader(source, encoder.description.form, selection, scratch=out.parent) as images:
-        say(f"{encoder_folder} on {device_label(encoder.device)}, {precision}")
         extraction.extract(
             encoder,
             images,

@@ -6,18 +6,16 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.table import read_ids
-from replearn.console import say, warn
 from replearn.errors import UsageError
 from replearn.features import Features
 from replearn.neighbors.engine import Metric
-from replearn.neighbors.folder import (
+from replearn.neighbors.index_folder import (
     IndexSettings,
     add_images,
     create_index,
     read_concepts_of,
     remove_images,
 )
-from replearn.neighbors.index import Index
 
 
 def index(
@@ -67,29 +65,14 @@ def index(
     if jobs > 1 and shards == 1:
         raise UsageError(f"--jobs {jobs}: without --shards an index is built in one part")
     if remove:
-        _report(folder, remove_images(folder, read_ids(features_path)))
+        remove_images(folder, read_ids(features_path))
         return
     features = Features.load(features_path)
     table = read_concepts_of(features, features_path, concepts) if concepts else None
     if add:
-        _report(folder, add_images(folder, features, table, source=features_path))
+        add_images(folder, features, table, source=features_path)
         return
     settings = IndexSettings(
         metric or "cosine", factory or "Flat", recall or 0.95, shards, jobs, milvus
     )
-    built = create_index(
-        folder, features, table, settings, source=features_path, overwrite=overwrite
-    )
-    _report(folder, built)
-
-
-def _report(folder: Path, built: Index | None) -> None:
-    if built is None:  # nothing was to do, which has been said
-        return
-    kind = "exact" if built.engine.exact else str(built.recall)
-    say(f"{folder}: {len(built):,} images, {built.metric}, {kind}")
-    if built.recall and built.recall.at_10 < built.recall.wanted - 0.02:
-        warn(
-            f"{folder}: finds {built.recall.at_10:.3f} of the 10 nearest, not "
-            f"{built.recall.wanted}; take another --factory (see docs/retrieval.md)"
-        )
+    create_index(folder, features, table, settings, source=features_path, overwrite=overwrite)

@@ -61,6 +61,7 @@ def train(
     """
     config = run.read_configuration(config_path, settings or ())
     images = open_configured(source, config.images, read_ids(ids) if ids else None, max_errors)
+    run.check_images(config, images)  # before the labelled images are opened
     probe = None
     if valid_concepts and run.is_trained(config.model):
         probe = open_probe(source, images.form, valid_concepts)

@@ -126,7 +126,7 @@ def _finite(path: Path, ids: Sequence[str], blocks: Iterable[Vectors]) -> Iterat
     """Pass the blocks [n_i, D] on, but refuse a vector that is not finite."""
     start = 0
     for block in blocks:
-        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+        finite = np.isfinite(block).all(axis=tuple(range(1, block.ndim)))
         if not finite.all():
             row = start + int(np.argmin(finite))
             raise DataError(

@@ -59,6 +59,14 @@ def test_blocks_are_joined_in_order(path: Path, vectors: Any) -> None:
     assert np.array_equal(Features.load(path).vectors, vectors)
 
 
+def test_no_features_at_all_are_written_too(path: Path) -> None:
+    write_features(path, Features([], np.empty((0, 5), np.float32), "features:1"), [])
+    write_features(
+        path, Features([], np.empty((0, 5), np.float32), "features:1"), [np.empty((0, 5))]
+    )
+    assert path.exists()
+
+
 def test_what_is_not_known_is_not_written(path: Path, vectors: Any) -> None:
     write(path, vectors)
     found = Features.load(path)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,12 @@ def writing(path: Path) -> Iterator[None]:
 def replacing(path: Path, *, tag: str = "") -> Iterator[Path]:
     """Yield an empty file beside `path`; once it is filled, it takes the place of `path`.
 
-    Two processes of one machine that write the same file take turns.  If the inside fails, the
-    old file stays and the new one is removed.
+    Processes that write the same file take turns, or have a temporary file each, if they give it
+    a tag.  If the inside fails, the old file stays and the new one is removed.
 
     Args:
         path: the file to replace.
-        tag: keeps the temporary names of processes on several machines apart.
+        tag: part of the temporary file's name, of this process alone.
 
     Raises:
         DataError: the disk is full, or cannot be written for another reason.
@@ -53,28 +53,31 @@ def replacing(path: Path, *, tag: str = "") -> Iterator[Path]:
             temporary.write_text("id,f1")
     """
     temporary = path.with_name(f".{path.name}{tag}.tmp")
-    with writing(path), _sole_writer(temporary):
+    with writing(path), _sole_writer(temporary, alone=bool(tag)) as handle:
         try:
             yield temporary
             publish(temporary, path)
         except BaseException:
-            temporary.unlink(missing_ok=True)  # half of it would fill the disk
+            if is_at(handle, temporary):  # half of it would fill the disk
+                temporary.unlink()
             raise
 
 
 @contextmanager
-def _sole_writer(path: Path) -> Iterator[None]:
-    """Make an empty file that no other writer has until this one has renamed it.
+def _sole_writer(path: Path, *, alone: bool) -> Iterator[int]:
+    """Make an empty file that no other writer has until this one has renamed it; yield its handle.
 
     Without, of two that write the same artefact one would publish half of the other's.
     """
     while True:
         with path.open("ab") as file:
-            lock(file.fileno(), wait=True)
+            if not alone:
+                with suppress(OSError):  # without a lock it is written all the same
+                    lock(file.fileno(), wait=True)
             # Whom this one waited for has renamed it meanwhile: then it is no longer of this name.
             if is_at(file.fileno(), path):
                 file.truncate(0)
-                yield
+                yield file.fileno()
                 return
 
 

@@ -21,19 +21,20 @@ except ImportError:  # Windows
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
-def lock(handle: int, *, shared: bool = False, wait: bool = False) -> bool:
-    """Lock an open file and return whether it could be; it is unlocked when it is closed.
-
-    Where files cannot be locked at all, the answer is yes.
+def lock(handle: int, *, shared: bool = False, wait: bool = False) -> bool | None:
+    """Lock an open file until it is closed.
 
     Args:
         handle: the descriptor of the open file or folder.
         shared: others may hold the lock too, if they share it.
         wait: until whoever holds it lets go.
+
+    Returns:
+        Whether this process holds the lock now; None where files cannot be locked at all.
     """
     if fcntl is None:
         _warn_once()
-        return True
+        return None
     how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     try:
         fcntl.flock(handle, how)
@@ -43,6 +44,7 @@ def lock(handle: int, *, shared: bool = False, wait: bool = False) -> bool:
         if error.errno not in _NO_LOCKS:
             raise
         _warn_once()
+        return None
     return True
 
 
@@ -53,13 +55,16 @@ def _warn_once() -> None:
 
 @contextmanager
 def locked_folder(folder: Path, *, shared: bool = False) -> Iterator[bool]:
-    """Yield whether a folder could be locked, and hold the lock inside."""
+    """Yield whether this process holds the lock of a folder, which it does until the end.
+
+    Where folders cannot be locked the answer is no: another process may be using it.
+    """
     if os.name == "nt":  # a folder cannot be opened there
-        yield True
+        yield False
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        yield lock(handle, shared=shared)
+        yield lock(handle, shared=shared) is True
     finally:
         os.close(handle)
 

@@ -30,7 +30,7 @@ def workspace(out: Path, *, keep: bool = False) -> Iterator[Path]:
         raise DataError(f"{out}: cannot be written ({error.strerror}); choose another place")
     with held:
         # A process that just finished may have removed the folder between opening and locking.
-        if not lock(held.fileno()) or not is_at(held.fileno(), work / "lock"):
+        if lock(held.fileno()) is False or not is_at(held.fileno(), work / "lock"):
             raise DataError(f"{out}: another process is writing it now; wait for it or stop it")
         _put_back(work, out)
         if not keep:

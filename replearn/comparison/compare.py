@@ -11,11 +11,11 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from replearn.comparison.data_folder import DataFolder, find_data_folder
+from replearn.comparison.encoder_task import EncoderTask, index_task, run_task
 from replearn.comparison.results import Result
 from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import copy_training_sheets, draw_queries
 from replearn.comparison.tables import write_comparison_facts, write_tables
-from replearn.comparison.task import Task, index_task, run_task
 from replearn.concepts.split import write_split
 from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
@@ -49,7 +49,7 @@ def compare(
     data = _with_validation(find_data_folder(data_folder), out, overwrite=overwrite)
     images = _prepare_images(settings, data, out, overwrite=overwrite)
     tasks = [
-        Task(settings, data, images[name], out, name, seed, overwrite)
+        EncoderTask(settings, data, images[name], out, name, seed, overwrite)
         for seed in range(seeds)
         for name in settings.encoders
     ]
@@ -103,7 +103,7 @@ def _prepare_images(
     return paths
 
 
-def _best_task(tasks: Sequence[Task], results: Sequence[Result]) -> Task:
+def _best_task(tasks: Sequence[EncoderTask], results: Sequence[Result]) -> EncoderTask:
     """Return the first training of the encoder with the best detector on validation."""
     trained = [result for result in results if result.encoder != "none"]
     best = max(trained, key=lambda result: result.f1_valid).encoder

@@ -53,6 +53,18 @@ class Comparison(BaseModel):
             raise UsageError(f"{unknown[0]!r}: no such detector; known: {known}")
         return {name: DETECTORS[name] for name in given}
 
+    @field_validator("detectors")
+    @classmethod
+    def _constant_is_in_every_table(
+        cls, detectors: dict[str, DetectorSettings]
+    ) -> dict[str, DetectorSettings]:
+        for name, detector in detectors.items():
+            if detector.method == "constant":
+                raise UsageError(
+                    f"{name}.method: 'constant' is in every table; give linear, knn or fused"
+                )
+        return detectors
+
     @model_validator(mode="after")
     def _check_rows(self) -> "Comparison":
         for encoder, detectors in self.rows.items():

@@ -204,8 +204,6 @@ def _separator(images: Sequence[Line]) -> str:
 
 
 _ID = ("image_id", "id")
-
-
 _CONCEPTS = ("cui", "cuis", "concepts")
 
 

@@ -15,6 +15,7 @@ from replearn.artefacts.workers import joblib_on
 from replearn.artefacts.workspace import creating
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot
+from replearn.console import say
 from replearn.detection.decisions.rules import GROUP, RULES, RuleName, choose_rule, compare_rules
 from replearn.detection.detector import Detector, save_detector
 from replearn.detection.fit_scorers import (
@@ -111,6 +112,8 @@ def make_detector(
             return None
         detector = _fit(task, settings, searched, resources, identity)
         save_detector(folder, detector)
+    count, rule = len(detector.vocabulary), detector.rule.name
+    say(f"{out}: {detector.scorer}, {count} concepts, decided by {rule}")
     return detector
 
 

@@ -49,6 +49,9 @@ class ConstantScorer:
     width: int
     kind: str = "constant"
 
+    def __str__(self) -> str:
+        return self.kind
+
     def scores(self, vectors: Vectors) -> Scores:
         """Return scores [M, L] for features [M, D]."""
         row = np.zeros(self.width, np.float32)
@@ -79,6 +82,9 @@ class LinearScorer:
     intercepts: Vectors
     C: float
     kind: str = "linear"
+
+    def __str__(self) -> str:
+        return f"linear, C {self.C:g}"
 
     def scores(self, vectors: Vectors) -> Scores:
         """Return scores [M, L] for features [M, D]."""
@@ -125,6 +131,10 @@ class NeighbourScorer:
     vote: Vote
     kind: str = "knn"
 
+    def __str__(self) -> str:
+        vote = self.vote
+        return f"knn, {vote.kind} {vote.parameter:.3g} of {vote.k}, smoothed by {vote.smoothing:g}"
+
     def scores(self, vectors: Vectors) -> sparse.csr_array:
         """Return scores [M, L] for features [M, D]."""
         return self.scores_of(self.index.search(vectors, self.vote.k))
@@ -162,6 +172,10 @@ class FusedScorer:
     neighbours: NeighbourScorer
     fusion: Fusion
     kind: str = "fused"
+
+    def __str__(self) -> str:
+        linear = f"{self.fusion.linear:.2f} x ({self.linear})"
+        return f"{linear} + {self.fusion.neighbours:.2f} x ({self.neighbours})"
 
     def scores(self, vectors: Vectors) -> Scores:
         """Return scores [M, L] for features [M, D]."""

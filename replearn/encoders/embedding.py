@@ -13,14 +13,10 @@ from replearn.errors import DataError, brief
 from replearn.memory import keep_freed_memory
 
 Precision = Literal["float32", "bfloat16"]
-
-
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 _BATCH = 256  # images
-
-
 _BATCH_ON_GPU = 1024
 
 

@@ -35,7 +35,8 @@ from replearn.artefacts.shards import (
 from replearn.artefacts.throughput import Seconds, Throughput
 from replearn.artefacts.workers import cores, prefetch, run
 from replearn.artefacts.workspace import workspace
-from replearn.encoders.embedding import PRECISIONS, Precision
+from replearn.console import say
+from replearn.encoders.embedding import PRECISIONS, Precision, device_label
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
@@ -130,6 +131,7 @@ def extract(
             gives what is not finite, a worker died, or the disk is full.
     """
     start = time.monotonic()
+    say(f"{encoder.folder or 'encoder'} on {device_label(encoder.device)}, {numerics.precision}")
     plan = features_identity(encoder, images.identity, numerics)
     with workspace(out, keep=True) as work:
         if already_made(out, plan_of(out, NAME), plan, overwrite=overwrite):

@@ -73,8 +73,8 @@ def _unpacking(scratch: Path | None) -> Iterator[Path]:
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
         for left in scratch.glob(".unpacked-*"):
-            with suppress(OSError), locked_folder(left) as unused:
-                if unused:
+            with suppress(OSError), locked_folder(left) as held:
+                if held:  # by nobody else, so that nobody reads it
                     shutil.rmtree(left)
     with (
         tempfile.TemporaryDirectory(prefix=".unpacked-", dir=scratch) as made,

@@ -1,22 +1,22 @@
-"""Artefacts: what identifies one, who may write it, and that it appears all at once."""
+"""Files: each appears all at once, whoever else writes it and whatever ends the run."""
 
+import errno
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from replearn.artefacts.files import publish, read_json, write_json, write_result, write_text
+from replearn.artefacts.files import (
+    publish,
+    read_json,
+    replacing,
+    write_json,
+    write_result,
+    write_text,
+)
 from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError
-
-# Identities
-
-
-# The work folder
-
-
-# Appearing all at once
 
 
 def put_file(path: Path, text: str) -> None:
@@ -96,3 +96,48 @@ def test_json_comes_back_and_what_is_not_json_is_refused_by_name(out: Path) -> N
         assert str(caught.value).startswith(f"{out}: not readable as JSON")
     with pytest.raises(DataError, match="not found"):
         read_json(out.with_name("none.json"))
+
+
+def test_what_is_being_replaced_stays_until_the_new_file_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.read_bytes() == b""
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("tag", ["", ".7"])
+def test_a_replacement_that_fails_leaves_the_old_file_and_nothing_else(
+    tag: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+
+    def stopped(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), replacing(path, tag=tag) as temporary:
+        stopped(temporary)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_is_full_is_named_by_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    message = rf"{path}: cannot be written \(no space left"
+    with pytest.raises(DataError, match=message), replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_writers_with_tags_of_their_own_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "shard.h5"
+    with replacing(path, tag=".1") as first, replacing(path, tag=".2") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # the one that ended last
+    assert list(tmp_path.iterdir()) == [path]

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from replearn.artefacts import locks
 from replearn.artefacts.files import write_text
 from replearn.artefacts.locks import is_at, lock, locked_folder
 from replearn.artefacts.workspace import workspace
+from replearn.images.sources import open_source
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +67,22 @@ def test_where_files_cannot_be_locked_work_goes_on_with_one_warning(
         write_text(tmp_path / "text", "content")
     assert (tmp_path / "text").read_text() == "content"
     assert capsys.readouterr().err.count("files cannot be locked here") == 1
+
+
+def test_where_folders_cannot_be_locked_nobody_takes_one_for_unused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    other = tmp_path / ".unpacked-other"
+    other.mkdir()
+    (tmp_path / "images").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "images/one.png")
+    with locked_folder(other) as held, open_source(tmp_path / "images", tmp_path):
+        assert not held
+    assert other.exists()  # another process may be reading it
 
 
 def test_another_error_of_the_system_is_not_taken_for_a_missing_lock(

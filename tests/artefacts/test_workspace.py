@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from replearn.artefacts.files import publish, write_text
-from replearn.artefacts.workspace import workspace
+from replearn.artefacts.files import publish, write_json, write_text
+from replearn.artefacts.workspace import creating, workspace
 from replearn.errors import DataError
 from tests.artefacts.test_files import holds, put_folder
 
@@ -126,3 +126,35 @@ def test_publish_replaces_a_folder_where_a_killed_run_left_what_it_replaced(out:
         put_folder(work / "made", "new")
         publish(work / "made", out)
     assert holds(out) == ["new"]
+
+
+def test_a_created_folder_appears_when_it_is_full_and_is_made_once(tmp_path: Path) -> None:
+    out = tmp_path / "detector"
+
+    def create(identity: str, *, overwrite: bool = False) -> bool:
+        with creating(out, identity, "facts.json", overwrite=overwrite) as folder:
+            if folder is None:
+                return False
+            assert not (out / "new").exists()
+            write_json(folder / "facts.json", {"identity": identity})
+            (folder / "new").touch()
+        return True
+
+    assert create("x:1")
+    assert sorted(path.name for path in out.iterdir()) == ["facts.json", "new"]
+    assert not create("x:1")
+    with pytest.raises(DataError, match="holds x:1, not x:2"):
+        create("x:2")
+    (out / "new").unlink()
+    assert create("x:2", overwrite=True)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_creation_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    out = tmp_path / "detector"
+    out.mkdir()
+    write_json(out / "facts.json", {"identity": "x:1"})
+    with pytest.raises(KeyboardInterrupt), creating(out, "x:2", "facts.json", overwrite=True):
+        raise KeyboardInterrupt
+    assert [path.name for path in out.iterdir()] == ["facts.json"]
+    assert list(tmp_path.iterdir()) == [out]

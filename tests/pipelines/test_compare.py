@@ -35,7 +35,10 @@ def test_the_chain_runs_in_colour_on_train_concepts_only(run: Run, tmp_path: Pat
     status, table, err = run("compare", tmp_path / "compare.yaml", data, out)
     assert status == 0, err
     assert "| aae | linear |" in table
-    assert "held out" not in table
+    detectors = 1 + 2 * len(DETECTORS)
+    assert err.count("concepts, decided by") == detectors  # each is told where progress goes
+    assert table.count("| raw |") + table.count("| aae |") + table.count("| none |") == detectors
+    assert f"{out / 'seed-0/aae/index'}:" in err or f"{out / 'seed-0/raw/index'}:" in err
     rows = json.loads((out / "table.json").read_text())
     assert {(row["encoder"], row["detector"]) for row in rows} == {
         ("none", "constant"),

@@ -45,7 +45,7 @@ def compile_layers(objective: Objective) -> None:
     Raises:
         UsageError: the objective differentiates twice, which compiled layers cannot do.
     """
-    if any(game.differentiates_twice for game in adversaries_of(objective)):
+    if any(adversary.differentiates_twice for adversary in adversaries_of(objective)):
         raise UsageError(
             "training.compile: compiled networks cannot be differentiated twice, as "
             "arguments.adversary.r1 and gradient_penalty need; set these to 0, or "

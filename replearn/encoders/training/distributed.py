@@ -34,12 +34,13 @@ def process_group(device: str) -> Iterator[None]:
     Raises:
         UsageError: there are fewer GPUs than processes, or one GPU is named for all of them.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not _has_others():
         yield
         return
-    on_gpus = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    check_device(device)
+    on_gpus = _is_gpu(device)
     if on_gpus:
-        _take_a_gpu(device)
+        torch.cuda.set_device(_local_rank())
     # Messages between the CPUs do not wait for the GPUs.
     backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
     dist.init_process_group(backend, timeout=_PATIENCE)
@@ -53,16 +54,34 @@ def process_group(device: str) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def _take_a_gpu(device: str) -> None:
-    place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+def check_device(device: str) -> None:
+    """Refuse a device that several processes of this machine cannot share.
+
+    Raises:
+        UsageError: there are fewer GPUs than processes, or one GPU is named for all of them.
+    """
+    if not _has_others() or not _is_gpu(device):
+        return
     if ":" in device:
         raise UsageError(f"training.device: {device} for several processes; give cuda")
-    if place >= there:
+    there = torch.cuda.device_count()
+    if _local_rank() >= there:
         raise UsageError(
             f"training.device: {there} GPU for {os.environ.get('LOCAL_WORLD_SIZE')} processes; "
             "start no more of them than GPUs, or set training.device to cpu"
         )
-    torch.cuda.set_device(place)
+
+
+def _has_others() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def _is_gpu(device: str) -> bool:
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
 
 
 def broadcast(value: Anything) -> Anything:

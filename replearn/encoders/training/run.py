@@ -23,7 +23,7 @@ from replearn.encoders.encoder import (
 from replearn.encoders.models import MODELS, check_arguments
 from replearn.encoders.networks.collective import rank, world_size
 from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
-from replearn.encoders.training.distributed import broadcast, process_group
+from replearn.encoders.training.distributed import broadcast, check_device, process_group
 from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import Probe, fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings
@@ -41,7 +41,8 @@ def read_configuration(path: Path, overrides: Sequence[str] = ()) -> Configurati
         UsageError: a setting is not known or does not fit.
     """
     config = check_settings(Configuration, read_yaml(path, overrides), "")
-    check_configuration(config)
+    _, training = check_configuration(config)
+    check_device(training.device)
     return config
 
 
@@ -87,6 +88,7 @@ def train(
     if folder.is_symlink() or not folder.name:
         folder = folder.resolve()  # what it points to is filled, and may be set aside
     arguments, training = check_configuration(config)
+    check_images(config, images)
     with process_group(training.device):
         run = _Run(
             folder=folder,
@@ -100,11 +102,25 @@ def train(
             resume=resume,
             overwrite=overwrite,
         )
-        run.check()
         if rank() > 0:
             _follow(run)
         else:
             _lead(run)
+
+
+def check_images(config: Configuration, images: ImageSet) -> None:
+    """Refuse images that a model cannot learn from in this way.
+
+    Raises:
+        DataError: there is one image, and the model is trained step by step.
+        UsageError: the crop is larger than the images.
+    """
+    _, training = check_configuration(config)
+    if training.crop and training.crop > images.size:
+        raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
+    if is_trained(config.model) and len(images) < 2:
+        where = f"{images.source}: " if images.source else ""
+        raise DataError(f"{where}one image; a training takes statistics of two or more")
 
 
 def is_trained(model: str) -> bool:
@@ -139,17 +155,8 @@ class _Run:
     resume: bool
     overwrite: bool
 
-    def check(self) -> None:
-        """Refuse images that cannot be learned from in this way."""
-        crop, size = self.training.crop, self.images.size
-        if crop and crop > size:
-            raise UsageError(f"training.crop: {crop} from images of size {size}")
-        if is_trained(self.model) and len(self.images) < 2:
-            where = f"{self.images.source}: " if self.images.source else ""
-            raise DataError(f"{where}one image; a training takes statistics of two or more")
-
     @cached_property
-    def place(self) -> TrainingFolder:
+    def output(self) -> TrainingFolder:
         """Where the encoder goes."""
         identity = self.description.identity
         return TrainingFolder(self.folder, identity, self.facts, self.resume, self.overwrite)
@@ -191,12 +198,12 @@ def _lead(run: _Run) -> None:
     with ExitStack() as stack:
         try:
             work = stack.enter_context(workspace(folder))
-            finished = run.place.is_finished()
+            finished = run.output.is_finished()
         except Exception:
             broadcast(True)  # the other processes would wait for an answer
             raise
         if broadcast(finished):
-            run.place.finish()  # a kill may have come before that
+            run.output.finish()  # a kill may have come before that
             say(f"{folder}: already trained from the same inputs, nothing to do")
             return
         try:
@@ -205,7 +212,7 @@ def _lead(run: _Run) -> None:
             if (folder / "checkpoint.pt").exists():
                 say(f"{folder}: go on with --resume")
             raise
-        run.place.finish()
+        run.output.finish()
     say(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(folder)}")
 
 
@@ -248,7 +255,7 @@ def _train(run: _Run, work: Path) -> None:
         shown = fixed_images(run.images.pixels, run.training.crop)
         write_sheets(made / "sheets", grids_of(model, shown))
         save_encoder(made, model, run.description)
-        run.place.make_room()
+        run.output.make_room()
         publish(made, folder)
 
 
@@ -259,7 +266,7 @@ def _fit(run: _Run, model: Objective) -> tuple[Model, dict[str, Any] | None]:
         trainer.start_from(run.start.model.state_dict(), str(run.init))
     # Nothing was refused.  Checkpoints have to outlive a kill, so the folder fills up from now on.
     if rank() == 0:
-        run.place.make_room()
+        run.output.make_room()
     broadcast("made")  # before the others look for a checkpoint
     identity = run.description.identity
     trained = fit(trainer, run.folder, identity, run.facts, resume=run.resume, probe=run.probe)

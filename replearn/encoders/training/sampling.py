@@ -17,8 +17,6 @@ from replearn.arrays import Rows
 # A larger set is shuffled in two stages, so that what is read at one time lies close together on
 # the disk.  Fixed, as the order of the images must not depend on the machine.
 WHOLE = 8 * 2**30  # bytes
-
-
 _BLOCK = 256  # images that are neighbours on the disk
 
 

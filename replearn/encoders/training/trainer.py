@@ -75,8 +75,8 @@ class Trainer:
 
     def __init__(self, objective: Objective, pixels: Pixels, settings: TrainingSettings) -> None:
         self.device = find_device(settings.device)
-        for game in adversaries_of(objective):
-            game.check_stabilised()
+        for adversary in adversaries_of(objective):
+            adversary.check_stabilised()
         acceleration.set_up(settings, self.device)
         # Convolutions are faster where the channels of a pixel lie side by side.
         objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -137,11 +137,11 @@ class Trainer:
 
     def _updates(self, images: Tensor) -> Iterator[Update]:
         """Yield the updates of a step, their terms computed in the precision of the settings."""
-        game = self.objective.losses(images, self.step / self.steps)
+        losses = self.objective.losses(images, self.step / self.steps)
         while True:
             # Closed while the generator waits: the backward must not run under autocast.
             with self._autocast():
-                update = next(game, None)
+                update = next(losses, None)
             if update is None:
                 return
             yield update

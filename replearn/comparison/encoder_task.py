@@ -25,14 +25,14 @@ from replearn.encoders.training.run import read_configuration, train
 from replearn.features import Features
 from replearn.images.ids import Selection
 from replearn.images.opening import open_prepared
-from replearn.neighbors.folder import create_index, read_concepts_of
+from replearn.neighbors.index_folder import create_index, read_concepts_of
 
 CONSTANT: Method = "constant"
 MAX_ERRORS = 0.05  # share of the images that may be missing or unreadable
 
 
 @dataclass(frozen=True)
-class Task:
+class EncoderTask:
     """One encoder with one seed, and all of its detectors.
 
     Attributes:
@@ -68,7 +68,7 @@ class Task:
 
 
 @warnings_as_lines()  # in a process of its own there is no command around it
-def run_task(task: Task) -> list[Result]:
+def run_task(task: EncoderTask) -> list[Result]:
     """Train, extract, detect and score; what is there already from the same inputs stays."""
     folder = task.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def run_task(task: Task) -> list[Result]:
     return results
 
 
-def index_task(task: Task) -> None:
+def index_task(task: EncoderTask) -> None:
     """Build an index of the training features of a task."""
     path = task.features("train")
     features = Features.load(path)
@@ -93,7 +93,7 @@ def index_task(task: Task) -> None:
     create_index(task.folder / "index", features, concepts, source=path, overwrite=task.overwrite)
 
 
-def _detectors(task: Task) -> dict[str, DetectorSettings]:
+def _detectors(task: EncoderTask) -> dict[str, DetectorSettings]:
     """Return the task's detectors by name."""
     detectors = task.settings.detectors_of(task.encoder)
     if task.encoder == next(iter(task.settings.encoders)):
@@ -102,7 +102,7 @@ def _detectors(task: Task) -> dict[str, DetectorSettings]:
     return detectors
 
 
-def _train(task: Task) -> None:
+def _train(task: EncoderTask) -> None:
     encoder = task.settings.encoders[task.encoder]
     settings = encoder.model_dump(exclude_none=True, exclude_unset=True)
     settings["training"] = {**settings.get("training", {}), "seed": task.seed}
@@ -113,7 +113,7 @@ def _train(task: Task) -> None:
     train(config, images, task.folder / "encoder", resume=True, overwrite=task.overwrite)
 
 
-def _extract(task: Task, part: str) -> None:
+def _extract(task: EncoderTask, part: str) -> None:
     encoder = load_encoder(task.folder / "encoder")
     selection = Selection(read_ids(task.data.parts[part]), max_errors=MAX_ERRORS)
     images = open_prepared(task.images, encoder.description.form, selection)
@@ -121,7 +121,7 @@ def _extract(task: Task, part: str) -> None:
     extract(encoder, images, out, jobs=None, max_errors=MAX_ERRORS, overwrite=task.overwrite)
 
 
-def _detect(task: Task, name: str, settings: DetectorSettings) -> Result:
+def _detect(task: EncoderTask, name: str, settings: DetectorSettings) -> Result:
     """Fit one detector, write its run files and score it."""
     data, folder = task.data, task.folder
     rules = imageclef.edition(task.settings.edition)
@@ -154,7 +154,7 @@ def _detect(task: Task, name: str, settings: DetectorSettings) -> Result:
     )
 
 
-def _predict(task: Task, detector: str, part: str) -> None:
+def _predict(task: EncoderTask, detector: str, part: str) -> None:
     predict_run(
         task.folder / detector,
         task.features(part),

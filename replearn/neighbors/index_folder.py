@@ -111,6 +111,7 @@ def create_index(
         replaced = collection_of(folder)
     if replaced:
         warn(f"{replaced} was that of the replaced index; drop it there if nothing else needs it")
+    _report(folder, index)
     return index
 
 
@@ -172,6 +173,7 @@ def add_images(
         )
         save_index(work / "index", new)
         publish(work / "index", folder)
+    _report(folder, new)
     return new
 
 
@@ -194,6 +196,7 @@ def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
         new = old.without(ids, origin=origin)
         save_index(work / "index", new)
         publish(work / "index", folder)
+    _report(folder, new)
     return new
 
 
@@ -216,3 +219,13 @@ def read_concepts_of(features: Features, source: Path, path: Path) -> ConceptTab
     if without:
         warn(f"{path}: {without} of {len(features)} images of {source} have no line in it")
     return match_concepts(table, features.ids)
+
+
+def _report(folder: Path, index: Index) -> None:
+    kind = "exact" if index.engine.exact else str(index.recall)
+    say(f"{folder}: {len(index):,} images, {index.metric}, {kind}")
+    if index.recall and index.recall.at_10 < index.recall.wanted - 0.02:
+        warn(
+            f"{folder}: finds {index.recall.at_10:.3f} of the 10 nearest, not "
+            f"{index.recall.wanted}; take another --factory (see docs/retrieval.md)"
+        )

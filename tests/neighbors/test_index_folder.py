@@ -10,7 +10,7 @@ from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.neighbors.folder import (
+from replearn.neighbors.index_folder import (
     IndexSettings,
     add_images,
     create_index,
