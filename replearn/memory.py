@@ -1,4 +1,4 @@
-"""How memory is had and given back, where the usual way takes as long as the work itself."""
+"""Memory management where the usual way takes as long as the work itself."""
 
 import ctypes
 import gc

@@ -1,1 +1,1 @@
-"""How anything gets onto a disk: identities, files, HDF5, shards, workers."""
+"""Writing to disk: identities, files, HDF5, shards, workers."""

@@ -1,4 +1,4 @@
-"""What could not be read: it is counted and told, and too much of it stops the work."""
+"""Counts images that could not be read, reports them, and stops the work if they are too many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class TooManyErrors(DataError):  # noqa: N818 - it names the finding
 
 @dataclass
 class ErrorBudget:
-    """What could not be read, and whether that is too much.
+    """The images that could not be read so far, and how many are allowed.
 
     Attributes:
         place: the source, for messages.

@@ -31,7 +31,7 @@ _COLUMNS = ("digests", "paths")
 
 @dataclass(frozen=True)
 class Rows:
-    """What one file, or one folder of shards, holds.
+    """The content of one file, or of one folder of shards.
 
     Attributes:
         ids: one text for each row [N], all different.
@@ -180,7 +180,7 @@ def join_columns(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class _File:
-    """What one file holds, as `Rows`, but with its rows not mapped: a map keeps the file open."""
+    """The content of one file, as `Rows`, but with its rows not mapped: a map keeps the file open."""
 
     ids: list[str]
     rows: Array | Segment

@@ -1,4 +1,4 @@
-"""What an artefact is: a short string that depends on what determines its content.
+"""Identities of artefacts: short strings that depend only on what determines the content.
 
 No time, host, path or version is part of an identity.
 """

@@ -22,7 +22,7 @@ _WORTH = 10.0  # seconds of work left: less than that is done before other proce
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What a task did.
+    """The result of one task: a shard, or the errors in its place.
 
     Attributes:
         shard: that it wrote.

@@ -52,7 +52,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardContent:
-    """What goes into a shard.
+    """The content of a shard.
 
     Attributes:
         rows: [n, ...].

@@ -1,4 +1,4 @@
-"""How fast each part of a pipeline goes, and which one the others wait for."""
+"""The speed of each part of a pipeline, and its bottleneck."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -31,7 +31,7 @@ _SPOKEN = {"\t": "TAB", ",": "comma", "\n": "LF", "\r\n": "CRLF", "\r": "CR"}
 
 @dataclass(frozen=True)
 class Layout:
-    """What a look at a concept file found.
+    """The layout of a concept file, as it was found.
 
     Attributes:
         delimiter: between the id and its concepts; None where every line is an id alone.

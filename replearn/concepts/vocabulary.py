@@ -1,4 +1,4 @@
-"""What a concept table holds, seen from its concepts: counts, images, companions."""
+"""The concepts of a table: counts, vocabulary and multi-hot matrix, images, co-occurrence."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

@@ -72,7 +72,7 @@ class DetectorSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Scoring:
-    """How predictions are scored, as by an edition of ImageCLEF.
+    """The scoring of predictions, as by an edition of ImageCLEF.
 
     Attributes:
         empty: what an image without true concepts counts, see `metrics.f1_per_image`.
@@ -85,7 +85,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Resources:
-    """Where a logistic regression is fitted.
+    """The processes or the device that a logistic regression is fitted on.
 
     Attributes:
         jobs: processes that share the concepts.

@@ -81,7 +81,7 @@ class LabelledFeatures:
 
 @dataclass(frozen=True)
 class DetectionTask:
-    """What a detector is fitted on, and how its predictions are scored.
+    """The images that a detector is fitted on, and the scoring of its predictions.
 
     Attributes:
         train: what the scorer learns from.

@@ -18,7 +18,7 @@ Kind = Literal["union", "uniform", "rank", "similarity", "softmax", "gaussian"]
 
 @dataclass(frozen=True)
 class Vote:
-    """How neighbours vote.
+    """A way of voting of nearest neighbours.
 
     Attributes:
         kind: `union`, or how much a neighbour weighs: a name in WEIGHTS.

@@ -1,4 +1,4 @@
-"""What the configuration file of an encoder may say, before the model checks its arguments."""
+"""The configuration file of an encoder, before the model checks its arguments."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ class ImageSettings(BaseModel):
 
 
 class Configuration(BaseModel):
-    """What a configuration file may say."""
+    """The content of a configuration file."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -20,7 +20,7 @@ from replearn.images.form import Form
 
 @dataclass(frozen=True)
 class Description:
-    """What `encoder.json` says, enough to rebuild the model and to prepare images for it.
+    """The content of `encoder.json`: all that rebuilding the model and preparing images takes.
 
     Attributes:
         model: name in MODELS.

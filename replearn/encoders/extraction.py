@@ -52,7 +52,7 @@ _FEW = 3  # shards that are decoded before other processes have begun
 
 @dataclass(frozen=True)
 class Numerics:
-    """How vectors are made; what is not the usual is part of the features' identity.
+    """Precision and dtype of vectors; other than float32, they are part of the features' identity.
 
     Attributes:
         precision: of the arithmetic.
@@ -168,7 +168,7 @@ def _hints(encoder: Encoder, images: ImageReader, out: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Workers:
-    """Who does the work: so many processes, or a cluster; and where they may keep files."""
+    """The processes or the cluster that do the work, and a folder for their files."""
 
     jobs: int | None
     cluster: str | None

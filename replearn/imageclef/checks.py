@@ -1,4 +1,4 @@
-"""What the organisers' programs check in a run file; an edition names its checks, in order."""
+"""The checks of the organisers' programs on a run file; an edition names its own, in order."""
 
 import re
 import sys

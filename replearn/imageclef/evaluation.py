@@ -18,7 +18,7 @@ from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score
 
 @dataclass(frozen=True)
 class Score:
-    """What the evaluator makes of a run file.
+    """The evaluator's score of a run file.
 
     Attributes:
         edition: year whose rules were applied.

@@ -1,4 +1,4 @@
-"""Which editions a run file was written for, by the look of its first lines."""
+"""Guesses the editions that a run file was written for from its first lines."""
 
 import itertools
 from collections.abc import Sequence

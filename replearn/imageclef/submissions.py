@@ -1,4 +1,4 @@
-"""What is sent to the organisers: the run file, and beside it the zip where they want one."""
+"""Submissions: the run file, and beside it the zip if the organisers want one."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -15,7 +15,7 @@ from replearn.memory import no_garbage_collection
 
 @dataclass(frozen=True)
 class Report:
-    """What a check of a run file found.
+    """The findings of a check of a run file.
 
     Attributes:
         errors: why the edition's server refuses the file; none if it is valid.

@@ -1,4 +1,4 @@
-"""Which image has which id, and in which order images are wanted."""
+"""Ids of images: from the names of their files, in a fixed order."""
 
 import os
 from collections import Counter
@@ -28,7 +28,7 @@ def refuse_repeated(ids: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which images of a source are wanted, and what their ids are.
+    """A selection of the images of a source, and the way to their ids.
 
     Attributes:
         ids: the images wanted, in this order; all of them, sorted by id, if None.

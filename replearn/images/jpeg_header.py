@@ -1,4 +1,4 @@
-"""What the header of a JPEG says, read without a parser of all that may be in one.
+"""The header of a JPEG, read without a parser of all that may be in one.
 
 ITU-T T.81, appendix B: segments of a marker (two bytes), a length and a content, until the pixels.
 """

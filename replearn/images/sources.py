@@ -1,4 +1,4 @@
-"""Where images come from: folders, archives, series of tars, tables, text lists, or one file.
+"""Sources of images: folders, archives, series of tars, tables, text lists, or one file.
 
 A source lists its image files, and its store reads the bytes of any of them.  What it does not
 take for an image is counted, so that nothing disappears without a word.

@@ -1,4 +1,4 @@
-"""What reads the bytes of an image: a folder, ranges of larger files, members of a zip.
+"""Stores of image bytes: a folder, ranges of larger files, members of a zip.
 
 A store is used by many threads at once, and travels to other processes as a path.
 """
@@ -37,7 +37,7 @@ def size_tells(path: str) -> bool:
 
 
 class Store(Protocol):
-    """Whatever the bytes of image files can be had from."""
+    """A store that the bytes of image files are read from."""
 
     def read(self, file: ImageFile) -> bytes:
         """Return the bytes of a file; raise OSError with the reason where they cannot be had."""

@@ -1,4 +1,4 @@
-"""What the synthetic radiographs can show: ids and names of their concepts."""
+"""Concepts of the synthetic radiographs: ids and names."""
 
 from __future__ import annotations
 

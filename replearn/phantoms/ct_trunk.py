@@ -1,4 +1,4 @@
-"""What axial slices of the trunk share: its wall and bones, nodes, contrast, tracer uptake."""
+"""Common parts of axial slices of the trunk: wall, bones, nodes, contrast, tracer uptake."""
 
 from __future__ import annotations
 

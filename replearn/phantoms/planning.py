@@ -1,4 +1,4 @@
-"""What an image shows, settled before its first pixel: a scene, its findings, a seed for each."""
+"""The plan of an image before its first pixel: a scene, its findings, a seed for each."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _COMPANY: dict[tuple[str, str], float] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be drawn: a scene, the findings in it, and a seed for each part."""
+    """The plan of an image: a scene, the findings in it, and a seed for each part."""
 
     scene: Scene
     findings: tuple[Finding, ...]

@@ -1,4 +1,4 @@
-"""Where the vertebrae lie, on film and in magnetic resonance alike, and one that is crushed."""
+"""Positions of the vertebrae, on film and in magnetic resonance alike, and one that is crushed."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from replearn.metrics import EmptyRule, mean_f1
 
 @dataclass(frozen=True)
 class ConceptScore:
-    """How well one concept is detected.
+    """The quality of the detection of one concept.
 
     Attributes:
         concept: its id.

@@ -32,7 +32,7 @@ ATrunk = TypeVar("ATrunk", bound=Trunk)
 
 @dataclass(frozen=True)
 class Loss:
-    """What each logit costs, element by element, by who wants it called what.
+    """The cost of each logit, element by element, for the critic and for its opponent.
 
     The costs of the one who fools are also those of an encoder whose pairs the critic calls real
     (BiGAN), so both directions are here for both.
@@ -80,7 +80,7 @@ LOSSES: dict[str, Loss] = {
 
 
 class Adversary(BaseModel):
-    """How a critic is taught and fooled; every setting works with every adversarial model.
+    """The loss and the stabilisers of a critic; every setting works with every adversarial model.
 
     Attributes:
         loss: which game, as in the table of this module.

@@ -17,7 +17,7 @@ Layer = Literal["code", Maps]
 
 
 class _Pair(Protocol):
-    """What the file of an architecture offers."""
+    """The functions that the file of an architecture offers."""
 
     def convolutions(
         self, size: int, channels: int, width: int, *, normalised: bool

@@ -1,4 +1,4 @@
-"""How deep and how wide a convolutional network is for a given image size."""
+"""Depth and widths of a convolutional network for a given image size."""
 
 from replearn.errors import UsageError
 

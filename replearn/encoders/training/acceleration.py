@@ -1,4 +1,4 @@
-"""How the device does the arithmetic: precision, compiled layers, the same bits or the fastest."""
+"""Mixed precision, compiled layers, and determinism or speed of the device."""
 
 import os
 from collections.abc import Callable, Iterator

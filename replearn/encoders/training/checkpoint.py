@@ -1,4 +1,4 @@
-"""What a training resumes from: read without running code, compared setting by setting."""
+"""Checkpoints: read without running code, and compared setting by setting before resuming."""
 
 import json
 from pathlib import Path

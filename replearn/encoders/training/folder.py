@@ -24,7 +24,7 @@ _OURS = re.compile(
 
 @dataclass(frozen=True)
 class TrainingFolder:
-    """Where an encoder goes.
+    """The output folder of a training.
 
     Attributes:
         path: of the folder.

@@ -1,4 +1,4 @@
-"""What brings the batches of a training to its device, so that the device does not wait.
+"""Loads batches onto the device ahead of the step that needs them.
 
 A set that fits lies on the device, and a batch is one gather there.  A larger one stays where it
 is, and a thread reads the coming batches while the device works.

@@ -22,7 +22,7 @@ from replearn.errors import DataError
 
 
 class Probe(Protocol):
-    """What tells the weights of one training apart, such as `replearn.detection.probe.Probe`."""
+    """Scores the weights of one training, as `replearn.detection.probe.Probe` does."""
 
     @property
     def identity(self) -> str:

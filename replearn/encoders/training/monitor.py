@@ -1,4 +1,4 @@
-"""What is seen of a running training: metrics, events, sheets of pictures, a progress bar."""
+"""Monitors a training: metrics, TensorBoard events, image grids, a progress bar."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Which images make the batch of a step, and which crop of each.
+"""Sampling: the images of each step's batch, and the crop of each.
 
 A training batch depends on (seed, step) alone, so a resumed run continues the very same sequence
 without anything stored.
@@ -63,7 +63,7 @@ def _order(seed: int, epoch: int, count: int, whole: bool) -> Rows:
 
 @dataclass(frozen=True)
 class Views:
-    """Which view of each image a batch shows.
+    """The view of each image in a batch: its crop, and whether it is mirrored.
 
     Attributes:
         crop: side of the square that is cut out, None for the whole image.

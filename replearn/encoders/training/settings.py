@@ -1,4 +1,4 @@
-"""How a model is trained: the settings and what follows from them."""
+"""Settings of a training, and the learning rate that follows from them."""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -22,7 +22,7 @@ _NOT_DECIDING = {
 
 
 class TrainingSettings(BaseModel):
-    """How a model is trained; the defaults suit 200 to 200,000 images of 64 px.
+    """Settings of a training; the defaults suit 200 to 200,000 images of 64 px.
 
     Attributes:
         steps: length of the training, whatever the size of the set.
