@@ -180,7 +180,7 @@ def join_columns(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class _File:
-    """The content of one file, as `Rows`, but with its rows not mapped: a map keeps the file open."""
+    """The content of one file, as `Rows`, but with rows not mapped: a map keeps the file open."""
 
     ids: list[str]
     rows: Array | Segment
