@@ -1,9 +1,32 @@
-"""What replearn needs: ranges here, the tested versions in constraints.txt."""
+"""Packages and dependencies: ranges here, the tested versions in constraints.txt.
 
-from pathlib import Path
+What else is known of the project stands in pyproject.toml, its version in `replearn/__init__.py`.
+"""
 
 from setuptools import find_packages, setup
 
+# Whatever reads and writes features, labels and run files needs no more than this.
+BASE = [
+    "h5py>=3.10",
+    "joblib>=1.3",
+    "numpy>=2.0",
+    "pydantic>=2.7",
+    "PyYAML>=6.0",
+    "safetensors>=0.5",  # in which detectors are written; it needs no torch
+    "scikit-learn>=1.6",  # which brings threadpoolctl
+    "scipy>=1.14",
+    "tqdm>=4.66",
+    "typer>=0.28",
+]
+# Whatever sees images, trains, searches or draws; pipelines/__main__.py names what is missing.
+IMAGES = [
+    "Jinja2>=3.1",
+    "matplotlib>=3.8",
+    "opencv-python-headless>=4.10",
+    "pillow>=11.0",
+    "tensorboard>=2.17",
+    "torch>=2.6",
+]
 DEVELOPMENT = [
     "httpx>=0.27",  # for the benchmark of the page
     "hypothesis>=6.100",
@@ -18,43 +41,24 @@ DEVELOPMENT = [
 ]
 
 setup(
-    name="replearn",
-    version="0.1.0",
-    description="Representations of unlabelled medical images, and concept detection with them",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
-    long_description_content_type="text/markdown",
-    license="MIT",
-    python_requires=">=3.11",
-    packages=find_packages(include=["replearn", "replearn.*", "pipelines"]),
+    packages=[
+        *find_packages(include=["replearn", "replearn.*"]),
+        "replearn.pipelines",
+        "replearn.configs",
+    ],
+    # They lie at the top of the repository, where they are found first, and are installed inside.
+    package_dir={"replearn.pipelines": "pipelines", "replearn.configs": "configs"},
     package_data={
         "replearn": ["py.typed"],
+        "replearn.configs": ["*.yaml"],
         "replearn.report": ["page.html"],
         "replearn.retrieval": ["page.css"],
     },
-    entry_points={"console_scripts": ["replearn = pipelines.__main__:main"]},
-    install_requires=[
-        "h5py>=3.10",
-        "Jinja2>=3.1",
-        "joblib>=1.3",
-        "matplotlib>=3.8",
-        "numpy>=2.0",
-        "opencv-python-headless>=4.10",
-        "pillow>=11.0",
-        "pydantic>=2.7",
-        "PyYAML>=6.0",
-        "safetensors>=0.5",
-        "scikit-learn>=1.6",
-        "scipy>=1.14",
-        "tensorboard>=2.17",
-        "threadpoolctl>=3.1",
-        "torch>=2.6",
-        "tqdm>=4.66",
-        "typer>=0.28",
-    ],
+    install_requires=BASE,
     # Both FAISS packages install the same module: take one of the two, never both.
     extras_require={
-        "cpu": ["faiss-cpu>=1.10"],
-        "gpu": ["faiss-gpu>=1.14.3"],
+        "cpu": [*IMAGES, "faiss-cpu>=1.10"],
+        "gpu": [*IMAGES, "faiss-gpu>=1.14.3"],
         "dicom": ["pydicom>=3.0"],
         "parquet": ["pyarrow>=18.0"],
         "pretrained": ["transformers>=4.56"],

@@ -1,16 +1,31 @@
 """The command `replearn`: it runs the stage that is named first, and imports no other."""
 
 import importlib
+import os
+import select
 import sys
 import tempfile
 import traceback
 
 import typer
 
+from replearn import __version__
 from replearn.console import warnings_as_lines
 from replearn.errors import DataError, UsageError
 
 _STOPPED = 130  # exit status after Ctrl-C, as shells have it
+_UNREAD = 141  # and of a command whose output nobody reads any more, as before `head`
+
+# What the extras `cpu` and `gpu` bring, by the name that is imported.
+_PARTS = {
+    "PIL": "pillow",
+    "cv2": "OpenCV",
+    "faiss": "FAISS",
+    "jinja2": "Jinja2",
+    "matplotlib": "matplotlib",
+    "tensorboard": "tensorboard",
+    "torch": "torch",
+}
 
 STAGES = {
     "phantoms": "Draw labelled synthetic radiographs to try everything on.",
@@ -36,10 +51,23 @@ STAGES = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one stage and return the exit status: 0 done, 1 failed on the data, 2 wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_unread()
+        return _UNREAD
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     stage = arguments[0] if arguments else "--help"
     if stage in ("--help", "-h", "help"):
         print(_overview())
+        return 0
+    if stage == "--version":
+        print(f"replearn {__version__}")
         return 0
     if stage not in STAGES:
         print(f"replearn: no stage {stage!r}; known: {', '.join(STAGES)}", file=sys.stderr)
@@ -50,33 +78,60 @@ def main(arguments: list[str] | None = None) -> int:
                 arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False
             )
         if result == _STOPPED:  # what Typer makes of Ctrl-C
-            return _fail(stage, "stopped", _STOPPED)
+            raise KeyboardInterrupt
         return int(result or 0)
-    except DataError as error:
-        return _fail(stage, str(error), 1)
-    except (UsageError, typer.TyperException) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        return _fail(stage, f"{message} (see: replearn {stage} --help)", 2)
-    except OSError as error:
-        return _fail(
-            stage, f"{error.filename or 'writing the output'}: {error.strerror or error}", 1
-        )
-    except MemoryError as error:
-        return _fail(stage, f"not enough memory: {error}", 1)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail(stage, "stopped", _STOPPED)
-    except Exception as error:  # not foreseen: one line all the same, and all of it in a file
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="replearn-traceback-", suffix=".txt", encoding="utf-8", delete=False
-        ) as log:
-            log.write(traceback.format_exc())
-        return _fail(stage, f"{type(error).__name__}: {error} (traceback in {log.name})", 1)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        # Typer makes SystemExit of any pipe that was closed; only those to a reader end quietly.
+        if isinstance(error, SystemExit) and _drop_unread():
+            return _UNREAD
+        cause = error.__context__ if isinstance(error, SystemExit) else error
+        message, status = _explain(stage, cause or error)
+        print(f"replearn {stage}: {' '.join(message.split())}", file=sys.stderr)
+        return status
+
+
+def _explain(stage: str, error: BaseException) -> tuple[str, int]:
+    """Return what to say of an error, and the exit status."""
+    match error:
+        case DataError():
+            return str(error), 1
+        case UsageError():
+            return f"{error} (see: replearn {stage} --help)", 2
+        case typer.TyperException():
+            return f"{error.format_message()} (see: replearn {stage} --help)", 2
+        case KeyboardInterrupt() | typer.Abort():
+            return "stopped", _STOPPED
+        case ModuleNotFoundError(name=str(name)) if name.split(".")[0] in _PARTS:
+            return f"needs {_PARTS[name.split('.')[0]]}; pip install 'replearn[cpu]'", 1
+        case OSError():
+            return f"{error.filename or 'writing the output'}: {error.strerror or error}", 1
+        case MemoryError():
+            return f"not enough memory: {error}", 1
+    # Not foreseen: one line all the same, and all of it in a file.
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="replearn-traceback-", suffix=".txt", encoding="utf-8", delete=False
+    ) as log:
+        log.writelines(traceback.format_exception(error))
+    return f"{type(error).__name__}: {error} (traceback in {log.name})", 1
+
+
+def _drop_unread() -> bool:
+    """Return whether stdout or stderr is a pipe that was closed; what waits for it is dropped."""
+    poll = select.poll()
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        poll.register(stream.fileno(), 0)
+    closed = [descriptor for descriptor, event in poll.poll(0) if event & select.POLLERR]
+    for descriptor in closed:  # Python writes there once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return bool(closed)
 
 
 def command(stage: str) -> typer.Typer:
     """Return the command line of one stage."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(getattr(importlib.import_module(f"pipelines.{stage}"), stage))
+    # By what this package is called: `pipelines` in a checkout, or `replearn.pipelines`.
+    module = importlib.import_module(f".{stage}", __package__)
+    app.command(context_settings={"help_option_names": ["-h", "--help"]})(getattr(module, stage))
     return app
 
 
@@ -88,11 +143,6 @@ def _overview() -> str:
         "Unlabelled images to representations, representations to answers.\n\n"
         f"{stages}\n\nreplearn STAGE --help explains one, with an example."
     )
-
-
-def _fail(stage: str, message: str, status: int) -> int:
-    print(f"replearn {stage}: {' '.join(message.split())}", file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

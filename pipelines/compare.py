@@ -16,7 +16,11 @@ from replearn.console import say
 
 def compare(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG.yaml", help="Encoders and detectors: see configs/.")
+        Path,
+        typer.Argument(
+            metavar="CONFIG",
+            help="Encoders and detectors: a YAML file, or the name of one that is shipped.",
+        ),
     ],
     data: Annotated[
         Path,
@@ -45,7 +49,7 @@ def compare(
 ) -> None:
     """Run encoders x detectors on one data folder into one table.
 
-    Example: replearn compare configs/demo.yaml data runs/all --seeds 3
+    Example: replearn compare demo data runs/all --seeds 3
     """
     run_comparison(
         read_comparison(config, settings or ()),

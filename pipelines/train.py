@@ -15,8 +15,9 @@ def train(
     config_path: Annotated[
         Path,
         typer.Argument(
-            metavar="CONFIG.yaml",
-            help="Which model, and what differs from the defaults: see configs/.",
+            metavar="CONFIG",
+            help="Which model, and what differs from its defaults: a YAML file, or the name of one "
+            "that is shipped.",
         ),
     ],
     source: Annotated[
@@ -55,9 +56,9 @@ def train(
 ) -> None:
     """Train an encoder on images without labels.
 
-    Example: replearn train configs/aae.yaml images.h5 runs/aae
+    Example: replearn train aae images.h5 runs/aae
 
-    On 4 GPUs: torchrun --nproc-per-node 4 --no-python replearn train ...
+    On 4 GPUs: torchrun --nproc-per-node 4 -m replearn train ...
     """
     config = run.read_configuration(config_path, settings or ())
     images = open_configured(source, config.images, read_ids(ids) if ids else None, max_errors)

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from replearn.errors import DataError, UsageError
 
+# Inside the library where it is installed, beside it in a checkout.
+_INSIDE = Path(__file__).with_name("configs")
+_SHIPPED = _INSIDE if _INSIDE.is_dir() else Path(__file__).parents[1] / "configs"
 _BRANCH = re.compile(r"\[|constrained-|^(float|int|str|bool|dict|list)$")
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -59,6 +62,25 @@ def _fields(schema: type[BaseModel], path: Sequence[Any]) -> list[str]:
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 schema = candidate
     return list(schema.model_fields)
+
+
+def find_settings(path: Path) -> Path:
+    """Return a file of settings: the path itself, or the shipped file of this name, as `aae`.
+
+    A file that exists wins over a shipped one; a folder, as an encoder called `aae`, does not.
+
+    Raises:
+        DataError: a name that is neither; the line lists those that are shipped.
+    """
+    if path.exists() and not path.is_dir():
+        return path
+    shipped = {file.stem: file for file in _SHIPPED.glob("*.yaml")}
+    known = ", ".join(sorted(shipped))
+    if str(path) in shipped:
+        return shipped[str(path)]
+    if path.suffix or len(path.parts) > 1:
+        return path  # of a file, which `read_yaml` will miss
+    raise DataError(f"{path}: no such file, and no settings of this name; known: {known}")
 
 
 def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

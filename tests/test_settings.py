@@ -1,5 +1,6 @@
 """Settings: what is unknown or misspelt is refused by a line that names the known."""
 
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import DataError, UsageError
-from replearn.settings import check_settings, read_yaml
+from replearn.settings import check_settings, find_settings, read_yaml
 
 
 class Numbers(BaseModel):
@@ -149,3 +150,30 @@ def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path: Path) -> None
         with pytest.raises(DataError) as caught:
             read_yaml(path)
         assert one_line(caught).startswith(f"{path}: n")
+
+
+def test_a_shipped_file_of_settings_is_found_by_its_name(tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        found = find_settings(Path("seed-aae"))
+        assert found.name == "seed-aae.yaml"
+        assert read_yaml(found)["model"] == "aae"
+
+
+def test_a_file_wins_over_a_shipped_one_of_its_name_and_a_folder_does_not(tmp_path: Path) -> None:
+    (tmp_path / "aae").mkdir()  # as an encoder trained with it may be called
+    (tmp_path / "pca").write_text("model: raw")
+    with chdir(tmp_path):
+        assert find_settings(Path("pca")) == Path("pca")
+        assert find_settings(Path("aae")).name == "aae.yaml"
+
+
+def test_an_unknown_name_of_settings_is_refused_with_all_that_are_known() -> None:
+    with pytest.raises(DataError) as caught:
+        find_settings(Path("wgan"))
+    shipped = Path(__file__).parents[1].glob("configs/*.yaml")
+    assert one_line(caught).endswith("known: " + ", ".join(sorted(file.stem for file in shipped)))
+
+
+@pytest.mark.parametrize("place", ["configs/wgan.yaml", "wgan.yaml", "mine/aae"])
+def test_a_missing_file_of_settings_is_no_name(place: str) -> None:
+    assert find_settings(Path(place)) == Path(place)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from replearn.detection.settings import DetectorSettings
 from replearn.encoders.configuration import Configuration, ImageSettings
 from replearn.errors import UsageError
-from replearn.settings import check_settings, put_on, read_yaml
+from replearn.settings import check_settings, find_settings, put_on, read_yaml
 
 # Detectors that need no settings, by the names that tables give them.
 DETECTORS: dict[str, DetectorSettings] = {
@@ -91,10 +91,15 @@ class Comparison(BaseModel):
 def read_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:
     """Read a comparison's configuration; an encoder may be the name of a file beside it.
 
+    Args:
+        path: of the file, or the name of one that is shipped, as `demo`.
+        overrides: `key.key=value`.
+
     Raises:
         DataError: a file is missing or is not YAML.
         UsageError: a setting is not known or does not fit.
     """
+    path = find_settings(path)
     content = read_yaml(path)
     encoders = content.get("encoders")
     if isinstance(encoders, dict):

@@ -1,6 +1,7 @@
 """The command `replearn`: what it answers to wrong input, and how it explains itself."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 
 from pipelines.__main__ import STAGES
 
+ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
+Lines = Callable[..., Path]
 
 WRONG = {
     "prepare a missing folder": (1, "prepare {work}/none {new}.h5"),
@@ -157,6 +160,54 @@ def test_every_stage_explains_itself_with_an_example(run: Run, stage: str) -> No
     # On one line, so that it can be copied.
     assert f"Example: replearn {stage} " in example
     assert out.count("\n\n", out.index(example), out.index(example) + len(example) + 2) == 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_short_option_explains_a_stage_too(run: Run, stage: str) -> None:
+    assert run(stage, "-h") == run(stage, "--help")
+
+
+def test_settings_go_by_their_names(chain: Path, run: Run, tmp_path: Path) -> None:
+    few = ("--set", "arguments.latent_dim=4")
+    status, _, err = run("train", "pca", chain / "images.h5", tmp_path / "pca", *few)
+    assert status == 0, err
+    status, _, err = run("train", "wgan", chain / "images.h5", tmp_path / "wgan")
+    assert status == 1
+    assert re.match(r"replearn train: wgan: no such file, .*known: aae, .*, vae\n\Z", err)
+    _, _, err = run("compare", "demo", tmp_path / "none", tmp_path / "out")
+    assert "none: not a data folder" in err
+
+
+READERS = {
+    "the overview": "--help",
+    "the help of a stage": "split --help",
+    "what a stage prints": "validate {run} {ids}",
+    "what a stage complains of": "split {run}.none new",
+}
+
+
+@pytest.mark.parametrize("case", READERS)
+def test_output_that_nobody_reads_ends_quietly(case: str, tmp_path: Path, lines: Lines) -> None:
+    words = READERS[case].format(run=lines("run.txt", "a\tC1"), ids=lines("ids.txt", "a"))
+    for unread in ("stdout", "stderr"):
+        reader, writer = os.pipe()
+        os.close(reader)
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        done = subprocess.run(
+            [sys.executable, "-m", "replearn", *words.split()],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            **streams | {unread: writer},
+            text=True,
+            check=False,
+        )
+        os.close(writer)
+        said = (done.stdout or "") + (done.stderr or "")
+        assert "Traceback" not in said
+        assert "BrokenPipe" not in said
+        complains = case == "what a stage complains of"
+        if complains == (unread == "stderr"):
+            assert (done.returncode, said) == (141, "")
 
 
 def test_evaluating_imports_nothing_heavy() -> None:

@@ -23,9 +23,7 @@ VARIABLES = set(re.findall(r"^(\w+) *\?=", MAKEFILE, re.MULTILINE))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("configs/*.yaml"))
 # What stands before the words, the words; a comment or the end of a quotation ends them.
-CALLS = re.compile(
-    r"(?<![\w./-])(replearn|make|-m pipelines|-m benchmarks\.\w+) +([^'#\n]+)", re.MULTILINE
-)
+CALLS = re.compile(r"(?<![\w./-])(replearn|make|-m benchmarks\.\w+) +([^'#\n]+)", re.MULTILINE)
 Run = Callable[..., tuple[int, str, str]]
 
 

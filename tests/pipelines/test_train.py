@@ -386,7 +386,7 @@ def test_a_batch_that_failed_is_kept_until_the_training_begins_anew(
 def by_two(*words: object) -> tuple[int, list[str], str]:
     """Train as two processes; return the status, the lines of replearn and all of stderr."""
     scripts = Path(sys.executable).parent
-    command = [scripts / "torchrun", "--nproc-per-node", "2", "--no-python", "replearn", "train"]
+    command = [scripts / "torchrun", "--nproc-per-node", "2", "-m", "replearn", "train"]
     environment = {
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),

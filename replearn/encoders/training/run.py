@@ -30,17 +30,21 @@ from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
 from replearn.images.image_set import ImageSet
-from replearn.settings import check_settings, read_yaml
+from replearn.settings import check_settings, find_settings, read_yaml
 
 
 def read_configuration(path: Path, overrides: Sequence[str] = ()) -> Configuration:
     """Read an encoder's YAML file with overrides `key=value`, and check all of its settings.
 
+    Args:
+        path: of the file, or the name of one that is shipped, as `aae`.
+        overrides: `key.key=value`.
+
     Raises:
         DataError: the file is missing or is not YAML.
         UsageError: a setting is not known or does not fit.
     """
-    config = check_settings(Configuration, read_yaml(path, overrides), "")
+    config = check_settings(Configuration, read_yaml(find_settings(path), overrides), "")
     _, training = check_configuration(config)
     check_device(training.device)
     return config
