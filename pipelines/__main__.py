@@ -17,7 +17,7 @@ _STOPPED = 130  # exit status after Ctrl-C, as shells have it
 _UNREAD = 141  # and of a command whose output nobody reads any more, as before `head`
 
 # What the extras `cpu` and `gpu` bring, by the name that is imported.
-_PARTS = {
+PARTS = {
     "PIL": "pillow",
     "cv2": "OpenCV",
     "faiss": "FAISS",
@@ -101,8 +101,8 @@ def _explain(stage: str, error: BaseException) -> tuple[str, int]:
             return f"{error.format_message()} (see: replearn {stage} --help)", 2
         case KeyboardInterrupt() | typer.Abort():
             return "stopped", _STOPPED
-        case ModuleNotFoundError(name=str(name)) if name.split(".")[0] in _PARTS:
-            return f"needs {_PARTS[name.split('.')[0]]}; pip install 'replearn[cpu]'", 1
+        case ModuleNotFoundError(name=str(name)) if name.split(".")[0] in PARTS:
+            return f"needs {PARTS[name.split('.')[0]]}; pip install 'replearn[cpu]'", 1
         case OSError():
             return f"{error.filename or 'writing the output'}: {error.strerror or error}", 1
         case MemoryError():

@@ -68,7 +68,7 @@ def serve(
         try:
             from replearn.retrieval.page import serve_page
         except ImportError:
-            raise UsageError("serve needs gradio; install it with: make setup EXTRAS=cpu,app")
+            raise UsageError("serve needs gradio; pip install 'replearn[app]'")
         say(f"http://{host}:{port}: {len(search.index):,} images; stop with Ctrl-C")
         auth = (user, password) if user and password else None
         serve_page(explorer, host, port, auth, max_megabytes)

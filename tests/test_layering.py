@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
+from pipelines.__main__ import PARTS
+from pipelines.__main__ import STAGES as KNOWN
+
 ROOT = Path(__file__).parent.parent
 # `__main__` is of the command: it calls the stages.
 LIBRARY = sorted(path for path in (ROOT / "replearn").rglob("*.py") if path.name != "__main__.py")
@@ -57,6 +60,8 @@ ENCODERS = ["networks", "losses", "models", "training"]
 TORCH = {"replearn.neighbors.torch_engine", "replearn.detection.logistic.loss_torch"}
 # Who needs no torch until a command asks for it: from comparison on, everything may.
 TORCHLESS = set(ALLOWED) - {"encoders", "comparison", "report"}
+# What runs without the extras: all that these stages take are features, labels and run files.
+LIGHT = ("classify", "convert", "evaluate", "merge", "predict", "split", "validate", "vocabulary")
 # Settings of encoders, which comparisons check without waiting for torch.
 TORCHLESS_ENCODERS = {"replearn.encoders", "replearn.encoders.configuration"}
 
@@ -74,12 +79,13 @@ def name_of(path: Path) -> str:
 
 
 MODULES = {name_of(path): path for path in LIBRARY}
+PATHS = MODULES | {name_of(path): path for path in STAGES}
 
 
 @cache
 def imports(module: str) -> Imports:
     """Return what a module imports, with the packages that this runs; types alone count as lazy."""
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tree = ast.parse(PATHS[module].read_text(encoding="utf-8"))
     found = Imports(set(), set())
 
     def visit(node: ast.AST, lazy: bool) -> None:
@@ -114,7 +120,7 @@ def reached(module: str) -> set[str]:
         if name in seen:
             continue
         seen.add(name)
-        if name in MODULES:
+        if name in PATHS:
             parents = [".".join(name.split(".")[:n]) for n in range(1, name.count(".") + 1)]
             waiting += [*imports(name).eager, *parents]
     return seen
@@ -170,6 +176,15 @@ def test_only_encoders_import_torch(module: str) -> None:
 def test_what_needs_no_torch_does_not_wait_for_it(module: str) -> None:
     if module in TORCHLESS_ENCODERS or (room(module) in TORCHLESS and module not in TORCH):
         assert "torch" not in roots(reached(module))
+
+
+@pytest.mark.parametrize("stage", LIGHT)
+def test_what_is_on_features_and_labels_needs_only_the_base(stage: str) -> None:
+    # The face of this package imports its modules when they are asked for.
+    later = {module for module in MODULES if module.startswith("replearn.imageclef.")}
+    found = set().union(*map(reached, {f"pipelines.{stage}", *later}))
+    assert "numpy" in roots(found)
+    assert not roots(found) & set(PARTS)
 
 
 def test_who_uses_what_is_fitted_does_not_wait_for_scikit_learn() -> None:
@@ -249,6 +264,4 @@ def test_a_stage_imports_no_other_stage(path: Path) -> None:
 
 
 def test_every_stage_has_a_line_in_the_overview() -> None:
-    from pipelines.__main__ import STAGES as KNOWN
-
     assert set(KNOWN) == {path.stem for path in STAGES if not path.stem.startswith("__")}

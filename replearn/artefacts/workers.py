@@ -19,10 +19,9 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
-import cv2
 import joblib
 
 from replearn.errors import DataError, UsageError, brief
@@ -126,7 +125,8 @@ def _results(done: set[Future[Result]]) -> Iterator[Result]:
 
 def _begin() -> None:
     """Set a worker process up: one thread of arithmetic, and an end when its parent ends."""
-    cv2.setNumThreads(1)
+    with suppress(ModuleNotFoundError):  # without images there may be no OpenCV
+        importlib.import_module("cv2").setNumThreads(1)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -7,7 +7,6 @@ from replearn.arrays import Vectors
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.neighbors import faiss_engine
 from replearn.neighbors.engine import Engine, Metric, Space
 from replearn.neighbors.index import Index, check_vectors
 from replearn.neighbors.recall import Recall, tune_recall
@@ -21,6 +20,8 @@ def build_with_faiss(
     space: Space, vectors: Vectors, factory: str, recall: float
 ) -> tuple[Engine, Recall | None]:
     """Return an engine of FAISS in this process, and its recall if it is approximate."""
+    from replearn.neighbors import faiss_engine
+
     engine = faiss_engine.build(space, vectors, factory)
     return engine, None if engine.exact else tune_recall(recall, engine, vectors)
 

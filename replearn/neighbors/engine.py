@@ -5,6 +5,7 @@ subtracted from both sides first: distances do not change, but batched kernels c
 |x|^2 + |y|^2 - 2xy, which loses all digits where the mean is large.
 """
 
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.arrays import Vectors
+from replearn.artefacts.disk_rows import is_file_backed
 from replearn.errors import UsageError
 
 Metric = Literal["cosine", "l2"]
+
+_ROWS = 65536  # that are copied at a time
 
 
 class Hits(NamedTuple):
@@ -167,6 +171,15 @@ def even_blocks(count: int, most: int) -> Iterator[slice]:
     number = -(-count // most)
     edges = np.linspace(0, count, number + 1).astype(int).tolist()
     yield from (slice(start, stop) for start, stop in pairwise(edges))
+
+
+def blocks_of(vectors: Vectors) -> Iterator[Vectors]:
+    """Yield vectors [N, D] some rows at a time; a memory map gives back what was read."""
+    for some in even_blocks(len(vectors), _ROWS):
+        block = vectors[some]
+        yield block
+        if is_file_backed(block):  # else all that was read would stay resident
+            block._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 def merge(parts: Sequence[Hits], k: int) -> Hits:

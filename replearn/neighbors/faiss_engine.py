@@ -9,7 +9,7 @@ import ctypes
 import hashlib
 import mmap
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,14 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.arrays import Vectors
-from replearn.artefacts.disk_rows import is_file_backed
 from replearn.artefacts.identity import digest
 from replearn.errors import DataError, UsageError
-from replearn.neighbors.engine import Engine, Hits, Space, even_blocks
+from replearn.neighbors.engine import Engine, Hits, Space, blocks_of, even_blocks
 
 _METRICS = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
 _QUERIES = 4096  # at a time, as FAISS's own kernel takes them
-_ROWS = 65536  # that are copied at a time
 _GPU_MOST = 2048  # neighbours that FAISS finds on a GPU
 _TRAIN = 2**18  # vectors that a structure is trained on, or 64 for each list if that is more
 FILE = "index.faiss"
@@ -302,12 +300,3 @@ def _sample(vectors: Vectors, index: Any) -> Vectors:
         return vectors
     rows = np.random.default_rng(0).choice(len(vectors), most, replace=False)
     return np.asarray(vectors[np.sort(rows)])
-
-
-def blocks_of(vectors: Vectors) -> Iterator[Vectors]:
-    """Yield vectors [N, D] some rows at a time; a memory map gives back what was read."""
-    for some in even_blocks(len(vectors), _ROWS):
-        block = vectors[some]
-        yield block
-        if is_file_backed(block):  # else all that was read would stay resident
-            block._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

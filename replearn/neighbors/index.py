@@ -16,8 +16,7 @@ from replearn.arrays import Vectors
 from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, some_of
-from replearn.neighbors import faiss_engine
-from replearn.neighbors.engine import Engine, Hits, Metric
+from replearn.neighbors.engine import Engine, Hits, Metric, blocks_of
 from replearn.neighbors.recall import Recall
 
 
@@ -229,7 +228,7 @@ def check_vectors(
         raise DataError(f"{some_of(twice)}: more than one vector under one id; ids must be unique")
     total = np.zeros(vectors.shape[1])
     broken, zero, row = [], [], first
-    for block in faiss_engine.blocks_of(vectors):
+    for block in blocks_of(vectors):
         finite = np.isfinite(block).all(axis=1)
         broken += [ids[row + offset] for offset in np.flatnonzero(~finite).tolist()]
         zero += [ids[row + offset] for offset in np.flatnonzero(~block.any(axis=1)).tolist()]

@@ -2,18 +2,17 @@
 
 It is measured on a sample of indexed vectors, each of which searches among all others.  The effort
 is chosen on one half of the sample, and its recall is measured on the other.
+FAISS is imported where it searches: who may open an index needs no more than the record.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from replearn.arrays import Vectors
-from replearn.neighbors.engine import Engine, Hits, Space, even_blocks, merge
-from replearn.neighbors.faiss_engine import FaissEngine, blocks_of, build
+from replearn.neighbors.engine import Engine, Hits, Space, blocks_of, even_blocks, merge
 
 K = 10
 _SAMPLE = 1000
@@ -59,6 +58,8 @@ def tune_recall(wanted: float, engine: Engine, vectors: Vectors) -> Recall:
         engine: of the vectors.
         vectors: float [N, D].
     """
+    from replearn.neighbors.faiss_engine import FaissEngine
+
     sample = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
     truth = exact_neighbours(engine.space, vectors, sample, K)
     middle = max(len(sample) // 2, 1)
@@ -81,6 +82,8 @@ def tune_recall(wanted: float, engine: Engine, vectors: Vectors) -> Recall:
 
 def _effort_of(index: Any, step: int) -> dict[str, int]:
     """Return the parameters that can be set of a FAISS index, at a step."""
+    import faiss
+
     effort = {}
     space = faiss.ParameterSpace()
     space.initialize(index)
@@ -99,6 +102,8 @@ def _effort_of(index: Any, step: int) -> dict[str, int]:
 
 def exact_neighbours(space: Space, vectors: Vectors, sample: NDArray[np.intp], k: int) -> Hits:
     """Return the exact k nearest of a sample of rows [M] among all other vectors, by blocks."""
+    from replearn.neighbors.faiss_engine import build
+
     queries = np.asarray(vectors[sample])
     best = Hits(
         np.empty((len(sample), 0), np.float32),

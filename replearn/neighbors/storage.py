@@ -13,7 +13,6 @@ from replearn.artefacts.identity import digest
 from replearn.concepts.table import ConceptTable, write_concepts
 from replearn.errors import DataError, UsageError
 from replearn.neighbors.engine import Engine, Metric, Space
-from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.index import Index
 from replearn.neighbors.recall import Recall
 
@@ -117,6 +116,8 @@ def collection_of(folder: Path) -> str | None:
 def _load_faiss(
     folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
 ) -> Engine:
+    from replearn.neighbors.faiss_engine import FaissEngine  # each engine's libraries when it loads
+
     return FaissEngine.load(folder, facts, space, mapped=mapped, verify=verify)
 
 
@@ -131,7 +132,7 @@ def _load_shards(
 def _load_milvus(
     folder: Path, facts: dict[str, Any], space: Space, mapped: bool, verify: bool
 ) -> Engine:
-    from replearn.neighbors.milvus_engine import MilvusEngine  # pymilvus only where it is asked for
+    from replearn.neighbors.milvus_engine import MilvusEngine
 
     return MilvusEngine.load(folder, facts, space)
 
@@ -146,6 +147,8 @@ _LOADERS: dict[str, Callable[[Path, dict[str, Any], Space, bool, bool], Engine]]
 def _move(engine: Engine, device: str) -> Engine:
     if device == "cpu":
         return engine
+    from replearn.neighbors.faiss_engine import FaissEngine
+
     if not isinstance(engine, FaissEngine):
         raise UsageError(f"an index of {engine.kind} searches where it lies, not on {device!r}")
     return engine.to(device)

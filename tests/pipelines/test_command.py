@@ -210,6 +210,75 @@ def test_output_that_nobody_reads_ends_quietly(case: str, tmp_path: Path, lines:
             assert (done.returncode, said) == (141, "")
 
 
+WITHOUT_EXTRAS = """
+import sys
+from pipelines.__main__ import PARTS, main
+
+class Absent:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in PARTS:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.exit(main())
+"""
+
+
+def without_extras(*words: object) -> "subprocess.CompletedProcess[str]":
+    """Run a stage where nothing of the extras can be imported."""
+    command = [sys.executable, "-c", WITHOUT_EXTRAS, *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+LABELLED = (
+    "{work}/aae-train.h5 {data}/train-concepts.tsv {work}/aae-valid.h5 {data}/valid-concepts.tsv"
+)
+
+
+def test_what_is_on_features_and_labels_runs_without_the_extras(
+    chain: Path, tmp_path: Path
+) -> None:
+    for words in (
+        f"classify {LABELLED} {{new}}/linear",
+        f"classify {LABELLED} {{new}}/constant --method constant",
+        "predict {new}/linear {work}/aae-test.h5 {new}/linear.csv",
+        "predict {new}/constant {work}/aae-test.h5 {new}/constant.csv",
+        "validate {new}/linear.csv {data}/test-concepts.tsv",
+        "evaluate {new}/linear.csv {data}/test-concepts.tsv",
+        "merge {new}/linear.csv {new}/constant.csv --out {new}/merged.csv",
+        "convert {data}/test-concepts.tsv {new}/converted",
+        "vocabulary {data}/test-concepts.tsv",
+        "split {data}/test-concepts.tsv {new}/lists",
+    ):
+        filled = words.format(work=chain, data=chain / "data", new=tmp_path)
+        done = without_extras(*filled.split())
+        assert done.returncode == 0, done.stderr
+
+
+LACKING = {
+    "train pca {work}/images.h5 {new}": "OpenCV",
+    "extract {work}/pca {work}/images.h5 {new}": "torch",
+    "prepare {data}/images {new}": "OpenCV",
+    "phantoms {new}": "OpenCV",
+    "index {work}/aae-train.h5 {new}": "FAISS",
+    f"classify {LABELLED} {{new}} --method knn": "FAISS",
+    f"classify {LABELLED} {{new}} --device cpu": "torch",
+    "report {work}/aae {new}": "matplotlib",
+}
+
+
+@pytest.mark.parametrize("words", LACKING)
+def test_a_command_that_lacks_a_part_says_what_to_install(
+    words: str, chain: Path, tmp_path: Path
+) -> None:
+    filled = words.format(work=chain, data=chain / "data", new=tmp_path / "new")
+    done = without_extras(*filled.split())
+    assert done.returncode == 1
+    stage, part = words.split()[0], LACKING[words]
+    assert done.stderr == f"replearn {stage}: needs {part}; pip install 'replearn[cpu]'\n"
+    assert not (tmp_path / "new").exists()
+
+
 def test_evaluating_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pipelines.__main__ import main; main(['evaluate', '--help']); "
