@@ -32,7 +32,7 @@ NEEDY    := retrieval/test_page images/test_dicom neighbors/test_engine concepts
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo compare-small check test test-extras test-all train extract classify index predict imageclef query clean
+.PHONY: help setup demo compare-small check test test-extras test-all wheel train extract classify index predict imageclef query clean
 
 help: ## print this page
 	@echo "make demo                          the whole chain on synthetic radiographs, about 3 minutes"
@@ -49,6 +49,7 @@ help: ## print this page
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
 	@echo "make test-extras                   those of optional parts, which it installs; Chromium must be there"
 	@echo "make test-all                      the slow ones too"
+	@echo "make wheel                         build dist/replearn-*.whl and try it alone, without torch"
 	@echo "make clean                         remove runs/demo"
 
 # Set-up ------------------------------------------------------------------------------------------
@@ -197,6 +198,9 @@ test-extras:
 
 test-all: $(READY)
 	$(VENV)/bin/pytest --hypothesis-profile "new examples"
+
+wheel:
+	.ci/wheel $(PYTHON)
 
 clean:
 	rm -rf runs/demo
