@@ -139,7 +139,7 @@ def _overview() -> str:
     width = max(map(len, STAGES))
     stages = "\n".join(f"  {name:{width}}  {line}" for name, line in STAGES.items())
     return (
-        "Usage: replearn STAGE ...\n\n"
+        "Usage: replearn STAGE ..., or replearn --version\n\n"
         "Unlabelled images to representations, representations to answers.\n\n"
         f"{stages}\n\nreplearn STAGE --help explains one, with an example."
     )

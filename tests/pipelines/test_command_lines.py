@@ -42,11 +42,11 @@ def check_stage(stage: str, *words: str) -> None:
 
 def check_names(stage: str, *words: str) -> None:
     """Fail unless the stage and those of its options that are named exist."""
-    if stage in ("STAGE", "--help"):
+    if stage in ("STAGE", "--help", "--version"):
         return
     assert stage in STAGES
     parameters: list[Any] = get_command(command(stage)).params
-    known = {"--help"}.union(*(parameter.opts for parameter in parameters))
+    known = {"--help", "-h"}.union(*(parameter.opts for parameter in parameters))
     assert {word for word in words if word.startswith("-")} <= known
 
 
