@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy import sparse, special
 
 from benchmarks import decision_quality
-from replearn.console import say
+from replearn.console import say, shown
 from replearn.detection.decisions.expected_f1 import best_numbers
 from replearn.detection.decisions.rules import RULES, ExpectedF1
 from replearn.detection.decisions.scores import ScoredImages
@@ -158,6 +158,7 @@ def _try_all(count: int, concepts: Path | None, seed: int) -> list[decision_qual
 
 if __name__ == "__main__":
     try:
-        typer.run(main)
+        with shown():
+            typer.run(main)
     except (DataError, UsageError) as problem:
         sys.exit(f"benchmarks.decisions: {problem}")

@@ -43,7 +43,7 @@ from benchmarks.recipes import (
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
 from replearn.artefacts import workers
-from replearn.console import say, warnings_as_lines
+from replearn.console import say, shown
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.models import MODELS
 from replearn.errors import DataError, UsageError, brief
@@ -184,7 +184,6 @@ def _results(jobs: list[Job], processes: int) -> Iterator[tuple[Job, list[Row] |
     yield from workers.run(_attempt, jobs, jobs=processes)
 
 
-@warnings_as_lines()
 def _attempt(job: Job) -> tuple[Job, list[Row] | DataError]:
     try:
         return job, measuring.measure(job)
@@ -281,6 +280,7 @@ def _setting(text: str) -> tuple[str, Any]:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as after Ctrl-C
     try:
-        typer.run(main)
+        with shown():
+            typer.run(main)
     except (DataError, UsageError) as problem:
         sys.exit(f"benchmarks.encoders: {problem}")

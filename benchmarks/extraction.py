@@ -42,7 +42,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from replearn.console import say
+from replearn.console import say, shown
 from replearn.errors import DataError, UsageError
 from replearn.images.form import Form
 from replearn.images.ids import Selection
@@ -386,6 +386,7 @@ def main(
 
 if __name__ == "__main__":
     try:
-        typer.run(main)
+        with shown():
+            typer.run(main)
     except (DataError, UsageError) as problem:
         sys.exit(f"benchmarks.extraction: {problem}")

@@ -25,7 +25,7 @@ import typer
 
 from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.concepts.vocabulary import frequent_pairs, vocabulary
-from replearn.console import say
+from replearn.console import say, shown
 from replearn.errors import DataError, UsageError
 from replearn.imageclef import (
     Edition,
@@ -176,6 +176,7 @@ def main(
 
 if __name__ == "__main__":
     try:
-        typer.run(main)
+        with shown():
+            typer.run(main)
     except (DataError, UsageError) as problem:
         sys.exit(f"benchmarks.imageclef: {problem}")

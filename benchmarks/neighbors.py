@@ -33,7 +33,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from replearn.console import say
+from replearn.console import say, shown
 from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.storage import load_index, save_index
@@ -279,4 +279,5 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with shown():
+        typer.run(main)

@@ -36,7 +36,7 @@ import typer
 from pipelines.__main__ import main as replearn
 from replearn.artefacts.hdf5 import write_rows
 from replearn.concepts.table import ConceptTable, read_concepts
-from replearn.console import say
+from replearn.console import say, shown
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
 from replearn.neighbors.build_index import index_vectors
@@ -262,4 +262,5 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with shown():
+        typer.run(main)

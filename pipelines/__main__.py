@@ -10,7 +10,7 @@ import traceback
 import typer
 
 from replearn import __version__
-from replearn.console import warnings_as_lines
+from replearn.console import shown
 from replearn.errors import DataError, UsageError
 
 _STOPPED = 130  # exit status after Ctrl-C, as shells have it
@@ -73,7 +73,7 @@ def _run(arguments: list[str]) -> int:
         print(f"replearn: no stage {stage!r}; known: {', '.join(STAGES)}", file=sys.stderr)
         return 2
     try:
-        with warnings_as_lines():
+        with shown():
             result = command(stage)(
                 arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False
             )

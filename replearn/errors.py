@@ -1,4 +1,6 @@
-"""The two ways in which a user's run can fail; each message is one line: file, value, remedy.
+"""The two ways in which a user's run can fail, and the class of warnings.
+
+Each message is one line: file, value, remedy.
 
 What other libraries raise has its place in such a line, but not all of its text.  Long texts and
 long lists are cut by the functions below.
@@ -14,6 +16,10 @@ class DataError(ValueError):
 
 class UsageError(ValueError):
     """The command or the configuration asks for something that does not exist (exit status 2)."""
+
+
+class ReplearnWarning(UserWarning):
+    """What the user should know, but what stops nothing; `replearn.console.warn` gives them."""
 
 
 def brief(error: Exception) -> str:

@@ -24,7 +24,7 @@ SMALL = {"arrays", "errors", "console", "memory"}
 ALLOWED: dict[str, set[str]] = {
     "arrays": set(),
     "errors": set(),
-    "console": set(),
+    "console": {"errors"},
     "memory": set(),
     "artefacts": SMALL,
     "phantoms": SMALL | {"artefacts"},
@@ -233,6 +233,14 @@ def test_models_see_no_file_no_device_and_no_optimiser(package: str) -> None:
         assert of_encoders <= FOR_MODELS | SMALL, module
         text = MODULES[module].read_text(encoding="utf-8")
         assert not re.findall(r"cuda\b|torch\.device|\.to\(device|\bopen\(", text), module
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"replearn.console"}))
+def test_the_library_shows_nothing_but_through_the_console(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    names = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.expr)}
+    assert not names & {"print", "sys.stdout", "sys.stderr", "logging.basicConfig"}
+    assert "tqdm" not in roots(imports(module).eager | imports(module).lazy)
 
 
 def test_only_the_trainer_makes_optimisers() -> None:

@@ -5,12 +5,15 @@ No time, host, path or version is part of an identity.
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from replearn.console import say, warn
+from replearn.console import warn
 from replearn.errors import DataError
+
+_logger = logging.getLogger(__name__)
 
 
 def identify(kind: str, **facts: Any) -> str:
@@ -70,7 +73,7 @@ def already_made(out: Path, existing: str | None, wanted: str, *, overwrite: boo
         DataError: something else lies there and may not be replaced.
     """
     if existing == wanted:
-        say(f"{out}: already made from the same inputs, nothing to do")
+        _logger.info(f"{out}: already made from the same inputs, nothing to do")
         return True
     if existing is None and out.is_dir() and any(out.iterdir()):
         # Never replaced, whatever was asked: it may be the user's own folder.

@@ -1,18 +1,19 @@
 """Shards made by one process, by many, or by a cluster, with a count of what goes how fast."""
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from replearn.artefacts import workers
 from replearn.artefacts.error_budget import ErrorBudget, Errors, TooManyErrors
 from replearn.artefacts.shards import Ledger, Shard
 from replearn.artefacts.throughput import Seconds, Throughput
-from replearn.console import say
+from replearn.console import progress
+
+_logger = logging.getLogger(__name__)
 
 Share = TypeVar("Share")
 Result = TypeVar("Result")
@@ -88,7 +89,7 @@ def collect(
     try:
         with (
             closing(results),
-            tqdm(total=ledger.count, unit="image", delay=1, disable=None) as bar,
+            progress(total=ledger.count, unit="image") as bar,
         ):
             for found in ledger.open():
                 budget.add(found.errors)
@@ -110,4 +111,4 @@ def report_done(made: str, left_out: int, throughput: Throughput, seconds: float
     speed = (
         f", {throughput.images / seconds:,.0f} images/s ({throughput})" if throughput.images else ""
     )
-    say(f"{made}, {left_out:,} left out, {seconds:.1f} s{speed}")
+    _logger.info(f"{made}, {left_out:,} left out, {seconds:.1f} s{speed}")

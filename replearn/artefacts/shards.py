@@ -7,6 +7,7 @@ shards become one artefact: a folder with its manifest, or one file.
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,9 @@ from replearn.artefacts import hdf5
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.files import publish, replacing, write_text, writing
 from replearn.artefacts.identity import digest
-from replearn.console import say
 from replearn.errors import DataError
+
+_logger = logging.getLogger(__name__)
 
 ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows
 _MANY = 4096  # shards; rather larger ones than more of them
@@ -136,7 +138,9 @@ class Ledger:
         missing = [start for start in starts if start not in self._done]
         if self._done:
             kept = len(self._done)
-            say(f"going on after {kept} of {len(starts)} shards that an earlier run finished")
+            _logger.info(
+                f"going on after {kept} of {len(starts)} shards that an earlier run finished"
+            )
         return [range(start, min(start + self._size, self.count)) for start in missing]
 
     def add(self, shard: Shard) -> None:

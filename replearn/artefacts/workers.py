@@ -9,6 +9,7 @@ import importlib
 import multiprocessing
 import os
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -24,6 +25,7 @@ from typing import Any, TypeVar, cast
 
 import joblib
 
+from replearn.console import as_shown_here
 from replearn.errors import DataError, UsageError, brief
 
 Share = TypeVar("Share")
@@ -69,7 +71,7 @@ def run(
     elif jobs == 1:
         yield from map(task, shares)
     else:
-        yield from _in_processes(task, shares, jobs)
+        yield from _in_processes(as_shown_here(task), shares, jobs)
 
 
 def _in_processes(
@@ -127,6 +129,7 @@ def _begin() -> None:
     """Set a worker process up: one thread of arithmetic, and an end when its parent ends."""
     with suppress(ModuleNotFoundError):  # without images there may be no OpenCV
         importlib.import_module("cv2").setNumThreads(1)
+    warnings.filterwarnings("ignore", module="PIL")  # as `shown` does; no user can do it here
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -17,6 +17,7 @@ from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import copy_training_sheets, draw_queries
 from replearn.comparison.tables import write_comparison_facts, write_tables
 from replearn.concepts.split import write_split
+from replearn.console import as_shown_here
 from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
 from replearn.images.preparation import prepare
@@ -56,7 +57,7 @@ def compare(
     parallel = Parallel(n_jobs=min(jobs, len(tasks)))
     results = [
         result
-        for of_task in parallel(delayed(run_task)(task) for task in tasks)
+        for of_task in parallel(delayed(as_shown_here(run_task))(task) for task in tasks)
         for result in of_task
     ]
     write_tables(results, settings, data, out)

@@ -1,5 +1,6 @@
 """Tasks of a comparison: one encoder with one seed, and all of its detectors."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from replearn.comparison.results import Result
 from replearn.comparison.settings import Comparison
 from replearn.comparison.timing import recorded_seconds, timing
 from replearn.concepts.table import read_concepts, read_ids
-from replearn.console import say, warnings_as_lines
 from replearn.detection.detector import load_detector
 from replearn.detection.fit_detector import make_detector
 from replearn.detection.prediction import predict_run
@@ -26,6 +26,8 @@ from replearn.features import Features
 from replearn.images.ids import Selection
 from replearn.images.opening import open_prepared
 from replearn.neighbors.index_folder import create_index, read_concepts_of
+
+_logger = logging.getLogger(__name__)
 
 CONSTANT: Method = "constant"
 MAX_ERRORS = 0.05  # share of the images that may be missing or unreadable
@@ -67,7 +69,6 @@ class EncoderTask:
         return self.folder / f"{detector}-{part}.run"
 
 
-@warnings_as_lines()  # in a process of its own there is no command around it
 def run_task(task: EncoderTask) -> list[Result]:
     """Train, extract, detect and score; what is there already from the same inputs stays."""
     folder = task.folder
@@ -80,7 +81,7 @@ def run_task(task: EncoderTask) -> list[Result]:
     results = []
     for name, settings in _detectors(task).items():
         result = _detect(task, name, settings)
-        say(f"seed {task.seed}: {result.name}: F1 {result.f1:.4f} on {task.data.scored}")
+        _logger.info(f"seed {task.seed}: {result.name}: F1 {result.f1:.4f} on {task.data.scored}")
         results.append(result)
     return results
 

@@ -1,5 +1,6 @@
 """Divides a concept table into train, validation and test, keeping groups (patients) together."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +9,9 @@ import numpy as np
 
 from replearn.artefacts.files import write_result
 from replearn.concepts.table import ConceptTable, read_concepts, read_names, write_concepts
-from replearn.console import say
 from replearn.errors import DataError, UsageError
+
+_logger = logging.getLogger(__name__)
 
 
 def split(
@@ -92,7 +94,7 @@ def write_split(
     for part, table in parts.items():
         write_result(paths[part], write_concepts(table), overwrite=overwrite)
     sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
-    say(f"{sizes} images in {folder}")
+    _logger.info(f"{sizes} images in {folder}")
     return paths
 
 

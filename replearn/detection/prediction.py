@@ -1,16 +1,19 @@
 """Prediction: the concepts that a detector finds in images, and the run file that lists them."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from replearn.artefacts.identity import check_same
 from replearn.concepts.table import read_ids
-from replearn.console import say, warn
+from replearn.console import warn
 from replearn.detection.detector import Detector, load_detector
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.imageclef.editions import edition as find_edition
 from replearn.imageclef.submissions import write_submission
+
+_logger = logging.getLogger(__name__)
 
 
 def predict_run(
@@ -51,7 +54,7 @@ def predict_run(
     for warning in write_submission(run_file, wanted, concepts, rules, overwrite=overwrite):
         warn(f"{run_file}: {warning}")
     mean = sum(map(len, concepts)) / max(len(concepts), 1)
-    say(
+    _logger.info(
         f"{run_file}: {len(wanted):,} images, {mean:.2f} concepts each, valid for {edition}"
         + (f"; {run_file.with_suffix('.zip')} is what to send" if rules.archive else "")
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from tqdm import tqdm
 
 from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_some
 from replearn.artefacts.hdf5 import is_folder_of_shards
+from replearn.console import progress
 from replearn.errors import DataError
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Fit, Form
@@ -69,7 +69,7 @@ def _read_all(files: FileReader, max_errors: float) -> ImageSet:
     ids: list[str] = []
     digests = []
     step = max(1, min(1024, _PART_BYTES // files.image_bytes))
-    with tqdm(total=count, unit="image", delay=1, disable=None) as bar:
+    with progress(total=count, unit="image") as bar:
         for start in range(0, count, step):
             wanted = range(start, min(start + step, count))
             batch = files.share(wanted).read(_THREADS)

@@ -3,6 +3,7 @@
 The format of such a folder, and opening it to search, are in `storage.py`.
 """
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from replearn.artefacts.files import publish
 from replearn.artefacts.identity import check_same, digest, identify
 from replearn.artefacts.workspace import creating, workspace
 from replearn.concepts.table import ConceptTable, read_concepts
-from replearn.console import say, warn
+from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
@@ -21,6 +22,8 @@ from replearn.neighbors.engine import Metric
 from replearn.neighbors.index import Index
 from replearn.neighbors.sharded_engine import build_shards
 from replearn.neighbors.storage import collection_of, open_to_change, relative_hints, save_index
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def add_images(
     with workspace(folder) as work:
         old = open_to_change(folder, work)
         if old.history[-1:] == (features.identity,):
-            say(f"{folder}: has these images already, nothing to do")
+            _logger.info(f"{folder}: has these images already, nothing to do")
             return None
         origin = source or "the new features"
         check_same(old.encoder, features.encoder, f"the encoder of {origin} and of {folder}")
@@ -191,7 +194,7 @@ def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
     with workspace(folder) as work:
         old = open_to_change(folder, work)
         if old.history[-1:] == (origin,):
-            say(f"{folder}: these images are out of it already, nothing to do")
+            _logger.info(f"{folder}: these images are out of it already, nothing to do")
             return None
         new = old.without(ids, origin=origin)
         save_index(work / "index", new)

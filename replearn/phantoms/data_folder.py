@@ -6,11 +6,11 @@ This is the one file here that imports from the rest of the library; what draws 
 from pathlib import Path
 
 import cv2
-from tqdm import tqdm
 
 from replearn.artefacts.files import write_json
 from replearn.artefacts.identity import identify
 from replearn.artefacts.workspace import creating
+from replearn.console import progress
 from replearn.errors import UsageError
 from replearn.phantoms.concepts import CONCEPTS
 from replearn.phantoms.rendering import render
@@ -59,7 +59,7 @@ def write_data_folder(
         (made / "images").mkdir()
         lines = [
             _write_image(made / "images", number, seed, size, channels)
-            for number in tqdm(range(count), unit="image", delay=1, disable=None)
+            for number in progress(range(count), unit="image")
         ]
         for part, numbers in _parts(count).items():
             _write_lines(made / f"{part}-concepts.tsv", [lines[number] for number in numbers])

@@ -1,6 +1,7 @@
 """Files: each appears all at once, whoever else writes it and whatever ends the run."""
 
 import errno
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,14 +69,15 @@ def test_of_several_writers_at_once_each_publishes_all_of_its_own(out: Path) -> 
 
 
 def test_the_same_result_is_fine_and_another_is_refused_unless_overwriting(
-    out: Path, capsys: pytest.CaptureFixture[str]
+    out: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     path = out / "deeper" / "run.csv"
     write_result(path, "a\té\n", overwrite=False)
     assert path.read_bytes() == "a\té\n".encode()
     written = path.stat().st_ino
     write_result(path, "a\té\n", overwrite=False)
-    assert "already made" in capsys.readouterr().err
+    assert "already made" in caplog.text
     assert path.stat().st_ino == written, "not even written again"
     with pytest.raises(DataError, match="--overwrite"):
         write_result(path, "b\n", overwrite=False)

@@ -1,5 +1,6 @@
 """Identities: what they depend on, and what counts as the same artefact."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replearn.artefacts.identity import already_made, check_same, digest, identify
-from replearn.errors import DataError
+from replearn.errors import DataError, ReplearnWarning
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)
@@ -45,27 +46,23 @@ def test_a_digest_keeps_its_chunks_apart() -> None:
     assert digest("é") == digest("é".encode()) == digest(memoryview("é".encode()))
 
 
-def test_contradicting_identities_are_refused_and_a_missing_one_is_a_warning(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.mark.filterwarnings("error")
+def test_contradicting_identities_are_refused_and_a_missing_one_is_a_warning() -> None:
     check_same("a:1", "a:1", "the encoder of x.h5")
-    assert capsys.readouterr().err == ""
     with pytest.raises(DataError, match=r"^the encoder of x\.h5: expected a:1, found a:2$"):
         check_same("a:1", "a:2", "the encoder of x.h5")
     for pair in [("a:1", None), (None, "a:1"), (None, None)]:
-        check_same(*pair, "the encoder of x.h5")
-        lines = capsys.readouterr().err.splitlines()
-        assert len(lines) == 1
-        assert lines[0].startswith("warning: the encoder of x.h5")
+        with pytest.warns(ReplearnWarning, match=r"^the encoder of x\.h5") as given:
+            check_same(*pair, "the encoder of x.h5")
+        assert len(given) == 1
 
 
-def test_only_the_same_artefact_counts_as_made(
-    out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_the_same_artefact_counts_as_made(out: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     assert not already_made(out, None, "a:1", overwrite=False)
     out.touch()
     assert already_made(out, "a:1", "a:1", overwrite=False)
-    assert "already made" in capsys.readouterr().err
+    assert "already made" in caplog.text
     for existing, named in (("a:2", "a:2"), (None, "something else")):
         with pytest.raises(DataError, match=rf"holds {named}, not a:1; .*--overwrite"):
             already_made(out, existing, "a:1", overwrite=False)

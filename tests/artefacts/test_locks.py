@@ -13,6 +13,7 @@ from replearn.artefacts.files import write_text
 from replearn.artefacts.locks import is_at, lock, locked_folder
 from replearn.artefacts.workspace import workspace
 from replearn.images.sources import open_source
+from replearn.errors import ReplearnWarning
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,17 +57,18 @@ def test_a_file_that_took_the_name_of_an_open_one_is_another(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_where_files_cannot_be_locked_work_goes_on_with_one_warning(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, "no locks here")
 
     locks._warn_once.cache_clear()
     monkeypatch.setattr("fcntl.flock", refuse)
-    with workspace(tmp_path / "out"):
+    expected = pytest.warns(ReplearnWarning, match="files cannot be locked here")
+    with expected as given, workspace(tmp_path / "out"):
         write_text(tmp_path / "text", "content")
     assert (tmp_path / "text").read_text() == "content"
-    assert capsys.readouterr().err.count("files cannot be locked here") == 1
+    assert len(given) == 1
 
 
 def test_where_folders_cannot_be_locked_nobody_takes_one_for_unused(

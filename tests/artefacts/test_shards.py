@@ -1,6 +1,7 @@
 """Work in shards: whatever ends a run costs only the shards being made, and never shows later."""
 
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -132,11 +133,12 @@ def test_a_shard_is_entered_with_range_rows_ids_and_maker(tmp_path: Path) -> Non
 
 
 def test_finished_shards_are_found_again_and_others_are_missing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     write_some(tmp_path, upto=2)
     assert Ledger(tmp_path, "plan:1", "vectors", 10, 4).missing() == [range(8, 10)]
-    assert "going on after 2 of 3 shards" in capsys.readouterr().err
+    assert "going on after 2 of 3 shards" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "other ids", "half a line", "nonsense"])

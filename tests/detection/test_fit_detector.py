@@ -1,5 +1,7 @@
 """Fitting a detector from Python: pairs joined by id, one settings object, a folder made once."""
 
+import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +15,7 @@ from replearn.detection.fit_detector import fit_detector, make_detector
 from replearn.detection.scorers import LinearScorer, NeighbourScorer
 from replearn.detection.settings import DetectorSettings, Method, Resources, Scoring
 from replearn.detection.task import DetectionTask, LabelledFeatures, load_task
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, ReplearnWarning, UsageError
 from replearn.features import Features, write_features
 from replearn.neighbors.build_index import build_index
 
@@ -56,13 +58,12 @@ def test_features_and_concepts_are_joined_by_id(method: Method) -> None:
     assert together.validation == apart.validation
 
 
-def test_concepts_without_features_are_left_out_with_a_warning(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_concepts_without_features_are_left_out_with_a_warning() -> None:
     features, table = TRAIN
     more = ConceptTable(["unread", *table.ids], [("C0",), *table.concepts])
-    detector = fit_detector((features, more), VALID, QUICK)
-    assert "the training concepts: 1 of 81 images have no features" in capsys.readouterr().err
+    told = "the training concepts: 1 of 81 images have no features"
+    with pytest.warns(ReplearnWarning, match=told):
+        detector = fit_detector((features, more), VALID, QUICK)
     assert named(detector) == named(fit_detector(TRAIN, VALID, QUICK))
 
 
@@ -160,8 +161,9 @@ def task() -> DetectionTask:
 
 
 def test_a_detector_is_made_once_and_replaced_only_if_asked(
-    task: DetectionTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    task: DetectionTask, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     made = make_detector(tmp_path / "detector", task, QUICK)
     assert made is not None
     assert named(load_detector(tmp_path / "detector")) == named(made)
@@ -172,9 +174,7 @@ def test_a_detector_is_made_once_and_replaced_only_if_asked(
     again = make_detector(tmp_path / "detector", task, other, overwrite=True)
     assert again is not None
     assert load_detector(tmp_path / "detector").rule.name == "top-k"
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert "already made from the same inputs" in output.err
+    assert "already made from the same inputs" in caplog.text
 
 
 def test_a_detector_in_memory_is_that_of_the_folder(task: DetectionTask, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_detector_in_memory_is_that_of_the_folder(task: DetectionTask, tmp_pat
 
 
 def test_a_task_is_read_from_files_with_their_names_in_its_warnings(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     for name, (features, table) in (("train", TRAIN), ("valid", VALID)):
         write_features(tmp_path / f"{name}.h5", features, [features.vectors])
@@ -193,11 +193,12 @@ def test_a_task_is_read_from_files_with_their_names_in_its_warnings(
         text = "".join(f"{id_}\t{';'.join(concepts)}\n" for id_, concepts in lines)
         (tmp_path / f"{name}.tsv").write_text(text)
     train, valid = ((tmp_path / f"{n}.h5", tmp_path / f"{n}.tsv") for n in ("train", "valid"))
-    task = load_task(train, valid, Scoring("match", 9))
+    told = f"{train[0]}: 1 of 80 images have no line in {train[1]}"
+    with pytest.warns(ReplearnWarning, match=re.escape(told)):
+        task = load_task(train, valid, Scoring("match", 9))
     assert (len(task.train.concepts), len(task.valid.concepts)) == (79, 39)
     assert (task.empty, task.limit, task.groups) == ("match", 9, None)
     assert task.train.identity == TRAIN[0].identity
-    assert f"{train[0]}: 1 of 80 images have no line in {train[1]}" in capsys.readouterr().err
 
 
 def test_a_setting_that_is_null_has_its_default() -> None:

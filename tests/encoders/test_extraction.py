@@ -1,5 +1,6 @@
 """Extraction: the same vectors as embedding directly, whatever happens in between."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -127,8 +128,9 @@ def test_the_vectors_do_not_depend_on_the_shards(
 
 @pytest.mark.parametrize("done", [0, 1, 3])
 def test_an_interrupted_run_is_gone_on_with_and_ends_byte_identical(
-    done: int, out: Path, capsys: pytest.CaptureFixture[str]
+    done: int, out: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     with pytest.raises(RuntimeError, match="stopped"):
         extract(encoder_of(Squares(fail_after=done * PART)), IMAGES, out)
     assert not out.exists()
@@ -136,7 +138,7 @@ def test_an_interrupted_run_is_gone_on_with_and_ends_byte_identical(
     model = Squares()
     extract(encoder_of(model), IMAGES, out)
     assert model.seen == COUNT - done * PART
-    assert (f"going on after {done} of 6 shards" in capsys.readouterr().err) == (done > 0)
+    assert (f"going on after {done} of 6 shards" in caplog.text) == (done > 0)
     assert out.read_bytes() == undisturbed(out)
 
 
@@ -176,14 +178,15 @@ def test_parts_of_another_encoder_or_of_other_images_are_not_used(
 
 
 def test_a_repeated_run_says_so_and_embeds_nothing(
-    out: Path, capsys: pytest.CaptureFixture[str]
+    out: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     extract(encoder_of(Squares()), IMAGES, out)
     model = Squares()
     again = extract(encoder_of(model), IMAGES, out)
     assert model.seen == 0
     assert again.ids == IMAGES.ids
-    assert "already made" in capsys.readouterr().err
+    assert "already made" in caplog.text
 
 
 def test_features_of_another_encoder_are_refused_unless_overwriting(out: Path) -> None:

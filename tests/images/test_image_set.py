@@ -14,9 +14,6 @@ from replearn.images.ids import MISSING
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import open_images
 
-# The library silences Pillow's remarks on bad files; pytest undoes that for each test.
-pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
-
 Pixels = np.ndarray[Any, Any]
 
 

@@ -1,5 +1,6 @@
 """The stage `prepare`: the file it writes, and what happens when it is run again."""
 
+import logging
 import os
 import shutil
 import signal
@@ -89,12 +90,13 @@ def test_an_identity_does_not_depend_on_the_place(folder: Path, tmp_path: Path) 
 
 
 def test_running_again_says_so_and_decodes_nothing(
-    folder: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path, out: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level(logging.INFO)
     prepare(folder, out, size=8)
     monkeypatch.setattr(file_reader, "decode", None)
     prepare(folder, out, size=8)
-    assert "already made" in capsys.readouterr().err
+    assert "already made" in caplog.text
 
 
 def put_pictures(source: Path, seed: int) -> None:

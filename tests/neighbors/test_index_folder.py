@@ -1,5 +1,6 @@
 """Index folders: created once, changed by adding and removing images, refused otherwise."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
-from replearn.errors import DataError
+from replearn.errors import DataError, ReplearnWarning
 from replearn.features import Features
 from replearn.neighbors.index_folder import (
     IndexSettings,
@@ -31,13 +32,14 @@ def features_of(count: int, start: int = 0, encoder: str = "encoder:1") -> Featu
 
 
 def test_an_index_is_created_once_and_then_left_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     features, folder = features_of(30), tmp_path / "index"
     assert create_index(folder, features) is not None
     before = (folder / "index.json").stat().st_mtime_ns
     assert create_index(folder, features) is None
-    assert "nothing to do" in capsys.readouterr().err
+    assert "nothing to do" in caplog.text
     assert (folder / "index.json").stat().st_mtime_ns == before
     assert load_index(folder).search(features.vectors[[5]], 1).rows.item() == 5
 
@@ -95,13 +97,13 @@ def test_images_of_another_encoder_are_refused_and_change_nothing(tmp_path: Path
 
 
 def test_images_without_a_line_have_no_concepts_and_are_counted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / "concepts.tsv"
     path.write_text("image-1\tC1;C2\nelsewhere\tC3\n")
-    table = read_concepts_of(features_of(3), SOURCE, path)
+    with pytest.warns(ReplearnWarning, match=r"2 of 3 images of features\.h5 have no line in it"):
+        table = read_concepts_of(features_of(3), SOURCE, path)
     assert table == ConceptTable(["image-0", "image-1", "image-2"], [(), ("C1", "C2"), ()])
-    assert "2 of 3 images of features.h5 have no line in it" in capsys.readouterr().err
     path.write_text("elsewhere\tC3\n")
     with pytest.raises(DataError, match="has a line for none of the 3 images of features"):
         read_concepts_of(features_of(3), SOURCE, path)

@@ -3,6 +3,7 @@
 A finished encoder that is to be replaced waits beside its folder until the new one is finished.
 """
 
+import logging
 import re
 import shutil
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from replearn.artefacts.files import identity_in, read_json
-from replearn.console import say
 from replearn.encoders.encoder import has_weights
 from replearn.encoders.training.checkpoint import checkpoint_of, differences, read_checkpoint
 from replearn.errors import DataError
+
+_logger = logging.getLogger(__name__)
 
 # What a training writes; a folder with anything else in it is not touched.
 _OURS = re.compile(
@@ -82,7 +84,9 @@ class TrainingFolder:
         if self._there() is not None:
             _remove(self._aside)
             self.path.rename(self._aside)
-            say(f"{self.path}: the encoder there waits in {self._aside} until this one is finished")
+            _logger.info(
+                f"{self.path}: the encoder there waits in {self._aside} until this one is finished"
+            )
         elif self.overwrite and not (self.resume and self._begun() == self.identity):
             _remove(self.path)
         self.path.mkdir(parents=True, exist_ok=True)

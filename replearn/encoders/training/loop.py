@@ -1,5 +1,6 @@
 """Training from the first step to the last, in a folder that a killed run can go on in."""
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from replearn.arrays import Pixels, Vectors
-from replearn.console import say
 from replearn.encoders.contract import FittedEncoder, Model
 from replearn.encoders.encoder import save_weights
 from replearn.encoders.networks.collective import rank
@@ -19,6 +19,8 @@ from replearn.encoders.training.monitor import Monitor, NotFiniteError
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, sample, seed_all
 from replearn.errors import DataError
+
+_logger = logging.getLogger(__name__)
 
 
 class Probe(Protocol):
@@ -70,7 +72,7 @@ def fit(
             raise DataError(f"{checkpoint}: not there for every process; share the folder")
         trainer.resume(checkpoint, identity, facts)
         if rank() == 0:
-            say(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
+            _logger.info(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
     if trainer.step == 0:
         trainer.prepare()
     with _stop_signals() as stopped:
@@ -80,7 +82,7 @@ def fit(
             _follow(trainer, stopped)
         if distributed.any_process(stopped()):
             if rank() == 0:
-                say(f"{folder}: stopped after step {trainer.step}, saved")
+                _logger.info(f"{folder}: stopped after step {trainer.step}, saved")
             raise KeyboardInterrupt
     if trainer.best is not None:
         trainer.average.load_state_dict(trainer.best["average"])

@@ -1,6 +1,7 @@
 """Monitors a training: metrics, TensorBoard events, image grids, a progress bar."""
 
 import json
+import logging
 import math
 import time
 from collections import defaultdict
@@ -10,12 +11,13 @@ from types import TracebackType
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from replearn.artefacts.files import write_text
-from replearn.console import say
+from replearn.console import progress
 from replearn.encoders.sheets import sheet, write_sheets
 from replearn.encoders.training.trainer import Trainer
+
+_logger = logging.getLogger(__name__)
 
 _TOGETHER = 16  # steps whose terms are looked at together
 
@@ -53,9 +55,7 @@ class Monitor:
         self._metrics = folder / "metrics.jsonl"
         _forget_after(self._metrics, trainer.step)
         self._writer = SummaryWriter(str(folder), purge_step=trainer.step + 1)
-        self._bar = tqdm(
-            total=trainer.steps, initial=trainer.step, unit="step", delay=1, disable=None
-        )
+        self._bar = progress(total=trainer.steps, initial=trainer.step, unit="step")
         self._unseen: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._clear()
 
@@ -139,9 +139,9 @@ class Monitor:
         self._clear()
 
     def report_progress(self) -> None:
-        """Print one line where there is no terminal to show the progress bar on."""
+        """Log one line where no progress bar is shown."""
         if self._bar.disable:
-            say(f"{self.folder}: step {self.trainer.step} of {self.trainer.steps}")
+            _logger.info(f"{self.folder}: step {self.trainer.step} of {self.trainer.steps}")
 
     def draw(self, pictures: dict[str, Tensor]) -> None:
         """Write a sheet for each named grid of images."""

@@ -1,5 +1,6 @@
 """A training run: a model that learns from images, in a folder that a killed run can go on in."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,7 +11,6 @@ from typing import Any
 from replearn.artefacts.files import publish
 from replearn.artefacts.identity import identify
 from replearn.artefacts.workspace import workspace
-from replearn.console import say
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.contract import FittedEncoder, Model, Objective
 from replearn.encoders.encoder import (
@@ -31,6 +31,8 @@ from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
 from replearn.images.image_set import ImageSet
 from replearn.settings import check_settings, find_settings, read_yaml
+
+_logger = logging.getLogger(__name__)
 
 
 def read_configuration(path: Path, overrides: Sequence[str] = ()) -> Configuration:
@@ -208,16 +210,16 @@ def _lead(run: _Run) -> None:
             raise
         if broadcast(finished):
             run.output.finish()  # a kill may have come before that
-            say(f"{folder}: already trained from the same inputs, nothing to do")
+            _logger.info(f"{folder}: already trained from the same inputs, nothing to do")
             return
         try:
             _train(run, work)
         except KeyboardInterrupt:
             if (folder / "checkpoint.pt").exists():
-                say(f"{folder}: go on with --resume")
+                _logger.info(f"{folder}: go on with --resume")
             raise
         run.output.finish()
-    say(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(folder)}")
+    _logger.info(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(folder)}")
 
 
 def _chosen(folder: Path) -> str:

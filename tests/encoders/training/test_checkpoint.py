@@ -252,13 +252,15 @@ CHILD = """
 import sys, time
 from pathlib import Path
 import torch
+from replearn.console import shown
 from tests.encoders.training import test_loop as tests
 torch.set_num_threads(1)
 class Slow(tests.SDAE):
     def losses(self, images, progress):
         time.sleep(0.2)
         yield from super().losses(images, progress)
-tests.go(tests.odd_trainer(Slow, steps=30), Path(sys.argv[1]))
+with shown():
+    tests.go(tests.odd_trainer(Slow, steps=30), Path(sys.argv[1]))
 """
 
 
