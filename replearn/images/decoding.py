@@ -10,7 +10,7 @@ what is wanted, and without its colours where they are not wanted: both save mos
 """
 
 import io
-import warnings
+import threading
 from typing import Any
 
 import cv2
@@ -42,10 +42,6 @@ _COLOUR = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-
-# What the decoders have to say about a bad file becomes the reason in the image set's errors.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-warnings.filterwarnings("ignore", module="PIL")
 
 
 class UnreadableImage(ValueError):  # noqa: N818 - it names the finding, as the report does
@@ -191,7 +187,7 @@ def _decode_with_pillow(header: Image.Image) -> Array:
 
 def _decode(data: bytes, flag: int) -> Array:
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+        pixels = imdecode(data, flag)
     except cv2.error as error:
         raise UnreadableImage(f"not decodable ({brief(error)})")
     if pixels is None:
@@ -199,6 +195,40 @@ def _decode(data: bytes, flag: int) -> Array:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UnreadableImage(f"{pixels.dtype} pixels: their range is not known")
     return pixels
+
+
+class _Silence:
+    """While a thread is inside, OpenCV logs nothing; its log level is one for all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                silent = cv2.utils.logging.LOG_LEVEL_SILENT
+                self._level = cv2.utils.logging.setLogLevel(silent)  # it returns the one before
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                cv2.utils.logging.setLogLevel(self._level)
+
+
+_silence = _Silence()
+
+
+def imdecode(data: bytes, flag: int) -> Array | None:
+    """Return what `cv2.imdecode` returns; what it would log of a bad file is for the caller to say.
+
+    Silence is kept here and not on import, for the log level is the user's; it takes a microsecond.
+    """
+    with _silence:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
 
 
 def _to_eight_bits(pixels: Array) -> Array:

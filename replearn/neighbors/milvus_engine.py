@@ -26,9 +26,6 @@ try:
 except ImportError:
     raise UsageError("Milvus needs the package pymilvus: pip install 'replearn[milvus]'") from None
 
-for _name in ("milvus_lite", "pymilvus"):  # they log with its stack what they raise as well
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
-
 _METRICS = {"cosine": "IP", "l2": "L2"}  # of transformed vectors; Milvus too squares L2
 _MAX_HITS = 16384  # that Milvus finds
 _BATCH = 2**22  # numbers that are sent at a time: 16 MiB
@@ -214,6 +211,8 @@ def builder(uri: str, collection: str) -> Builder:
 
 
 def _connect(uri: str) -> MilvusClient:
+    for name in ("milvus_lite", "pymilvus"):  # they log with its stack what they raise as well
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return MilvusClient(uri)
     except (MilvusException, ValueError, OSError) as error:

@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+# To import a module must not set the process up for others.  This one may: only `serve` imports it,
+# and that process is the page's own.
 # Before gradio is imported: otherwise it asks its makers for news, keeps questions and answers in
 # each user's browser, and sums up all earlier questions after every one.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

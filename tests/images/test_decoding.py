@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from replearn.images import decoding
-from replearn.images.decoding import UnreadableImage, decode, resize
+from replearn.images.decoding import UnreadableImage, decode, imdecode, resize
 from replearn.images.form import Fit
 from replearn.images.image_set import ImageSet
 from tests.images.test_image_set import Pixels, grey
@@ -268,6 +268,25 @@ def test_truncated_files_are_unreadable(name: str, capfd: pytest.CaptureFixture[
         with pytest.raises(UnreadableImage):
             decode(data[: int(len(data) * share)], size=32, channels=3, fit="stretch")
     assert capfd.readouterr().err == ""
+
+
+def test_what_opencv_logs_is_silenced_while_it_decodes_and_only_then(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    cut = encoded(Image.fromarray(noise()[..., 0].astype(np.uint16)), "TIFF")[:1000]
+    logs = cv2.utils.logging
+    before = logs.setLogLevel(logs.LOG_LEVEL_ERROR)
+    try:
+        with decoding._silence:  # another thread begins earlier and ends later
+            assert imdecode(cut, cv2.IMREAD_UNCHANGED) is None
+            assert logs.getLogLevel() == logs.LOG_LEVEL_SILENT
+        assert imdecode(cut, cv2.IMREAD_UNCHANGED) is None
+        assert capfd.readouterr().err == ""
+        assert logs.getLogLevel() == logs.LOG_LEVEL_ERROR
+        cv2.imdecode(np.frombuffer(cut, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert "TIFF" in capfd.readouterr().err
+    finally:
+        logs.setLogLevel(before)
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "packed TIFF", "grey JPEG", "16-bit PNG"])
