@@ -27,7 +27,7 @@ from replearn.imageclef import edition, evaluate_run
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import open_images
 from replearn.images.preparation import prepare
-from replearn.neighbors.folder import create_index
+from replearn.neighbors.index_folder import create_index
 from replearn.neighbors.storage import load_index
 from replearn.phantoms.data_folder import write_data_folder
 from tests.test_layering import MODULES, imports

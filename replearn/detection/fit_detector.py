@@ -1,5 +1,6 @@
 """Fit detectors: a scorer with the decision rule that does best on the validation images."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -15,7 +16,6 @@ from replearn.artefacts.workers import joblib_on
 from replearn.artefacts.workspace import creating
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot
-from replearn.console import say
 from replearn.detection.decisions.rules import GROUP, RULES, RuleName, choose_rule, compare_rules
 from replearn.detection.detector import Detector, save_detector
 from replearn.detection.fit_scorers import (
@@ -35,6 +35,8 @@ from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
 from replearn.settings import check_settings
+
+_logger = logging.getLogger(__name__)
 
 
 def fit_detector(
@@ -113,7 +115,7 @@ def make_detector(
         detector = _fit(task, settings, searched, resources, identity)
         save_detector(folder, detector)
     count, rule = len(detector.vocabulary), detector.rule.name
-    say(f"{out}: {detector.scorer}, {count} concepts, decided by {rule}")
+    _logger.info(f"{out}: {detector.scorer}, {count} concepts, decided by {rule}")
     return detector
 
 

@@ -5,6 +5,7 @@ CPU, every process does all of it for shards of its own, with one thread of arit
 the vectors are the same bytes whatever the number of processes, here or on a cluster.
 """
 
+import logging
 import os
 import shutil
 import time
@@ -35,12 +36,13 @@ from replearn.artefacts.shards import (
 from replearn.artefacts.throughput import Seconds, Throughput
 from replearn.artefacts.workers import cores, prefetch, run
 from replearn.artefacts.workspace import workspace
-from replearn.console import say
 from replearn.encoders.embedding import PRECISIONS, Precision, device_label
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.images.reader import ImageBatch, ImageReader
+
+_logger = logging.getLogger(__name__)
 
 Dtype = Literal["float32", "float16"]
 
@@ -131,7 +133,9 @@ def extract(
             gives what is not finite, a worker died, or the disk is full.
     """
     start = time.monotonic()
-    say(f"{encoder.folder or 'encoder'} on {device_label(encoder.device)}, {numerics.precision}")
+    _logger.info(
+        f"{encoder.folder or 'encoder'} on {device_label(encoder.device)}, {numerics.precision}"
+    )
     plan = features_identity(encoder, images.identity, numerics)
     with workspace(out, keep=True) as work:
         if already_made(out, plan_of(out, NAME), plan, overwrite=overwrite):

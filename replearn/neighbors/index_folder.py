@@ -226,7 +226,7 @@ def read_concepts_of(features: Features, source: Path, path: Path) -> ConceptTab
 
 def _report(folder: Path, index: Index) -> None:
     kind = "exact" if index.engine.exact else str(index.recall)
-    say(f"{folder}: {len(index):,} images, {index.metric}, {kind}")
+    _logger.info(f"{folder}: {len(index):,} images, {index.metric}, {kind}")
     if index.recall and index.recall.at_10 < index.recall.wanted - 0.02:
         warn(
             f"{folder}: finds {index.recall.at_10:.3f} of the 10 nearest, not "

@@ -12,8 +12,8 @@ from replearn.artefacts import locks
 from replearn.artefacts.files import write_text
 from replearn.artefacts.locks import is_at, lock, locked_folder
 from replearn.artefacts.workspace import workspace
-from replearn.images.sources import open_source
 from replearn.errors import ReplearnWarning
+from replearn.images.sources import open_source
 
 ROOT = Path(__file__).parents[2]
 
