@@ -1,1 +1,1 @@
-"""The stages, one file each: read settings, load artefacts, call the library, save."""
+"""The stages, one file each: options, one library call, a report."""

@@ -1,4 +1,4 @@
-"""The command `replearn`: it runs the stage that is named first, and imports no other."""
+"""The command `replearn`: runs the stage that its first word names, and imports no other stage."""
 
 import importlib
 import os
@@ -28,19 +28,19 @@ PARTS = {
 }
 
 STAGES = {
-    "phantoms": "Draw labelled synthetic radiographs to try everything on.",
+    "phantoms": "Draw labelled synthetic radiographs for trying things out.",
     "split": "Divide a concept file into train, validation and test lists.",
     "prepare": "Decode and resize images into one image set.",
     "train": "Train an encoder on images without labels.",
     "draw": "Draw an encoder's reconstructions, samples and interpolations.",
     "extract": "Turn images into features with a trained encoder.",
     "classify": "Fit a detector of concepts on features.",
-    "predict": "Write a run file: the concepts that a detector finds.",
+    "predict": "Write a run file: the concepts that a detector predicts.",
     "validate": "Check a run file as the benchmark's server would.",
     "evaluate": "Score a run file as the benchmark's evaluator would.",
     "merge": "Merge run files: union, intersection, votes, groups of concepts.",
     "convert": "Write a concept file of any layout in the format of an edition.",
-    "vocabulary": "Count the concepts of files; list their images and companions.",
+    "vocabulary": "Count the concepts of files; list their images and pairs.",
     "index": "Build a search index of features.",
     "query": "Find the images most like a given one.",
     "compare": "Run encoders x detectors on one data folder into one table.",
@@ -77,53 +77,28 @@ def _run(arguments: list[str]) -> int:
             result = command(stage)(
                 arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False
             )
-        if result == _STOPPED:  # what Typer makes of Ctrl-C
-            raise KeyboardInterrupt
+        if result == _STOPPED:  # what Typer returns on Ctrl-C
+            return _fail(stage, "stopped", _STOPPED)
         return int(result or 0)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
-        # Typer makes SystemExit of any pipe that was closed; only those to a reader end quietly.
-        if isinstance(error, SystemExit) and _drop_unread():
-            return _UNREAD
-        cause = error.__context__ if isinstance(error, SystemExit) else error
-        message, status = _explain(stage, cause or error)
-        print(f"replearn {stage}: {' '.join(message.split())}", file=sys.stderr)
-        return status
-
-
-def _explain(stage: str, error: BaseException) -> tuple[str, int]:
-    """Return what to say of an error, and the exit status."""
-    match error:
-        case DataError():
-            return str(error), 1
-        case UsageError():
-            return f"{error} (see: replearn {stage} --help)", 2
-        case typer.TyperException():
-            return f"{error.format_message()} (see: replearn {stage} --help)", 2
-        case KeyboardInterrupt() | typer.Abort():
-            return "stopped", _STOPPED
-        case ModuleNotFoundError(name=str(name)) if name.split(".")[0] in PARTS:
-            return f"needs {PARTS[name.split('.')[0]]}; pip install 'replearn[cpu]'", 1
-        case OSError():
-            return f"{error.filename or 'writing the output'}: {error.strerror or error}", 1
-        case MemoryError():
-            return f"not enough memory: {error}", 1
-    # Not foreseen: one line all the same, and all of it in a file.
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="replearn-traceback-", suffix=".txt", encoding="utf-8", delete=False
-    ) as log:
-        log.writelines(traceback.format_exception(error))
-    return f"{type(error).__name__}: {error} (traceback in {log.name})", 1
-
-
-def _drop_unread() -> bool:
-    """Return whether stdout or stderr is a pipe that was closed; what waits for it is dropped."""
-    poll = select.poll()
-    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
-        poll.register(stream.fileno(), 0)
-    closed = [descriptor for descriptor, event in poll.poll(0) if event & select.POLLERR]
-    for descriptor in closed:  # Python writes there once more when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-    return bool(closed)
+    except DataError as error:
+        return _fail(stage, str(error), 1)
+    except (UsageError, typer.TyperException) as error:
+        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        return _fail(stage, f"{message} (see: replearn {stage} --help)", 2)
+    except OSError as error:
+        return _fail(
+            stage, f"{error.filename or 'writing the output'}: {error.strerror or error}", 1
+        )
+    except MemoryError as error:
+        return _fail(stage, f"not enough memory: {error}", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(stage, "stopped", _STOPPED)
+    except Exception as error:  # unexpected: one line here, the traceback in a file
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="replearn-traceback-", suffix=".txt", encoding="utf-8", delete=False
+        ) as log:
+            log.write(traceback.format_exc())
+        return _fail(stage, f"{type(error).__name__}: {error} (traceback in {log.name})", 1)
 
 
 def command(stage: str) -> typer.Typer:
@@ -139,9 +114,9 @@ def _overview() -> str:
     width = max(map(len, STAGES))
     stages = "\n".join(f"  {name:{width}}  {line}" for name, line in STAGES.items())
     return (
-        "Usage: replearn STAGE ..., or replearn --version\n\n"
-        "Unlabelled images to representations, representations to answers.\n\n"
-        f"{stages}\n\nreplearn STAGE --help explains one, with an example."
+        "Usage: replearn STAGE ...\n\n"
+        "From unlabelled images to features, concepts and similar images.\n\n"
+        f"{stages}\n\nreplearn STAGE --help explains a stage, with an example."
     )
 
 

@@ -17,19 +17,25 @@ from replearn.neighbors.engine import Metric
 
 
 def classify(
-    train: Annotated[Path, typer.Argument(metavar="TRAIN.h5", help="Features to learn from.")],
+    train: Annotated[
+        Path, typer.Argument(metavar="TRAIN.h5", help="Features of the training images.")
+    ],
     train_concepts: Annotated[
         Path, typer.Argument(metavar="TRAIN_CONCEPTS", help="Their concepts, any layout.")
     ],
-    valid: Annotated[Path, typer.Argument(metavar="VALID.h5", help="Features to choose on.")],
+    valid: Annotated[
+        Path, typer.Argument(metavar="VALID.h5", help="Features of the validation images.")
+    ],
     valid_concepts: Annotated[
         Path, typer.Argument(metavar="VALID_CONCEPTS", help="Their concepts, any layout.")
     ],
-    folder: Annotated[Path, typer.Argument(metavar="DETECTOR", help="Where the detector goes.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DETECTOR", help="Folder to write the detector to.")
+    ],
     method: Annotated[
         Method,
         typer.Option(
-            help="Logistic regression, nearest neighbours, both, or the same for every image."
+            help="Logistic regression, nearest neighbours, both, or the same concepts for all."
         ),
     ] = "linear",
     concepts: Annotated[
@@ -37,50 +43,55 @@ def classify(
     ] = 500,
     penalty: Annotated[
         Penalty,
-        typer.Option(help="linear, fused: on the squares of the weights, their sizes, or both."),
+        typer.Option(
+            help="linear, fused: penalise squared weights (l2), absolute ones (l1), or both."
+        ),
     ] = "l2",
     refit: Annotated[
-        bool, typer.Option("--refit", help="linear: in the end learn from VALID too.")
+        bool, typer.Option("--refit", help="linear: fit again at the end, on VALID too.")
     ] = False,
     jobs: Annotated[
-        int, typer.Option(min=1, help="linear, fused: processes that share the concepts.")
+        int, typer.Option(min=1, help="linear, fused: processes, each for some of the concepts.")
     ] = 1,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="linear, fused: they are on ray, or ray://host:port."),
+        typer.Option(metavar="ADDRESS", help="linear, fused: run them on ray, or ray://host:port."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="linear, fused: where torch computes, as cuda.")
+        str | None, typer.Option(help="linear, fused: device of torch, such as cuda.")
     ] = None,
     vote: Annotated[
         Literal["auto", Kind],
-        typer.Option(help="knn: how neighbours weigh; union: all they show is named."),
+        typer.Option(help="knn: weights of neighbours; union predicts all their concepts."),
     ] = "auto",
     neighbours: Annotated[
         int | None,
-        typer.Option(min=1, help="knn: so many; else the best on VALID. One copies the nearest."),
+        typer.Option(
+            min=1,
+            help="knn: number of neighbours; default: the best on VALID. 1 copies the nearest.",
+        ),
     ] = None,
-    metric: Annotated[Metric, typer.Option(help="knn: what near means.")] = "cosine",
+    metric: Annotated[Metric, typer.Option(help="knn: the distance.")] = "cosine",
     index_folder: Annotated[
         Path | None,
         typer.Option("--index", help="knn: an index of TRAIN.h5; without one, exact search."),
     ] = None,
     groups: Annotated[
         Path | None,
-        typer.Option(help="Group (patient) of each id; no image speaks for its own group."),
+        typer.Option(help="Lines of `id TAB group` (patient): no image votes for its own group."),
     ] = None,
     rule: Annotated[
         Literal["auto", RuleName],
-        typer.Option(help="What decides which concepts are named; auto: the best on VALID."),
+        typer.Option(help="How scores become a set of concepts; auto: the best rule on VALID."),
     ] = "auto",
-    edition: Annotated[
-        int, typer.Option(help="Year of ImageCLEF whose score to decide for.")
-    ] = 2018,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another one.")] = False,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose score to maximise.")] = 2018,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another detector.")
+    ] = False,
 ) -> None:
     """Fit a detector of concepts on features; settings and decision rule are chosen on VALID.
 
-    Prints what each rule reaches on images of VALID that it was not fitted on.
+    Prints the score of each rule on images of VALID that it was not fitted on.
 
     Example: replearn classify train.h5 train.tsv valid.h5 valid.tsv runs/linear
     """
@@ -107,7 +118,7 @@ def classify(
 
 
 def _check_options(method: str, concepts: int, refit: bool) -> None:
-    """Refuse what the settings would refuse too, in the words of the command line."""
+    """Refuse invalid settings, with a message that names the options."""
     if concepts < 1:
         raise UsageError(f"--concepts {concepts}: at least 1")
     if refit and method != "linear":

@@ -1,7 +1,7 @@
 """compare: encoders x detectors on one data folder -> one table.
 
-Every row of the table is made of artefacts that can be looked at, and a second run does only what
-is missing.
+Every row of the table comes from artefacts that you can inspect. A second run does only what is
+missing.
 """
 
 from pathlib import Path
@@ -30,21 +30,23 @@ def compare(
             "and test-concepts.* or test-images.txt.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where everything goes.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Train every encoder with so many seeds.")] = 1,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write everything to.")],
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Train every encoder with this many seeds.")
+    ] = 1,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Override a setting, as encoders.aae.training.steps=500; may be repeated.",
+            help="Override a setting: encoders.aae.training.steps=500; may be repeated.",
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Encoders at a time, each in a process of its own.")
+        int, typer.Option(min=1, help="Encoders to train at a time, each in its own process.")
     ] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what was made from other inputs.")
+        bool, typer.Option("--overwrite", help="Replace outputs of other inputs.")
     ] = False,
 ) -> None:
     """Run encoders x detectors on one data folder into one table.

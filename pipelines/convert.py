@@ -14,7 +14,7 @@ def convert(
     source: Annotated[
         Path, typer.Argument(metavar="CONCEPTS", help="Concept or run file of any layout.")
     ],
-    run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Where the result goes.")],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Run file to write.")],
     edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
     ids: Annotated[
         Path | None,
@@ -22,9 +22,9 @@ def convert(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another file.")] = False,
 ) -> None:
-    """Write a concept file of any layout in the format of an edition, valid or not at all.
+    """Write a concept file of any layout as a valid file of an edition, or write nothing.
 
-    What the layout was taken for is told.  Spaces around concepts, empty and repeated concepts go.
+    Reports which layout it found.  Drops spaces around concepts, empty and repeated concepts.
 
     Example: replearn convert run-2018.txt run-2026.csv --edition 2026
     """

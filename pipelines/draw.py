@@ -1,4 +1,4 @@
-"""draw: an encoder and some images -> sheets of what it makes of them."""
+"""draw: an encoder and some images -> image grids."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,14 +15,16 @@ def draw(
     source: Annotated[
         Path, typer.Argument(metavar="IMAGES", help="Image set, folder, .zip, .tar or list.")
     ],
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the sheets.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder to write the image grids to.")
+    ],
     images: Annotated[
         list[str] | None,
         typer.Option(
             "--image",
             metavar="ID",
-            help="Draw these, in this order: two give an interpolation, three a - b + c, with a "
-            "model that encodes and decodes.",
+            help="Draw these, in this order; two give an interpolation, three give a - b + c, "
+            "if the model encodes and decodes.",
         ),
     ] = None,
     ids: Annotated[

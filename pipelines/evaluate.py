@@ -14,9 +14,9 @@ from replearn.console import say, warn
 def evaluate(
     run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Run file to score.")],
     truth: Annotated[
-        Path, typer.Argument(metavar="TRUTH", help="Concept file of any layout: what is true.")
+        Path, typer.Argument(metavar="TRUTH", help="True concepts, a file of any layout.")
     ],
-    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose rules hold.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose rules to apply.")] = 2018,
     manual: Annotated[
         Path | None,
         typer.Option(help="Manually checked concepts: adds the secondary score (since 2023)."),

@@ -20,17 +20,18 @@ def extract(
     source: Annotated[
         Path, typer.Argument(metavar="IMAGES", help="Image set, folder, archive, table or list.")
     ],
-    out: Annotated[Path, typer.Argument(metavar="FEATURES.h5", help="Where the features go.")],
+    out: Annotated[Path, typer.Argument(metavar="FEATURES.h5", help="Features to write.")],
     ids: Annotated[
-        Path | None, typer.Option(help="Only the ids in the first column, in that order.")
+        Path | None,
+        typer.Option(help="Extract only the ids in the first column of this file, in its order."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     precision: Annotated[
-        Precision, typer.Option(help="Of the arithmetic; bfloat16 is faster on a GPU.")
+        Precision, typer.Option(help="Precision of the network; bfloat16 is faster on a GPU.")
     ] = "float32",
     dtype: Annotated[
         extraction.Dtype,
-        typer.Option("--dtype", help="Numbers that are kept; float16 halves them."),
+        typer.Option("--dtype", help="Type of the stored numbers; float16 halves the file."),
     ] = "float32",
     ids_from: Annotated[
         IdsFrom, typer.Option(help="An id is the file's name, or its path, without extension.")
@@ -42,7 +43,7 @@ def extract(
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
     ] = 0.05,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes; as many as pay off without it.")
+        int | None, typer.Option(help="Number of processes; default: as many as pay off.")
     ] = None,
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
@@ -51,7 +52,7 @@ def extract(
 ) -> None:
     """Turn images into features with a trained encoder.
 
-    FEATURES.h5 is one file; a name that does not end so is a folder of shards, for many images.
+    A name that ends in .h5 is one file; any other is a folder of shards, for many images.
 
     Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """

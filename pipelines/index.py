@@ -1,4 +1,4 @@
-"""index: features -> a search index; or more images into one, or some out of it."""
+"""index: features -> a search index; or add images to one, or remove some."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,29 +25,29 @@ def index(
             metavar="FEATURES", help="Features of the images to find; with --remove, a list of ids."
         ),
     ],
-    folder: Annotated[Path, typer.Argument(metavar="INDEX", help="Where the index goes.")],
+    folder: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")],
     concepts: Annotated[
         Path | None, typer.Option(help="Concepts of the images, shown with every hit.")
     ] = None,
-    metric: Annotated[Metric | None, typer.Option(help="What near means; else cosine.")] = None,
+    metric: Annotated[Metric | None, typer.Option(help="The distance; default: cosine.")] = None,
     factory: Annotated[
         str | None,
-        typer.Option(help="FAISS factory string; else Flat, exact. See docs/retrieval.md."),
+        typer.Option(help="FAISS factory string; default: Flat, exact. See docs/retrieval.md."),
     ] = None,
     recall: Annotated[
         float | None,
         typer.Option(
-            help="Share of the 10 nearest that an approximate index is to find; else 0.95."
+            help="Share of the 10 nearest that an approximate index should find; default: 0.95."
         ),
     ] = None,
-    shards: Annotated[int, typer.Option(min=1, help="Build and search in so many parts.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Parts that are built at a time.")] = 1,
+    shards: Annotated[int, typer.Option(min=1, help="Build and search in this many parts.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Parts to build at a time.")] = 1,
     milvus: Annotated[
         str | None,
         typer.Option(help="Keep vectors in Milvus at this address; `file`: embedded in INDEX."),
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add these images to INDEX.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take these ids out of INDEX.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these ids from INDEX.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another index.")] = False,
 ) -> None:
     """Build a search index of features.

@@ -16,25 +16,25 @@ def merge(
         list[Path],
         typer.Argument(metavar="RUN_FILE", help="Runs of any edition, ids in any order."),
     ],
-    out: Annotated[Path, typer.Option(help="Where the merged run goes.")],
+    out: Annotated[Path, typer.Option(help="Merged run file to write.")],
     edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
     how: Annotated[
         imageclef.How,
         typer.Option(
-            help="What any run names, what all do, what --votes of them do, or the union of "
+            help="Concepts of any run, of all runs, of at least --votes runs, or the union of "
             "runs made for groups of concepts that do not overlap."
         ),
     ] = "union",
     votes: Annotated[
         int | None,
-        typer.Option(help="--how votes: so many runs must name a concept [over half]."),
+        typer.Option(help="--how votes: runs that must predict a concept [default: over half]."),
     ] = None,
     ids: Annotated[
         Path | None, typer.Option(help="The ids of the test set, in the order to write them.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
 ) -> None:
-    """Merge run files over the same images into one; it is written valid or not at all.
+    """Merge run files over the same images into one valid run file, or write nothing.
 
     Example: replearn merge linear.csv knn.csv aae.csv --out all.csv --how votes
     """

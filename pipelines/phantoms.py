@@ -1,4 +1,4 @@
-"""phantoms: labelled synthetic radiographs in a folder, as a user's own data would lie there."""
+"""phantoms: labelled synthetic radiographs, in a folder laid out like a user's own data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,14 @@ from replearn.phantoms.data_folder import write_data_folder
 
 
 def phantoms(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the data folder goes.")],
-    count: Annotated[int, typer.Option(help="How many images.")] = 2400,
-    seed: Annotated[int, typer.Option(help="Image i depends on seed and i alone.")] = 0,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Data folder to write.")],
+    count: Annotated[int, typer.Option(help="Number of images.")] = 2400,
+    seed: Annotated[int, typer.Option(help="Image i depends only on the seed and i.")] = 0,
     size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
     channels: Annotated[int, typer.Option(help="1 (grey) or 3 (colour).")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another folder.")] = False,
 ) -> None:
-    """Draw labelled synthetic radiographs to try everything on.
+    """Draw labelled synthetic radiographs for trying things out.
 
     DIR gets images/, {train,valid,test}-concepts.tsv and concept-names.tsv.
 

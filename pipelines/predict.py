@@ -13,9 +13,9 @@ def predict(
         Path, typer.Argument(metavar="DETECTOR", help="Folder of a fitted detector.")
     ],
     features_path: Annotated[
-        Path, typer.Argument(metavar="FEATURES", help="Features of the images to describe.")
+        Path, typer.Argument(metavar="FEATURES", help="Features of the images to predict.")
     ],
-    run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Where the run goes.")],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Run file to write.")],
     edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
     ids: Annotated[
         Path | None,
@@ -23,7 +23,7 @@ def predict(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
 ) -> None:
-    """Write a run file: the concepts that a detector finds; beside it the zip, if one is wanted.
+    """Write a run file: the concepts that a detector predicts; and a zip if the edition wants one.
 
     Example: replearn predict runs/linear test.h5 run.csv --ids test-images.txt
     """

@@ -19,15 +19,16 @@ def prepare(
             help="A folder, .zip, .tar, series of .tar, parquet, HDF5 or text list of paths.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Where the image set goes.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Image set to write.")],
     ids: Annotated[
-        Path | None, typer.Option(help="Only the ids in the first column, in that order.")
+        Path | None,
+        typer.Option(help="Prepare only the ids in the first column of this file, in its order."),
     ] = None,
-    size: Annotated[int, typer.Option(help="Height and width to bring the images to.")] = 64,
+    size: Annotated[int, typer.Option(help="Height and width to resize to.")] = 64,
     channels: Annotated[int, typer.Option(help="1 (grey) or 3 (red, green, blue).")] = 1,
     fit: Annotated[
         Fit,
-        typer.Option(help="stretch to the square, or keep the aspect and pad with black."),
+        typer.Option(help="Stretch to a square, or keep the aspect ratio and pad with black."),
     ] = "stretch",
     ids_from: Annotated[
         IdsFrom,
@@ -41,7 +42,7 @@ def prepare(
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
     ] = 0.05,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes; as many as pay off without it.")
+        int | None, typer.Option(help="Number of processes; default: as many as pay off.")
     ] = None,
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
@@ -50,7 +51,7 @@ def prepare(
 ) -> None:
     """Decode and resize images into one image set.
 
-    OUT.h5 is one file; a name that does not end so is a folder of shards, for many images.
+    A name that ends in .h5 is one file; any other is a folder of shards, for many images.
 
     Example: replearn prepare archive.zip images.h5 --size 128 --fit pad
     """

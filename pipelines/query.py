@@ -18,21 +18,21 @@ def query(
     ],
     encoder: Annotated[
         Path | None,
-        typer.Option(help="The encoder, if it no longer lies where it did."),
+        typer.Option(help="The encoder, if it was moved."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many images to find.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of images to find.")] = 10,
     exclude_self: Annotated[
-        bool, typer.Option("--exclude-self", help="Leave out the image of the query's own id.")
+        bool, typer.Option("--exclude-self", help="Leave out the query itself.")
     ] = False,
     names: Annotated[
-        Path | None, typer.Option(help="What concepts are called: concept TAB name lines.")
+        Path | None, typer.Option(help="Names of concepts: lines of `concept TAB name`.")
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Draw queries and what was found into this PNG file.")
+        Path | None, typer.Option(help="Draw queries and hits as an image grid into this PNG file.")
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--images", help="--sheet: the indexed images, if they no longer lie there."),
+        typer.Option("--images", help="--sheet: the indexed images, if they were moved."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where to search: cpu, cuda, ...")] = "cpu",
     verify: Annotated[
@@ -40,9 +40,9 @@ def query(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Find the images most like given ones, nearest first.
+    """Find the indexed images that are most like the given ones, nearest first.
 
-    Images are prepared as the indexed ones were.
+    Image files are prepared as the indexed images were.
 
     Example: replearn query runs/index new.png -k 5 --sheet found.png
     """

@@ -11,25 +11,23 @@ from replearn.report.build import build_report
 
 def report(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder of an encoder, or OUT of a comparison.")
+        Path, typer.Argument(metavar="RUN", help="Folder of an encoder or of a comparison.")
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="Where the report goes.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="HTML file to write.")],
     features: Annotated[
         Path | None,
-        typer.Option(help="Of the encoder; without, the largest that lie beside its folder."),
+        typer.Option(help="Features of the encoder; default: the largest file beside its folder."),
     ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="The images, if they no longer lie where they did.")
-    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The images, if they were moved.")] = None,
     concepts: Annotated[
-        Path | None, typer.Option(help="Of an encoder: concepts of the images.")
+        Path | None, typer.Option(help="For an encoder: concepts of the images.")
     ] = None,
     names: Annotated[
-        Path | None, typer.Option(help="What concepts are called: concept TAB name lines.")
+        Path | None, typer.Option(help="Names of concepts: lines of `concept TAB name`.")
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Of a comparison: its data folder, if it no longer lies there."),
+        typer.Option(help="For a comparison: its data folder, if it was moved."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another report.")] = False,
 ) -> None:

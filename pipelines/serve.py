@@ -19,30 +19,28 @@ from replearn.retrieval.image_search import ImageSearch
 
 def serve(
     index_folder: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of an index.")],
-    encoder: Annotated[
-        Path | None, typer.Option(help="The encoder, if it no longer lies where it did.")
-    ] = None,
-    detector: Annotated[Path | None, typer.Option(help="Detector of concepts.")] = None,
+    encoder: Annotated[Path | None, typer.Option(help="The encoder, if it was moved.")] = None,
+    detector: Annotated[Path | None, typer.Option(help="Detector whose concepts to show.")] = None,
     images: Annotated[
-        Path | None, typer.Option(help="The indexed images, if they no longer lie there.")
+        Path | None, typer.Option(help="The indexed images, if they were moved.")
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option(help="What the index was made of: for either metric, and errors."),
+        typer.Option(help="Features of the index: for both distances, and the detector's errors."),
     ] = None,
     names: Annotated[
-        Path | None, typer.Option(help="What concepts are called: concept TAB name lines.")
+        Path | None, typer.Option(help="Names of concepts: lines of `concept TAB name`.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 7860,
-    user: Annotated[str | None, typer.Option(help="Ask for this user and a password.")] = None,
+    user: Annotated[str | None, typer.Option(help="Require this user and a password.")] = None,
     password: Annotated[
         str | None,
-        typer.Option(envvar="REPLEARN_PASSWORD", help="With --user; better as a variable."),
+        typer.Option(envvar="REPLEARN_PASSWORD", help="For --user; the variable is safer."),
     ] = None,
-    max_megabytes: Annotated[int, typer.Option(min=1, help="Largest file to upload.")] = 20,
+    max_megabytes: Annotated[int, typer.Option(min=1, help="Size limit of an uploaded file.")] = 20,
 ) -> None:
-    """Open a page to search by image; it listens on this machine alone unless told otherwise.
+    """Open a page to search by image; only this machine can reach it, unless --host says otherwise.
 
     Example: replearn serve runs/index --detector runs/linear
     """
@@ -60,10 +58,10 @@ def serve(
         Features.load(features) if features else None,
     )
     explorer.check()
-    # A service is stopped by SIGTERM: end as by Ctrl-C, and leave no files.
+    # SIGTERM, which stops services, works like Ctrl-C, so that no files are left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="replearn-") as temporary:
-        # Before gradio is imported: uploads and pictures lie there and go with it.
+        # Set before gradio is imported: it keeps uploads and images in this folder.
         os.environ["GRADIO_TEMP_DIR"] = temporary
         try:
             from replearn.retrieval.page import serve_page

@@ -13,7 +13,8 @@ def split(
         Path, typer.Argument(metavar="CONCEPTS", help="Concept file of any layout.")
     ],
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where {train,valid,test}-concepts.tsv go.")
+        Path,
+        typer.Argument(metavar="DIR", help="Folder to write {train,valid,test}-concepts.tsv to."),
     ],
     valid: Annotated[float, typer.Option(help="Share of the images for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the images for test.")] = 0.0,

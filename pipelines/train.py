@@ -23,35 +23,35 @@ def train(
     source: Annotated[
         Path, typer.Argument(metavar="IMAGES", help="Image set, folder, .zip, .tar or list.")
     ],
-    folder: Annotated[Path, typer.Argument(metavar="ENCODER", help="Where the encoder goes.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="ENCODER", help="Folder to write the encoder to.")
+    ],
     ids: Annotated[
-        Path | None, typer.Option(help="Train on the ids in the first column of this file only.")
+        Path | None, typer.Option(help="Train only on the ids in the first column of this file.")
     ] = None,
     valid_concepts: Annotated[
         Path | None,
-        typer.Option(
-            help="Concepts of some of IMAGES: the weights that serve these best are kept."
-        ),
+        typer.Option(help="Concepts of some of IMAGES: keeps the weights that detect these best."),
     ] = None,
     init: Annotated[
-        Path | None, typer.Option(metavar="ENCODER", help="Begin with this encoder's weights.")
+        Path | None, typer.Option(metavar="ENCODER", help="Start from this encoder's weights.")
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Override a setting, as training.steps=4000; may be repeated.",
+            help="Override a setting: training.steps=4000; may be repeated.",
         ),
     ] = None,
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
     ] = 0.05,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.")
+        bool, typer.Option("--resume", help="Continue from the checkpoint, if there is one.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what another training left in ENCODER.")
+        bool, typer.Option("--overwrite", help="Replace the output of another run in ENCODER.")
     ] = False,
 ) -> None:
     """Train an encoder on images without labels.

@@ -17,13 +17,14 @@ def validate(
     ids_or_truth: Annotated[
         Path,
         typer.Argument(
-            metavar="IDS_OR_TRUTH", help="Id list or concept file with the images, in their order."
+            metavar="IDS_OR_TRUTH",
+            help="Id list or concept file with the test images, in their order.",
         ),
     ],
-    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose rules hold.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose rules to apply.")] = 2018,
     vocabulary: Annotated[
         Path | None,
-        typer.Option(help="Known concepts, in the first column: others give a warning."),
+        typer.Option(help="Known concepts, in the first column; others give a warning."),
     ] = None,
 ) -> int:
     """Check a run file as the benchmark's server would; exit status 1 if it would be refused.

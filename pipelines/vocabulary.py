@@ -1,4 +1,4 @@
-"""vocabulary: concept files -> which concepts there are, how often, on which images."""
+"""vocabulary: concept files -> concepts, their counts, their images and their pairs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,16 +18,16 @@ def vocabulary(
         list[Path], typer.Argument(metavar="CONCEPTS", help="Concept files of any layout.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Where `concept TAB images` goes instead of stdout.")
+        Path | None, typer.Option(help="Write `concept TAB images` to this file instead of stdout.")
     ] = None,
     top: Annotated[
-        int | None, typer.Option(help="Only so many concepts, the most frequent.")
+        int | None, typer.Option(help="List only this many concepts, the most frequent.")
     ] = None,
     inverse: Annotated[
-        Path | None, typer.Option(help="Write `concept TAB id;id;...`, the images of each.")
+        Path | None, typer.Option(help="Write `concept TAB id;id;...`, the images of each concept.")
     ] = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="Write `concept TAB concept TAB images with both`.")
+        Path | None, typer.Option(help="Write `concept TAB concept TAB images that show both`.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files.")] = False,
 ) -> None:
