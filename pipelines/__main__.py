@@ -78,27 +78,52 @@ def _run(arguments: list[str]) -> int:
                 arguments[1:], prog_name=f"replearn {stage}", standalone_mode=False
             )
         if result == _STOPPED:  # what Typer returns on Ctrl-C
-            return _fail(stage, "stopped", _STOPPED)
+            raise KeyboardInterrupt
         return int(result or 0)
-    except DataError as error:
-        return _fail(stage, str(error), 1)
-    except (UsageError, typer.TyperException) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        return _fail(stage, f"{message} (see: replearn {stage} --help)", 2)
-    except OSError as error:
-        return _fail(
-            stage, f"{error.filename or 'writing the output'}: {error.strerror or error}", 1
-        )
-    except MemoryError as error:
-        return _fail(stage, f"not enough memory: {error}", 1)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail(stage, "stopped", _STOPPED)
-    except Exception as error:  # unexpected: one line here, the traceback in a file
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="replearn-traceback-", suffix=".txt", encoding="utf-8", delete=False
-        ) as log:
-            log.write(traceback.format_exc())
-        return _fail(stage, f"{type(error).__name__}: {error} (traceback in {log.name})", 1)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        # Typer makes SystemExit of any pipe that was closed; only those to a reader end quietly.
+        if isinstance(error, SystemExit) and _drop_unread():
+            return _UNREAD
+        cause = error.__context__ if isinstance(error, SystemExit) else error
+        message, status = _explain(stage, cause or error)
+        print(f"replearn {stage}: {' '.join(message.split())}", file=sys.stderr)
+        return status
+
+
+def _explain(stage: str, error: BaseException) -> tuple[str, int]:
+    """Return what to say of an error, and the exit status."""
+    match error:
+        case DataError():
+            return str(error), 1
+        case UsageError():
+            return f"{error} (see: replearn {stage} --help)", 2
+        case typer.TyperException():
+            return f"{error.format_message()} (see: replearn {stage} --help)", 2
+        case KeyboardInterrupt() | typer.Abort():
+            return "stopped", _STOPPED
+        case ModuleNotFoundError(name=str(name)) if name.split(".")[0] in PARTS:
+            return f"needs {PARTS[name.split('.')[0]]}; pip install 'replearn[cpu]'", 1
+        case OSError():
+            return f"{error.filename or 'writing the output'}: {error.strerror or error}", 1
+        case MemoryError():
+            return f"not enough memory: {error}", 1
+    # Not foreseen: one line all the same, and all of it in a file.
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="replearn-traceback-", suffix=".txt", encoding="utf-8", delete=False
+    ) as log:
+        log.writelines(traceback.format_exception(error))
+    return f"{type(error).__name__}: {error} (traceback in {log.name})", 1
+
+
+def _drop_unread() -> bool:
+    """Return whether stdout or stderr is a pipe that was closed; what waits for it is dropped."""
+    poll = select.poll()
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        poll.register(stream.fileno(), 0)
+    closed = [descriptor for descriptor, event in poll.poll(0) if event & select.POLLERR]
+    for descriptor in closed:  # Python writes there once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return bool(closed)
 
 
 def command(stage: str) -> typer.Typer:
@@ -114,7 +139,7 @@ def _overview() -> str:
     width = max(map(len, STAGES))
     stages = "\n".join(f"  {name:{width}}  {line}" for name, line in STAGES.items())
     return (
-        "Usage: replearn STAGE ...\n\n"
+        "Usage: replearn STAGE ..., or replearn --version\n\n"
         "From unlabelled images to features, concepts and similar images.\n\n"
         f"{stages}\n\nreplearn STAGE --help explains a stage, with an example."
     )
