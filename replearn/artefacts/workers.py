@@ -8,6 +8,7 @@ works on what came before, one thread makes `prefetch`.
 import importlib
 import multiprocessing
 import os
+import sys
 import threading
 import warnings
 from collections import deque
@@ -21,6 +22,9 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import joblib
@@ -77,10 +81,8 @@ def run(
 def _in_processes(
     task: Callable[[Share], Result], shares: Iterable[Share], jobs: int
 ) -> Iterator[Result]:
-    # A forked process would share locks of libraries that have threads.
-    context = multiprocessing.get_context("spawn")
     others = multiprocessing.active_children()
-    with ProcessPoolExecutor(jobs, context, _begin) as pool:
+    with ProcessPoolExecutor(jobs, _WorkerContext(), _begin) as pool:
         waiting: set[Future[Result]] = set()
         try:
             for share in shares:
@@ -103,6 +105,29 @@ def _in_processes(
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _Worker(SpawnProcess):
+    """A new process that does not run the caller's script again, as other new processes do.
+
+    That script may have no `if __name__ == "__main__":` and would do all of its work once more;
+    a task is a function of a module, and needs nothing of it.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")  # where a new process learns its path
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = script
+
+
+class _WorkerContext(SpawnContext):
+    """Starts workers; a forked process would share locks of libraries that have threads."""
+
+    Process = _Worker
 
 
 def _unless_stopped(task: Callable[[Share], Result], share: Share) -> Result:

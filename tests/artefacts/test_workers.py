@@ -14,10 +14,8 @@ from replearn.artefacts.workers import cores
 ROOT = Path(__file__).parents[2]
 
 # Each share says that it began, and is saved when it is stopped.
-RUN = """
-import signal, sys, time
-from pathlib import Path
-from replearn.artefacts.workers import run
+WORK = """
+import signal, time
 
 def work(path):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -26,11 +24,19 @@ def work(path):
         time.sleep(60)
     finally:
         path.with_suffix(".saved").touch()
+"""
 
-if __name__ == "__main__":
-    for number in (signal.SIGTERM, signal.SIGINT):  # which a shell may have ignored
-        signal.signal(number, signal.default_int_handler)
-    list(run(work, [Path(sys.argv[1]) / str(share) for share in range(9)], jobs=2))
+# As people write it: without `if __name__ == "__main__":`.
+RUN = """
+import signal, sys
+from pathlib import Path
+from work import work
+from replearn.artefacts.workers import run
+
+print("the script runs")
+for number in (signal.SIGTERM, signal.SIGINT):  # which a shell may have ignored
+    signal.signal(number, signal.default_int_handler)
+list(run(work, [Path(sys.argv[1]) / str(share) for share in range(9)], jobs=2))
 """
 
 
@@ -40,6 +46,7 @@ def test_a_stopped_run_stops_its_workers_and_begins_nothing_more(
 ) -> None:
     script = tmp_path / "script.py"
     script.write_text(RUN, encoding="utf-8")
+    (tmp_path / "work.py").write_text(WORK, encoding="utf-8")
     made = tmp_path / "made"
     made.mkdir()
     with subprocess.Popen(
@@ -52,6 +59,23 @@ def test_a_stopped_run_stops_its_workers_and_begins_nothing_more(
         child.communicate(timeout=30)
     assert child.returncode != 0
     assert sorted(path.name for path in made.iterdir()) == ["0", "0.saved", "1", "1.saved"]
+
+
+def test_workers_do_not_run_the_script_again_that_starts_them(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(RUN.replace("import work\n", "import tell as work\n"), encoding="utf-8")
+    (tmp_path / "work.py").write_text("def tell(path):\n    path.touch()\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "the script runs\n"
+    assert done.stderr == ""
+    assert {str(share) for share in range(9)} <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.filterwarnings("ignore:Failed to inspect CPU affinity")
