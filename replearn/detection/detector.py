@@ -4,21 +4,30 @@ A detector is a scorer with a vocabulary and a decision rule (`replearn.detectio
 It is stored as a folder: `detector.json` and the files of its scorer.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
 
 from replearn.arrays import Vectors
 from replearn.artefacts.files import read_json, write_json
+from replearn.artefacts.identity import check_same
+from replearn.artefacts.workspace import creating
 from replearn.detection.decisions.rules import Rule, from_facts, to_facts
+from replearn.detection.decisions.scores import Scores
 from replearn.detection.scorers import SCORERS, Scorer
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
+from replearn.features import Features
 
 _BATCH = 8192  # images that are scored at a time
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: scikit-learn writes its own attributes into the steps of a Pipeline
 class Detector:
     """A scorer with its decision rule.
 
@@ -33,6 +42,16 @@ class Detector:
         comparison: the same for every rule that was tried.
         encoder: identity of the encoder of the features, None if not known.
         identity: of the detector.
+
+    Example:
+        >>> detector = replearn.fit_detector((features, concepts), (features, chosen_on))
+        >>> valid = features.select(chosen_on.ids)
+        >>> len(detector.concepts(valid)) == len(valid)  # a list of concepts for each image
+        True
+        >>> shape = (len(valid), len(detector.vocabulary))  # [N, L]
+        >>> detector.predict(valid).shape == detector.predict_proba(valid).shape == shape
+        True
+        >>> detector.save("runs/detector")
     """
 
     scorer: Scorer
@@ -45,15 +64,100 @@ class Detector:
     encoder: str | None
     identity: str
 
-    def name_concepts(self, vectors: Vectors, *, limit: int | None) -> list[list[str]]:
-        """Return the concepts of each image for features [M, D], at most `limit` of them."""
+    def concepts(
+        self, features: Features | Vectors, *, limit: int | None = None
+    ) -> list[list[str]]:
+        """Return the concepts of each image [N], in the order of the vocabulary.
+
+        Args:
+            features: of the same encoder [N, D], with their ids or as an array.
+            limit: at most this many concepts for an image, those of the highest scores.
+
+        Raises:
+            DataError: the features are of another encoder, or of another width.
+        """
         concepts = []
-        for start in range(0, len(vectors), _BATCH):
-            scores = self.scorer.scores(vectors[start : start + _BATCH])
+        for scores in self._scores(features):
             named = self.rule.decide(scores, limit=limit)
             rows = (named.indices[start:stop] for start, stop in pairwise(named.indptr))
             concepts += [[self.vocabulary[column] for column in sorted(row)] for row in rows]
         return concepts
+
+    def predict(self, features: Features | Vectors) -> NDArray[np.int8]:
+        """Return which concepts of the vocabulary each image has, 0/1 [N, L].
+
+        Arguments and errors are those of `concepts`.
+        """
+        named = [self.rule.decide(scores).toarray() for scores in self._scores(features)]
+        return self._stacked(named).astype(np.int8)
+
+    def predict_proba(self, features: Features | Vectors) -> NDArray[np.float32]:
+        """Return the score of each concept, float32 [N, L] in [0, 1].
+
+        Those of logistic regression, alone or fused, are probabilities; those of neighbours are
+        shares of their votes.  Arguments and errors are those of `concepts`.
+        """
+        scores = [
+            some.toarray() if isinstance(some, sparse.csr_array) else some
+            for some in self._scores(features)
+        ]
+        # Shares of votes may add up to a little more than one.
+        return np.minimum(self._stacked(scores), 1).astype(np.float32, copy=False)
+
+    def fit(self, features: object, y: object = None) -> NoReturn:
+        """Refuse to learn: `fit_detector` makes detectors.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            "a Detector is fitted and cannot be fitted again: fit_detector makes another one, and "
+            "sklearn.frozen.FrozenEstimator keeps this one where scikit-learn fits all steps"
+        )
+
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
+        """Write the detector into a new folder, which `load_detector` opens.
+
+        Args:
+            folder: where it goes; nothing is done where this detector lies already.
+            overwrite: replace another detector.
+
+        Raises:
+            DataError: something else lies there.
+        """
+        with creating(Path(folder), self.identity, "detector.json", overwrite=overwrite) as made:
+            if made is not None:
+                save_detector(made, self)
+
+    @property
+    def classes_(self) -> NDArray[np.str_]:
+        """The vocabulary [L], under the name that scikit-learn has for it."""
+        return np.array(self.vocabulary)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags  # who asks has it
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True, two_d_labels=True, multi_output=True),
+            classifier_tags=ClassifierTags(multi_class=False, multi_label=True),
+            input_tags=InputTags(),
+        )
+
+    def _scores(self, features: Features | Vectors) -> Iterator[Scores]:
+        """Yield the scores of some images at a time, [<= _BATCH, L]."""
+        vectors = features.vectors if isinstance(features, Features) else features
+        if isinstance(features, Features) and None not in (self.encoder, features.encoder):
+            check_same(self.encoder, features.encoder, "the encoder of the features")
+        for start in range(0, len(vectors), _BATCH):
+            yield self.scorer.scores(vectors[start : start + _BATCH])
+
+    def _stacked(self, blocks: Sequence[Vectors]) -> Vectors:
+        empty = np.zeros((0, len(self.vocabulary)), np.float32)
+        return np.concatenate([*blocks]) if blocks else empty
 
 
 def save_detector(folder: Path, detector: Detector) -> None:
@@ -72,12 +176,18 @@ def save_detector(folder: Path, detector: Detector) -> None:
     write_json(folder / "detector.json", facts | detector.scorer.save(folder))
 
 
-def load_detector(folder: Path) -> Detector:
+def load_detector(folder: Path | str) -> Detector:
     """Open a detector folder.
 
     Raises:
         DataError: the folder is no detector, or a part of it is damaged.
+
+    Example:
+        >>> detector = replearn.load_detector("runs/detector")
+        >>> detector.rule.name in {"threshold", "top-k", "per-label", "expected-f1"}
+        True
     """
+    folder = Path(folder)
     path = folder / "detector.json"
     if not path.exists():
         raise DataError(f"{folder}: not a detector folder (it has no detector.json)")

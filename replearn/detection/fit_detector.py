@@ -53,7 +53,8 @@ def fit_detector(
     """Return a detector that learned from `train`; settings and rule are chosen on `valid`.
 
     Args:
-        train: features and concepts, joined by id: features may be of more images.
+        train: features, with vectors [N, D], and concepts, joined by id: features may be of more
+            images.
         valid: the same of other images.
         settings: which detector; a linear one by default.
         scoring: how predictions are scored; by default as in the editions to 2019.
@@ -67,7 +68,11 @@ def fit_detector(
         UsageError: a setting is not known or does not fit.
 
     Example:
-        fit_detector((features, concepts), (features, chosen_on), method="fused")
+        >>> detector = replearn.fit_detector(
+        ...     (features, concepts), (features, chosen_on), method="fused"
+        ... )
+        >>> detector.concepts(features.select(chosen_on.ids))[0][:1]  # doctest: +ELLIPSIS
+        ['...']
     """
     given = settings.model_dump(exclude_unset=True) if settings else {}
     settings = check_settings(DetectorSettings, given | options, "")

@@ -79,6 +79,6 @@ def predict_concepts(
             f"{len(without)} of {len(ids)} images have no features and get the best constant "
             f"prediction: {', '.join(without)}"
         )
-    predicted = detector.name_concepts(features.vectors, limit=limit)
+    predicted = detector.concepts(features.vectors, limit=limit)
     of_image = dict(zip(features.ids, predicted, strict=True))
     return [of_image.get(id_, detector.constant) for id_ in ids]

@@ -27,6 +27,15 @@ class DetectorSettings(BaseModel):
         neighbours: knn, fused: their number; None is the best on validation.
         metric: knn, fused: of the distances.
         rule: what decides which concepts are named; `auto` is the best on validation.
+
+    Raises:
+        pydantic.ValidationError: a setting is not known or does not fit.
+
+    Example:
+        >>> settings = replearn.DetectorSettings(method="knn", neighbours=5)
+        >>> pair = (features, concepts)
+        >>> replearn.fit_detector(pair, (features, chosen_on), settings).scorer.vote.k
+        5
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 
 from replearn.arrays import Pixels, Vectors
 from replearn.artefacts.files import read_json, write_bytes, write_json
 from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
-from replearn.errors import DataError, brief
+from replearn.errors import DataError, UsageError, brief
 from replearn.images.form import Form
 
 
@@ -59,14 +61,27 @@ class Description:
         )
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: scikit-learn writes its own attributes into the steps of a Pipeline
 class Encoder:
-    """A model with its description, ready to embed.
+    """A trained model with its description, ready to embed.
+
+    In a Pipeline of scikit-learn it is a transformer inside a `FrozenEstimator`.
 
     Attributes:
         model: in evaluation mode.
         description: what it is.
         folder: where it lies, None for one that was never saved.
+
+    Example:
+        >>> encoder = replearn.load_encoder("runs/aae")
+        >>> encoder.transform(images.pixels[:3]).shape  # [N, D]
+        (3, 128)
+        >>> from sklearn.frozen import FrozenEstimator
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> scaled = make_pipeline(FrozenEstimator(encoder), StandardScaler())
+        >>> scaled.fit_transform(images.pixels).shape
+        (48, 128)
     """
 
     model: Model
@@ -93,6 +108,51 @@ class Encoder:
             device=self.device,
             batch_size=batch_size,
             precision=precision,
+        )
+
+    def transform(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return the embedding of each image, float32 [N, D].
+
+        Args:
+            pixels: uint8 [N, C, H, W], of the size and the channels of the encoder.
+
+        Raises:
+            DataError: they are of another form.
+        """
+        form = self.description.form
+        expected = (form.channels, form.size, form.size)
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != expected:
+            raise DataError(
+                f"pixels {pixels.dtype} {list(pixels.shape)} where uint8 [N, {form.channels}, "
+                f"{form.size}, {form.size}] is expected; open the images with {form}"
+            )
+        vectors = list(self.embed(pixels))
+        if not vectors:  # the width shows in what comes out
+            return self.transform(np.zeros((1, *expected), np.uint8))[:0]
+        return np.concatenate(vectors).astype(np.float32, copy=False)
+
+    def fit(self, pixels: Pixels, y: object = None) -> NoReturn:
+        """Refuse to learn: the encoder is trained.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            "an Encoder is trained and cannot be fitted again: train another one, or put it into "
+            "sklearn.frozen.FrozenEstimator where scikit-learn fits all steps"
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags  # who asks has it
+
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(),
+            input_tags=InputTags(two_d_array=False, three_d_array=False),
         )
 
 
@@ -139,12 +199,23 @@ def read_description(folder: Path) -> Description:
     return description
 
 
-def load_encoder(folder: Path, device: str = "auto") -> Encoder:
-    """Rebuild an encoder in evaluation mode.
+def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
+    """Open the folder of a trained encoder.
+
+    Args:
+        folder: what `train` filled.
+        device: where it is to compute: `auto`, `cpu`, `cuda`, ...
 
     Raises:
-        DataError: the folder is no finished encoder, or its weights do not fit its description.
+        DataError: the folder is no finished encoder, its weights do not fit its description, or
+            the device is not there.
+
+    Example:
+        >>> encoder = replearn.load_encoder("runs/aae")
+        >>> encoder.description.model
+        'aae'
     """
+    folder = Path(folder)
     description = read_description(folder)
     model = description.build()
     path = folder / "encoder.safetensors"

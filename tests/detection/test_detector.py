@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot, vocabulary
@@ -30,7 +33,8 @@ from replearn.detection.fit_scorers import (
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import SCORERS, LinearScorer
 from replearn.detection.task import DetectionTask, LabelledFeatures
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
+from replearn.features import Features
 from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
 from replearn.neighbors.build_index import index_vectors
 
@@ -79,7 +83,7 @@ def fit(name: str, on: DetectionTask, rule: RuleName | None = None) -> Detector:
 
 def plain_f1(detector: Detector, on: DetectionTask) -> list[float]:
     """Return the F1 of each counting validation image, by sets of concepts."""
-    named = detector.name_concepts(on.valid.vectors, limit=on.limit)
+    named = detector.concepts(on.valid.vectors, limit=on.limit)
     pairs = zip(on.valid.concepts.concepts, named, strict=True)
     counts = on.empty == "match"
     return [f1_of_sets(set(true), set(found)) for true, found in pairs if true or counts]
@@ -120,7 +124,7 @@ def test_a_rule_that_is_asked_for_is_taken(name: str, rule: RuleName, tmp_path: 
     loaded = load_detector(tmp_path)
     assert loaded.rule == detector.rule
     assert loaded.rule.name == rule
-    assert loaded.name_concepts(QUERIES, limit=3) == detector.name_concepts(QUERIES, limit=3)
+    assert loaded.concepts(QUERIES, limit=3) == detector.concepts(QUERIES, limit=3)
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -145,8 +149,8 @@ def test_no_other_threshold_is_better_on_validation(name: str) -> None:
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_limit_bounds_the_concepts_of_every_image(name: str) -> None:
     detector = fit(name, task())
-    free = detector.name_concepts(QUERIES, limit=None)
-    bound = detector.name_concepts(QUERIES, limit=1)
+    free = detector.concepts(QUERIES)
+    bound = detector.concepts(QUERIES, limit=1)
     assert max(map(len, free)) > 1 or name == "constant"
     for some, every in zip(bound, free, strict=True):
         assert len(some) == min(1, len(every))
@@ -158,7 +162,7 @@ def test_a_loaded_detector_names_the_same_concepts(name: str, tmp_path: Path) ->
     saved = fit(name, task())
     save_detector(tmp_path, saved)
     loaded = load_detector(tmp_path)
-    assert loaded.name_concepts(QUERIES, limit=None) == saved.name_concepts(QUERIES, limit=None)
+    assert loaded.concepts(QUERIES) == saved.concepts(QUERIES)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -175,14 +179,14 @@ def test_a_loaded_detector_knows_all_that_the_saved_one_knew(name: str, tmp_path
 @pytest.mark.parametrize("name", DETECTORS)
 def test_an_image_is_described_alone_as_among_others(name: str) -> None:
     detector = fit(name, task())
-    together = detector.name_concepts(QUERIES, limit=None)
-    alone = [detector.name_concepts(row[None], limit=None)[0] for row in QUERIES]
+    together = detector.concepts(QUERIES)
+    alone = [detector.concepts(row[None])[0] for row in QUERIES]
     assert alone == together
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_no_image_has_no_description(name: str) -> None:
-    assert fit(name, task()).name_concepts(QUERIES[:0], limit=None) == []
+    assert fit(name, task()).concepts(QUERIES[:0]) == []
 
 
 @pytest.mark.parametrize("empty", EMPTY_RULES)
@@ -193,9 +197,7 @@ def test_the_constant_detector_names_the_best_constant_everywhere(empty: EmptyRu
     truth = multi_hot(on.train.concepts, words)
     columns, _ = best_constant(truth, on.train.concepts.counts, empty=empty)
     expected = sorted(words[column] for column in columns)
-    assert [sorted(named) for named in detector.name_concepts(QUERIES, limit=None)] == [
-        expected
-    ] * len(QUERIES)
+    assert [sorted(named) for named in detector.concepts(QUERIES)] == [expected] * len(QUERIES)
 
 
 def test_the_constant_detector_names_nothing_where_that_is_better_on_validation() -> None:
@@ -205,7 +207,7 @@ def test_the_constant_detector_names_nothing_where_that_is_better_on_validation(
         "constant", DetectionTask(on.train, LabelledFeatures(on.valid.vectors, nothing), "match")
     )
     assert detector.validation["f1"] == 1
-    assert detector.name_concepts(QUERIES, limit=None) == [[]] * len(QUERIES)
+    assert detector.concepts(QUERIES) == [[]] * len(QUERIES)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -261,7 +263,7 @@ def test_the_penalty_on_sizes_leaves_weights_that_are_zero() -> None:
 def test_features_of_another_width_are_refused(width: int, name: str) -> None:
     detector = fit(name, task())
     with pytest.raises(DataError, match=f"width {width} .*{WIDTH}; use features of the same"):
-        detector.name_concepts(np.zeros((2, width), np.float32), limit=None)
+        detector.concepts(np.zeros((2, width), np.float32))
 
 
 def without_file(name: str) -> Harm:
@@ -322,3 +324,56 @@ def test_a_damaged_detector_is_refused_in_one_line(harm: str, tmp_path: Path) ->
 
 def test_every_kind_of_scorer_is_tested_here() -> None:
     assert set(SCORERS) == {name.split("-")[0] for name in DETECTORS}
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_predictions_are_the_named_concepts_as_a_matrix(name: str) -> None:
+    detector = fit(name, task())
+    predicted = detector.predict(QUERIES)
+    assert predicted.dtype == np.int8
+    assert predicted.shape == (len(QUERIES), len(detector.vocabulary))
+    for row, concepts in zip(predicted, detector.concepts(QUERIES), strict=True):
+        assert detector.classes_[row == 1].tolist() == concepts
+    assert detector.predict(QUERIES[:0]).shape == (0, len(detector.vocabulary))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_probabilities_are_the_scores_that_the_rule_decides_by(name: str) -> None:
+    detector = fit(name, task())
+    scores = detector.predict_proba(QUERIES)
+    assert scores.dtype == np.float32
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+    decided = detector.rule.decide(detector.scorer.scores(QUERIES)).toarray()
+    np.testing.assert_array_equal(decided, detector.predict(QUERIES))
+    assert scores[decided == 1].mean() > scores[decided == 0].mean()
+    assert detector.predict_proba(QUERIES[:0]).shape == (0, len(detector.vocabulary))
+
+
+def test_features_with_ids_are_decided_about_as_their_vectors() -> None:
+    detector = fit("linear", task())
+    ids = [str(number) for number in range(len(QUERIES))]
+    features = Features(ids, QUERIES, "features:1", encoder="encoder:1")
+    assert detector.concepts(features) == detector.concepts(QUERIES)
+    with pytest.raises(DataError, match=r"encoder of the features: expected encoder:1, found e:2"):
+        detector.concepts(replace(features, encoder="e:2"))
+
+
+def test_a_detector_is_not_fitted_again_but_stands_frozen_in_a_pipeline() -> None:
+    detector = fit("linear", task())
+    with pytest.raises(UsageError, match=r"sklearn\.frozen\.FrozenEstimator"):
+        detector.fit(QUERIES)
+    chain = make_pipeline(FunctionTransformer(), FrozenEstimator(detector))
+    chain.fit(QUERIES, detector.predict(QUERIES))
+    np.testing.assert_array_equal(chain.predict_proba(QUERIES), detector.predict_proba(QUERIES))
+
+
+def test_a_detector_is_saved_once_and_another_one_does_not_replace_it(tmp_path: Path) -> None:
+    detector = fit("linear", task())
+    for _ in range(2):  # the second time there is nothing to do
+        detector.save(tmp_path / "detector")
+    assert load_detector(str(tmp_path / "detector")).concepts(QUERIES) == detector.concepts(QUERIES)
+    with pytest.raises(DataError, match="choose another place"):
+        fit("knn", task()).save(tmp_path / "detector")
+    fit("knn", task()).save(tmp_path / "detector", overwrite=True)
+    assert load_detector(tmp_path / "detector").scorer.kind == "knn"

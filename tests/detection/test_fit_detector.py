@@ -38,7 +38,7 @@ QUICK = DetectorSettings(rule="threshold", neighbours=5, vote="uniform")
 
 
 def named(detector: Detector) -> list[list[str]]:
-    return detector.name_concepts(QUERIES, limit=None)
+    return detector.concepts(QUERIES)
 
 
 @pytest.mark.parametrize("method", get_args(Method))

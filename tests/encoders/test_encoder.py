@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from replearn.encoders.encoder import (
     Description,
@@ -16,7 +19,7 @@ from replearn.encoders.encoder import (
     save_encoder,
 )
 from replearn.encoders.training.trainer import seed_all
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
 
 DESCRIPTION = Description(
     model="sdae",
@@ -124,3 +127,33 @@ def test_the_weights_are_no_pickle(folder: Path) -> None:
     header = (folder / "encoder.safetensors").read_bytes()
     assert header[8:9] == b"{"
     json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
+
+
+def test_transform_gives_all_embeddings_at_once() -> None:
+    encoder = new_encoder()
+    vectors = encoder.transform(PIXELS)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors, embeddings(encoder))
+    assert encoder.transform(PIXELS[:0]).shape == (0, vectors.shape[1])
+
+
+@pytest.mark.parametrize(
+    "pixels", [PIXELS.astype(np.float32), PIXELS[:, :, :16, :16], np.repeat(PIXELS, 3, axis=1)]
+)
+def test_pixels_of_another_form_are_refused(pixels: Any) -> None:
+    with pytest.raises(DataError, match=r"where uint8 \[N, 1, 20, 20\] is expected"):
+        new_encoder().transform(pixels)
+
+
+def test_a_trained_encoder_is_not_fitted_again() -> None:
+    with pytest.raises(UsageError, match=r"sklearn\.frozen\.FrozenEstimator"):
+        new_encoder().fit(PIXELS)
+    with pytest.raises(UsageError, match="cannot be fitted again"):
+        make_pipeline(new_encoder(), StandardScaler()).fit(PIXELS)
+
+
+def test_a_frozen_encoder_stands_in_a_pipeline() -> None:
+    encoder = new_encoder()
+    chain = make_pipeline(FrozenEstimator(encoder), StandardScaler()).fit(PIXELS)
+    expected = StandardScaler().fit_transform(encoder.transform(PIXELS))
+    np.testing.assert_allclose(chain.transform(PIXELS), expected, atol=1e-6)

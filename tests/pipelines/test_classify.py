@@ -121,5 +121,5 @@ def test_python_fits_the_detector_that_the_command_makes(chain: Path) -> None:
     fitted = fit_detector((train, concepts), (valid, chosen_on), scoring=scoring)
     assert fitted.identity == made.identity
     assert fitted.comparison == made.comparison
-    every = [detector.name_concepts(test.vectors, limit=None) for detector in (fitted, made)]
+    every = [detector.concepts(test.vectors) for detector in (fitted, made)]
     assert every[0] == every[1]

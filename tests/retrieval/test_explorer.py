@@ -90,9 +90,7 @@ def test_detected_concepts_are_those_of_the_detector(explorer: Explorer) -> None
     assert explorer.features is not None
     query = explorer.query_id(explorer.ids[2])
     found = explorer.detect(query, most=1000)
-    expected = explorer.detector.name_concepts(
-        explorer.features.vectors_of([query.name]), limit=None
-    )[0]
+    expected = explorer.detector.concepts(explorer.features.vectors_of([query.name]), limit=None)[0]
     assert sorted(one.concept for one in found if one.named) == sorted(expected)
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)

@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from replearn.arrays import Floats
 from replearn.artefacts.disk_rows import DiskRows, Segment, is_file_backed
+from replearn.detection.label_matrix import label_matrix
 from replearn.detection.logistic.lbfgs import minimise
 from replearn.detection.logistic.loss import LogisticLoss
 from replearn.detection.logistic.standardised_rows import (
@@ -52,10 +53,16 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         intercept_: float32 [L].
         mean_: subtracted from the features, float64 [D].
         scale_: the features are divided by it, float64 [D].
-        classes_: 0 and 1, of every label [2].
+        classes_: the number of each label, the columns of Y [L].
         label_dtype_: of the labels that it was fitted on.
         n_features_in_: D.
         n_iter_: passes over the features for the slowest label.
+
+    Example:
+        >>> X, Y = np.random.default_rng(0).normal(size=(40, 5)), np.eye(40, 3)
+        >>> model = replearn.MultiLabelLogisticRegression(C=0.1).fit(X, Y)
+        >>> model.predict_proba(X).shape, model.predict(X).shape
+        ((40, 3), (40, 3))
     """
 
     def __init__(
@@ -114,7 +121,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         Raises:
             DataError: the numbers of rows differ, X holds NaN or infinity, or Y is not 0/1.
         """
-        source, labels = self._rows(X, reset=True), _indicator(Y)
+        source, labels = self._rows(X, reset=True), label_matrix(Y)
         if source.shape[0] != labels.shape[0]:
             raise DataError(
                 f"{source.shape[0]} rows of features for {labels.shape[0]} rows of labels"
@@ -139,7 +146,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         self._warn_if_unfinished(int((passes > self.max_iter).sum()), len(rate))
         self._keep(weights, mean, scale)
         self.label_dtype_ = Y.dtype if hasattr(Y, "dtype") else np.asarray(Y).dtype
-        self.classes_ = np.array([0, 1], self.label_dtype_)  # of every label
+        self.classes_ = np.arange(len(rate))  # as OneVsRestClassifier has them
         return self
 
     def folded(self) -> tuple[Floats, Floats]:
@@ -278,22 +285,6 @@ class _Solver:
             l1 = np.full((len(start), 1), self.l1_share * self.weight_of_penalty)
             l1[-1] = 0  # the intercept is free
         return minimise(loss, start, precondition, tol=self.tol, max_iter=self.max_iter, l1=l1)
-
-
-def _indicator(Y: Any) -> sparse.csr_array:
-    if Y is None:
-        raise DataError("fit requires y to be passed, but the target y is None")
-    if not sparse.issparse(Y):
-        Y = np.asarray(Y)
-    if Y.ndim != 2:
-        raise DataError(f"labels {list(Y.shape)} where 0/1 [N, L] is expected")
-    try:
-        labels = sparse.csr_array(Y, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise DataError(f"labels of {Y.dtype} where 0/1 is expected") from None
-    if not np.isin(labels.data, (0, 1)).all():
-        raise DataError("Unknown label type: the labels are continuous or hold others than 0 and 1")
-    return labels
 
 
 def _scaling(source: RowSource, standardize: bool) -> tuple[Floats, Floats]:

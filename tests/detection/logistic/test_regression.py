@@ -17,6 +17,8 @@ from scipy import sparse, special
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from replearn.artefacts.disk_rows import DiskRows, Segment
@@ -308,6 +310,17 @@ def test_features_with_ids_give_the_model_of_their_vectors() -> None:
     expected = MultiLabelLogisticRegression().fit(vectors, Y)
     np.testing.assert_array_equal(model.coef_, expected.coef_)
     np.testing.assert_array_equal(model.predict(features), expected.predict(vectors))
+
+
+def test_cross_validation_predicts_probabilities_as_of_one_model_for_each_label() -> None:
+    X, Y = standardised(data()[0]), data()[1][:, 2:]  # what every fold has
+    each = OneVsRestClassifier(LogisticRegression(C=0.1))
+    model = MultiLabelLogisticRegression(C=0.1, standardize=False)
+    predicted, expected = (
+        cross_val_predict(one, X, Y, cv=3, method="predict_proba") for one in (model, each)
+    )
+    np.testing.assert_allclose(predicted, expected, atol=2e-3)
+    assert model.fit(X, Y).classes_.tolist() == [0, 1, 2, 3]
 
 
 def test_several_tasks_give_the_model_of_one() -> None:
