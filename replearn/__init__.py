@@ -1,3 +1,114 @@
-"""Representations of unlabelled images, and the concepts and similar images found with them."""
+"""Representations of unlabelled images, and the concepts and similar images found with them.
+
+    images = replearn.open_images("mydata/images", size=64, channels=1)
+    encoder = replearn.train("aae", images, "runs/aae", training={"steps": 2000})
+    features = replearn.extract(encoder, images, "runs/features.h5")
+
+docs/python.md goes on from there.  A name is imported when it is first used: whoever scores run
+files does not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from replearn import imageclef, metrics
+    from replearn.concepts.table import ConceptTable, read_concepts
+    from replearn.detection.decisions.estimators import (
+        BestRule,
+        ConceptThresholdsRule,
+        ExpectedF1Rule,
+        ThresholdRule,
+        TopKRule,
+    )
+    from replearn.detection.detector import Detector, load_detector
+    from replearn.detection.fit_detector import fit_detector
+    from replearn.detection.logistic.regression import MultiLabelLogisticRegression
+    from replearn.detection.settings import DetectorSettings
+    from replearn.encoders.encoder import Encoder, load_encoder
+    from replearn.encoders.extraction import extract
+    from replearn.encoders.models import MODELS, list_models
+    from replearn.encoders.training.run import train
+    from replearn.features import Features
+    from replearn.images.image_set import ImageSet
+    from replearn.images.opening import open_images
+    from replearn.images.preparation import prepare
+    from replearn.neighbors.build_index import build_index
+    from replearn.neighbors.index import Index
+    from replearn.neighbors.storage import load_index
+    from replearn.retrieval.image_search import ImageSearch
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "MODELS",
+    "BestRule",
+    "ConceptTable",
+    "ConceptThresholdsRule",
+    "Detector",
+    "DetectorSettings",
+    "Encoder",
+    "ExpectedF1Rule",
+    "Features",
+    "ImageSearch",
+    "ImageSet",
+    "Index",
+    "MultiLabelLogisticRegression",
+    "ThresholdRule",
+    "TopKRule",
+    "build_index",
+    "extract",
+    "fit_detector",
+    "imageclef",
+    "list_models",
+    "load_detector",
+    "load_encoder",
+    "load_index",
+    "metrics",
+    "open_images",
+    "prepare",
+    "read_concepts",
+    "train",
+]
+
+_NAMES = {
+    "concepts.table": ("ConceptTable", "read_concepts"),
+    "detection.decisions.estimators": (
+        "BestRule",
+        "ConceptThresholdsRule",
+        "ExpectedF1Rule",
+        "ThresholdRule",
+        "TopKRule",
+    ),
+    "detection.detector": ("Detector", "load_detector"),
+    "detection.fit_detector": ("fit_detector",),
+    "detection.logistic.regression": ("MultiLabelLogisticRegression",),
+    "detection.settings": ("DetectorSettings",),
+    "encoders.encoder": ("Encoder", "load_encoder"),
+    "encoders.extraction": ("extract",),
+    "encoders.models": ("MODELS", "list_models"),
+    "encoders.training.run": ("train",),
+    "features": ("Features",),
+    "images.image_set": ("ImageSet",),
+    "images.opening": ("open_images",),
+    "images.preparation": ("prepare",),
+    "neighbors.build_index": ("build_index",),
+    "neighbors.index": ("Index",),
+    "neighbors.storage": ("load_index",),
+    "retrieval.image_search": ("ImageSearch",),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a name when the name is first asked for (PEP 562)."""
+    if name in ("imageclef", "metrics"):
+        return import_module(f"{__name__}.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -30,6 +30,13 @@ class Features:
         identity: what these features are; from elsewhere, a hash of their content.
         encoder: identity of the encoder that made them, None if that is not known.
         hints: where encoder and images lay, relative to the file; may be stale.
+
+    Example:
+        >>> features = replearn.Features.load("runs/features.h5")
+        >>> features.vectors.shape == (len(features.ids), 128)
+        True
+        >>> features.select(features.ids[:5]).vectors.shape
+        (5, 128)
     """
 
     ids: list[str]

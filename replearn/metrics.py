@@ -3,6 +3,15 @@
 The benchmark scores each image by the F1 of its predicted against its true set of concepts and
 takes the mean over images.  No label space is fitted anywhere: a true concept that no matrix
 column stands for still counts, through `counts`.
+
+Example:
+    >>> from scipy import sparse
+    >>> truth = sparse.csr_array(np.array([[1, 1, 0], [0, 0, 1]]))
+    >>> predicted = sparse.csr_array(np.array([[1, 0, 0], [0, 0, 1]]))
+    >>> replearn.metrics.f1_per_image(truth, predicted, empty="skip").round(3)
+    array([0.667, 1.   ])
+    >>> round(replearn.metrics.mean_f1(truth, predicted, empty="skip"), 3)
+    0.833
 """
 
 from collections.abc import Set as AbstractSet

@@ -1,5 +1,6 @@
 """Settings: typed, with defaults, and refused where unknown by a line that names the known."""
 
+import copy
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -116,6 +117,35 @@ def _set(content: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise UsageError(f"--set {override}: give key=value, as training.steps=2000")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"--set {override}: {text!r} is not a YAML value") from None
+    _put(content, path, value, f"--set {override}")
+
+
+def merge_settings(content: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others on top: a section setting by setting, all else as a whole.
+
+    Args:
+        content: as read from a file.
+        settings: values by `key` or by `key.key`.
+
+    Raises:
+        UsageError: a key leads into a value.
+    """
+    merged = copy.deepcopy(dict(content))
+    for path, value in settings.items():
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                _put(merged, f"{path}.{key}", inner, path)
+        else:
+            _put(merged, path, value, path)
+    return merged
+
+
+def _put(content: dict[str, Any], path: str, value: Any, name: str) -> None:
+    """Put a value at the place `key.key` of settings; a message calls it by the name."""
     *outer, last = path.split(".")
     place: Any = content
     for key in outer:
@@ -123,8 +153,5 @@ def _set(content: dict[str, Any], override: str) -> None:
             place[key] = {}
         place = place[key]
         if not isinstance(place, dict):
-            raise UsageError(f"--set {override}: {key} holds a value, not settings")
-    try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UsageError(f"--set {override}: {text!r} is not a YAML value") from None
+            raise UsageError(f"{name}: {key} holds a value, not settings")
+    place[last] = value

@@ -200,6 +200,11 @@ def test_importing_a_package_imports_none_of_its_modules(path: Path) -> None:
         assert not {name for name in imports(name_of(path)).eager if name.startswith("replearn")}
 
 
+def test_the_public_face_imports_the_library_only_when_a_name_is_asked_for() -> None:
+    # Inside `__getattr__`, or for types alone: `import replearn` then costs nothing.
+    assert roots(imports("replearn").eager) <= {"importlib", "typing"}
+
+
 def inside_encoders(package: str) -> list[str]:
     return [module for module in MODULES if module.startswith(f"replearn.encoders.{package}")]
 

@@ -23,6 +23,13 @@ class ConceptTable:
     Attributes:
         ids: one for each image [N], all different.
         concepts: the set of concepts of each image [N], as a tuple without repetition.
+
+    Example:
+        >>> table = replearn.ConceptTable(["a", "b"], [("C0024109", "C1306645"), ()])
+        >>> table.counts
+        array([2, 0])
+        >>> table.select(["b"]).concepts
+        [()]
     """
 
     ids: list[str]
@@ -49,13 +56,18 @@ class ConceptTable:
         return ConceptTable(list(ids), [self.concepts[rows[id_]] for id_ in ids])
 
 
-def read_concepts(path: Path) -> ConceptTable:
+def read_concepts(path: Path | str) -> ConceptTable:
     """Read a concept file of any layout; a line of an id alone is an image without concepts.
 
     Raises:
         DataError: the file is missing, is not UTF-8 text, or lists an id twice or none at all.
+
+    Example:
+        >>> table = replearn.read_concepts("mydata/train-concepts.tsv")
+        >>> len(table.ids) == len(table.concepts)
+        True
     """
-    return read_with_layout(path)[1]
+    return read_with_layout(Path(path))[1]
 
 
 def read_with_layout(path: Path) -> tuple[Layout, ConceptTable]:

@@ -106,7 +106,7 @@ def features_identity(encoder: Encoder, images: str, numerics: Numerics = FLOAT3
 def extract(
     encoder: Encoder,
     images: ImageReader,
-    out: Path,
+    out: Path | str,
     *,
     max_errors: float = 0.05,
     numerics: Numerics = FLOAT32,
@@ -120,7 +120,7 @@ def extract(
 
     Args:
         encoder: what embeds; to be used by other processes it must lie in a folder.
-        images: prepared ones, or a reader of files that are decoded on the way.
+        images: an image set, or a reader of files that are decoded on the way.
         out: one file if it ends in `.h5`, else a folder of shards.
         max_errors: the largest share of files that may be missing or unreadable.
         numerics: precision of the arithmetic and of what is kept.
@@ -131,7 +131,13 @@ def extract(
     Raises:
         DataError: other features lie at `out`, another process is writing there, the encoder
             gives what is not finite, a worker died, or the disk is full.
+
+    Example:
+        >>> features = replearn.extract(encoder, images, "runs/features.h5")
+        >>> features.vectors.shape, features.vectors.dtype
+        ((48, 128), dtype('float32'))
     """
+    out = Path(out)
     start = time.monotonic()
     _logger.info(
         f"{encoder.folder or 'encoder'} on {device_label(encoder.device)}, {numerics.precision}"

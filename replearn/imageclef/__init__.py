@@ -9,6 +9,21 @@ Sources: the script `evaluate-f1.py` of 2019, crowdAI/CLEF_evaluators_2018, copi
 programs of 2022 (icrto/ImageClefMedical) and 2023 (TiagoFilipeSousaGoncalves/
 ImageCLEFmedical2023VCMI), taubsity/clef-caption-evaluation (2024, 2025) and
 taubsity/clef-caption-evaluation-2026.  No code of theirs is in here.
+
+Example:
+    >>> edition = replearn.imageclef.edition(2024)
+    >>> ids = chosen_on.ids
+    >>> named = detector.concepts(features.select(ids))
+    >>> faults = replearn.imageclef.write_submission(
+    ...     "runs/run.csv", ids, named, edition, overwrite=True
+    ... )
+    >>> replearn.imageclef.validate_run("runs/run.csv", ids, edition).errors
+    []
+    >>> score = replearn.imageclef.evaluate_run(
+    ...     "runs/run.csv", "mydata/valid-concepts.tsv", edition
+    ... )
+    >>> 0 <= score.f1 <= 1
+    True
 """
 
 from importlib import import_module

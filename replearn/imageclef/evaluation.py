@@ -41,10 +41,10 @@ class Score:
 
 @no_garbage_collection()
 def evaluate_run(
-    path: Path,
-    truth: ConceptTable | Path,
+    path: Path | str,
+    truth: ConceptTable | Path | str,
     edition: Edition,
-    manual: ConceptTable | Path | None = None,
+    manual: ConceptTable | Path | str | None = None,
 ) -> Score:
     """Score a run file as the edition's evaluator does; its pre-check need not pass.
 
@@ -60,7 +60,7 @@ def evaluate_run(
     """
     if manual is not None and not edition.secondary:
         raise UsageError(f"{edition.year} has no secondary score; leave out the manual truth")
-    true = _true_sets(truth, edition)
+    path, true = Path(path), _true_sets(truth, edition)
     rows = accepted_rows(path, edition, list(true))
     predicted = {row.id: _predicted_set(row, edition) for row in rows}
     per_image = {id_: _f1(true[id_], predicted[id_], edition) for id_ in predicted}
@@ -89,12 +89,12 @@ def _predicted_set(row: Row, edition: Edition) -> frozenset[str]:
     return edition.scored(row.cells[1]) if len(row.cells) > 1 else frozenset()
 
 
-def _true_sets(truth: ConceptTable | Path, edition: Edition) -> dict[str, frozenset[str]]:
+def _true_sets(truth: ConceptTable | Path | str, edition: Edition) -> dict[str, frozenset[str]]:
     """Return the set that the evaluator makes of each image's true concepts, by id."""
-    if isinstance(truth, Path):
-        layout, entries = read_entries(truth)
+    if isinstance(truth, Path | str):
+        layout, entries = read_entries(Path(truth))
         separator = layout.separator
-        fields = {entry.id: _true_field(truth, entry, edition) for entry in entries}
+        fields = {entry.id: _true_field(Path(truth), entry, edition) for entry in entries}
     else:
         separator = "\0"
         fields = dict(zip(truth.ids, map(separator.join, truth.concepts), strict=True))
@@ -116,13 +116,13 @@ def _true_field(path: Path, entry: Entry, edition: Edition) -> str:
 
 
 def _secondary(
-    predicted: dict[str, frozenset[str]], manual: ConceptTable | Path, edition: Edition
+    predicted: dict[str, frozenset[str]], manual: ConceptTable | Path | str, edition: Edition
 ) -> float:
     """Return the F1 over the whitelisted concepts of the manual truth.
 
     An image without one there is skipped; one that only the manual truth has scores 0.
     """
-    name = manual if isinstance(manual, Path) else "the manual truth"
+    name = manual if isinstance(manual, Path | str) else "the manual truth"
     true = _true_sets(manual, edition)
     absent = [id_ for id_ in predicted if id_ not in true]
     if absent:

@@ -52,14 +52,14 @@ def _refuse_unwritable(name: str, separators: str) -> None:
         )
 
 
-def read_run(path: Path, edition: Edition) -> ConceptTable:
+def read_run(path: Path | str, edition: Edition) -> ConceptTable:
     """Read a run file by the rules of the edition, whichever images it should hold.
 
     Raises:
         DataError: the file is missing, or the evaluator would refuse it for another reason than
             its ids.
     """
-    rows = accepted_rows(path, edition, None)
+    rows = accepted_rows(Path(path), edition, None)
     concepts = [tuple(c for c in row.concepts if c.strip()) for row in rows]
     return ConceptTable([row.id for row in rows], concepts)
 

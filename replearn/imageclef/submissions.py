@@ -13,7 +13,7 @@ from replearn.imageclef.validation import validate_text
 
 
 def write_submission(
-    run_file: Path,
+    run_file: Path | str,
     ids: Sequence[str],
     concepts: Sequence[Iterable[str]],
     edition: Edition,
@@ -38,6 +38,7 @@ def write_submission(
         DataError: the edition would refuse the file, or another file lies there.
         UsageError: the run file is called as the zip beside it.
     """
+    run_file = Path(run_file)
     text = write_run(ids, concepts, edition)
     files: dict[Path, str | bytes] = {run_file: text}
     if edition.archive is not None:

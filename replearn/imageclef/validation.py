@@ -33,7 +33,7 @@ class Report:
 
 
 def validate_run(
-    path: Path,
+    path: Path | str,
     expected_ids: Sequence[str],
     edition: Edition,
     vocabulary: Collection[str] | None = None,
@@ -49,7 +49,7 @@ def validate_run(
     Raises:
         DataError: the file cannot be opened, or this is not text.
     """
-    text, faults = decode(path, edition)
+    text, faults = decode(Path(path), edition)
     report = validate_text(text, expected_ids, edition, vocabulary)
     return replace(report, errors=faults + report.errors)
 

@@ -39,6 +39,13 @@ class ImageSet:
         identity: depends on ids, pixels and fit, and on nothing else.
         digests: hash of each image, uint8 [N, 16], where they are known.
         source: where they lie, or were prepared from; None if that is not known.
+
+    Example:
+        >>> images = replearn.ImageSet.load("runs/images.h5")
+        >>> len(images), images.pixels.shape
+        (48, (48, 1, 32, 32))
+        >>> images.select(images.ids[:2]).ids == images.ids[:2]
+        True
     """
 
     ids: list[str]
@@ -85,7 +92,7 @@ class ImageSet:
         return ImageSet(found, pixels, self.fit, errors, identity, digests, self.source)
 
     @classmethod
-    def load(cls, path: Path) -> "ImageSet":
+    def load(cls, path: Path | str) -> "ImageSet":
         """Open a prepared image set, a file or a folder of shards.
 
         Its pixels stay on disk until they are used.
@@ -93,6 +100,7 @@ class ImageSet:
         Raises:
             DataError: it is missing, damaged, or holds no images.
         """
+        path = Path(path)
         rows = hdf5.read_rows(path, "pixels")
         shape, kind = rows.rows.shape, rows.rows.dtype
         if kind != np.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or shape[2] != shape[3]:

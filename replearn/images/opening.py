@@ -26,11 +26,11 @@ _THREADS = 8  # that decode: more of them only wait for the interpreter
 
 
 def open_images(
-    source: Path,
+    source: Path | str,
     *,
-    size: int,
-    channels: int,
-    fit: Fit,
+    size: int = 64,
+    channels: int = 1,
+    fit: Fit = "stretch",
     ids: Sequence[str] | None = None,
     ids_from: IdsFrom = "name",
     frames: Frames = "middle",
@@ -40,7 +40,7 @@ def open_images(
 
     Args:
         source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
-        size: height and width to bring the images to; a prepared set must have it.
+        size: height and width to bring the images to, in pixels; a prepared set must have it.
         channels: 1 (grey) or 3 (red, green, blue).
         fit: `stretch`, or `pad` to keep the aspect.
         ids: the images wanted, in this order; all of them, sorted by id, if None.
@@ -52,8 +52,13 @@ def open_images(
         DataError: nothing is found, too much is unreadable, two files share an id, or a prepared
             set has another form.
         UsageError: a value that cannot be.
+
+    Example:
+        >>> images = replearn.open_images("mydata/images", size=64, channels=1)
+        >>> images.pixels.shape  # [N, C, H, W], uint8
+        (48, 1, 64, 64)
     """
-    form = Form(size, channels, fit)
+    source, form = Path(source), Form(size, channels, fit)
     selection = Selection(ids, ids_from, frames, max_errors)
     if is_prepared(source):
         return open_prepared(source, form, selection)

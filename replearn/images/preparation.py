@@ -42,8 +42,8 @@ class _Share:
 
 
 def prepare(
-    source: Path,
-    out: Path,
+    source: Path | str,
+    out: Path | str,
     *,
     selection: Selection = EVERY_IMAGE,
     jobs: int | None = 1,
@@ -66,7 +66,13 @@ def prepare(
         DataError: as `open_images`, or `out` holds something else or is being written now, or a
             worker died, or the disk is full.
         UsageError: a value that cannot be.
+
+    Example:
+        >>> images = replearn.prepare("mydata/images", "runs/images.h5", size=32)
+        >>> images.pixels.shape, images.pixels.dtype
+        ((48, 1, 32, 32), dtype('uint8'))
     """
+    source, out = Path(source), Path(out)
     if is_prepared(source):
         raise DataError(f"{source}: prepared already; give it to the next stage as it is")
     wanted = Form(**form)

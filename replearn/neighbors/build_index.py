@@ -51,8 +51,9 @@ def build_index(
         UsageError: FAISS does not know the factory string.
 
     Example:
-        index = build_index(features, concepts=concepts)
-        index.search(features.vectors[:5], k=10).rows
+        >>> index = replearn.build_index(features, concepts=concepts)
+        >>> index.search(features.vectors[:5], k=10).distances.shape
+        (5, 10)
     """
     index = index_vectors(
         features.ids,

@@ -34,6 +34,11 @@ class Index:
         history: identities of the features it was made of and of all changes, the latest last.
         concept_source: the concepts of the images, or a function that reads them when they are
             first needed; None if they are not known.
+
+    Example:
+        >>> hits = index.search(features.vectors[:2], k=3)
+        >>> hits.rows.shape, [index.ids[row] for row in hits.rows[:, 0]] == features.ids[:2]
+        ((2, 3), True)
     """
 
     ids: list[str]

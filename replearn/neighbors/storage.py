@@ -49,12 +49,12 @@ def save_index(folder: Path, index: Index) -> None:
 
 
 def load_index(
-    folder: Path, *, mapped: bool = True, device: str = "cpu", verify: bool = False
+    folder: Path | str, *, mapped: bool = True, device: str = "cpu", verify: bool = False
 ) -> Index:
     """Open an index folder.
 
     Args:
-        folder: what `save_index` wrote.
+        folder: what `replearn index` or `neighbors.folder.create_index` made.
         mapped: leaves vectors in their file until they are needed; such an index cannot change.
         device: where to search, such as `cuda`.
         verify: reads all vectors first, to see whether they are those that were written.
@@ -62,7 +62,13 @@ def load_index(
     Raises:
         DataError: a part is missing, damaged, or does not belong to the others.
         UsageError: the index cannot be searched on this device.
+
+    Example:
+        >>> index = replearn.load_index("runs/index")
+        >>> index.search(index.vectors(index.ids[:2]), k=5).rows.shape
+        (2, 5)
     """
+    folder = Path(folder)
     path = folder / "index.json"
     if not path.exists():
         raise DataError(f"{folder}: not an index folder (it has no index.json)")

@@ -77,23 +77,27 @@ class ImageSearch:
         folder: of the index, to which its hints are relative; None for an index in memory.
 
     Example:
-        ImageSearch(index, encoder).query("new.png", k=5)
-        ImageSearch.open(Path("runs/index")).query("new.png")
+        >>> found = replearn.ImageSearch(index, encoder).query("new.png", k=3)
+        >>> found[0].distance <= found[1].distance  # nearest first; .id and .concepts of each
+        True
+        >>> search = replearn.ImageSearch.open("runs/index", encoder="runs/aae")
+        >>> search.query(search.index.ids[0], k=1)[0].id == search.index.ids[0]
+        True
     """
 
     index: Index
-    encoder_source: "Encoder | Path | None" = None
-    images: Path | None = None
+    encoder_source: "Encoder | Path | str | None" = None
+    images: Path | str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
 
     @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: Path | str,
         *,
-        encoder: Path | None = None,
-        images: Path | None = None,
+        encoder: Path | str | None = None,
+        images: Path | str | None = None,
         names: Mapping[str, str] | None = None,
         device: str = "cpu",
         verify: bool = False,
@@ -113,7 +117,7 @@ class ImageSearch:
             UsageError: the index cannot be searched on this device.
         """
         index = load_index(folder, device=device, verify=verify)
-        return cls(index, encoder, images, names or {}, folder)
+        return cls(index, encoder, images, names or {}, Path(folder))
 
     def with_batching(self) -> "ImageSearch":
         """Return the same search for many threads, whose queries are searched in batches."""
@@ -225,7 +229,7 @@ class ImageSearch:
     def _encoder(self) -> "Encoder":
         source = self.encoder_source
         source = self._hinted("encoder") if source is None else source
-        if isinstance(source, Path):
+        if isinstance(source, Path | str):
             # torch takes a second or two to import, and ids need none.
             from replearn.encoders.encoder import load_encoder
 
@@ -241,7 +245,7 @@ class ImageSearch:
         Raises:
             UsageError: they are not where they were.
         """
-        return ImageLookup(self.images or self._hinted("images"), self.index.ids)
+        return ImageLookup(Path(self.images or self._hinted("images")), self.index.ids)
 
     def _hinted(self, what: Literal["encoder", "images"]) -> Path:
         """Return where the encoder or the images lie, by the index's hint.

@@ -44,6 +44,19 @@ MODELS: dict[str, type[Model]] = {
     "vae": VAE,
 }
 
+
+def list_models() -> list[str]:
+    """Return the names of the models that `train` knows, the keys of MODELS.
+
+    Example:
+        >>> "aae" in replearn.list_models()
+        True
+        >>> replearn.MODELS["aae"].__doc__.splitlines()[0]
+        'Autoencoder against critic of codes, with z drawn from the prior.'
+    """
+    return list(MODELS)
+
+
 # What the images decide; everything else in a constructor is the user's to set.
 _FROM_IMAGES = ("size", "channels")
 

@@ -1,7 +1,7 @@
 """A training run: a model that learns from images, in a folder that a killed run can go on in."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,7 +30,7 @@ from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
 from replearn.images.image_set import ImageSet
-from replearn.settings import check_settings, find_settings, read_yaml
+from replearn.settings import check_settings, find_settings, merge_settings, read_yaml
 
 _logger = logging.getLogger(__name__)
 
@@ -63,34 +63,47 @@ def check_configuration(config: Configuration) -> tuple[dict[str, Any], Training
 
 
 def train(
-    config: Configuration,
+    model: str | Path | Configuration,
     images: ImageSet,
-    folder: Path,
+    folder: Path | str,
     *,
     probe: Probe | None = None,
-    init: Path | None = None,
+    init: Path | str | None = None,
     resume: bool = False,
     overwrite: bool = False,
-) -> None:
-    """Train an encoder on images without labels, into a folder that `load_encoder` opens.
+    **settings: Any,
+) -> Encoder:
+    """Train an encoder on images without labels; `load_encoder` opens its folder again.
 
-    Of several processes that `torchrun` started, all call this with the same arguments.
+    Where the folder holds an encoder of the same settings and images, nothing is trained.  Of
+    several processes that `torchrun` started, all call this with the same arguments.
 
     Args:
-        config: the model, its arguments and the settings of the training.
-        images: what it learns from, all of them.
+        model: the name of a model, whose shipped settings are taken, or of other shipped settings,
+            as `seed-aae`; the path of a YAML file; or a configuration.
+        images: what it learns from, all of them: pixels uint8 [N, C, H, W].
         folder: where the encoder goes; filled while the training goes on.
         probe: labelled images; the weights that serve these best are kept.  An encoder that is
             fitted at once needs none.
         init: folder of an encoder of the same model, to begin with its weights.
         resume: go on from the checkpoint in the folder, if there is one.
         overwrite: replace what another training left there.
+        **settings: on top of the configuration, named as in its file: sections, as
+            `training={"steps": 4000}`, or single settings, as `**{"training.steps": 4000}`.
 
     Raises:
-        DataError: the images are too few, the folder holds something else, or a loss diverged.
+        DataError: there are no such settings, the images are too few, the folder holds something
+            else, or a loss diverged.
         UsageError: an argument or a setting that is not known or does not fit.
         KeyboardInterrupt: stopped by a signal, after a checkpoint was saved.
+
+    Example:
+        >>> encoder = replearn.train("aae", images, "runs/aae", training={"steps": 2})
+        >>> encoder.transform(images.pixels).shape  # [N, D]
+        (48, 128)
     """
+    config, folder = _configuration(model, settings), Path(folder)
+    init = Path(init) if init else None
     if folder.is_symlink() or not folder.name:
         folder = folder.resolve()  # what it points to is filled, and may be set aside
     arguments, training = check_configuration(config)
@@ -112,6 +125,17 @@ def train(
             _follow(run)
         else:
             _lead(run)
+        broadcast("finished")  # the others may open the folder
+    return load_encoder(folder, training.device)
+
+
+def _configuration(model: str | Path | Configuration, settings: Mapping[str, Any]) -> Configuration:
+    """Return a configuration, shipped or not, with these settings on top."""
+    if isinstance(model, Configuration):
+        content = model.model_dump(exclude_unset=True)
+    else:
+        content = read_yaml(find_settings(Path(model)))
+    return check_settings(Configuration, merge_settings(content, settings), "")
 
 
 def check_images(config: Configuration, images: ImageSet) -> None:
