@@ -33,10 +33,10 @@ class Features:
 
     Example:
         >>> features = replearn.Features.load("runs/features.h5")
-        >>> features.vectors.shape == (len(features.ids), 128)
+        >>> features.vectors.shape == (len(features.ids), 1024)
         True
         >>> features.select(features.ids[:5]).vectors.shape
-        (5, 128)
+        (5, 1024)
     """
 
     ids: list[str]

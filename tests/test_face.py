@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 import replearn
+from pipelines.__main__ import main
 from replearn.artefacts.files import write_bytes
+from replearn.encoders.configuration import Configuration
+from replearn.errors import DataError, UsageError
 from replearn.neighbors.folder import create_index
 from replearn.phantoms.data_folder import write_data_folder
 
@@ -120,3 +123,49 @@ def test_every_function_says_what_it_raises(name: str) -> None:
     thing = getattr(replearn, name)
     if inspect.isfunction(thing):
         assert "Raises:\n" in (inspect.getdoc(thing) or "")
+
+
+def test_train_takes_names_files_and_configurations_with_settings_on_top(
+    known: dict[str, Any], tmp_path: Path
+) -> None:
+    images = known["images"]
+    (tmp_path / "mine.yaml").write_text("model: pca\narguments: {latent_dim: 4}\n")
+    by_path = replearn.train(tmp_path / "mine.yaml", images, tmp_path / "path")
+    by_text = replearn.train(f"{tmp_path}/mine.yaml", images, f"{tmp_path}/text")
+    config = Configuration(model="pca", arguments={"latent_dim": 8})
+    single: dict[str, Any] = {"arguments.latent_dim": 4, "training.seed": 0}
+    by_config = replearn.train(config, images, tmp_path / "config", **single)
+    by_name = replearn.train("pca", images, tmp_path / "name", arguments={"latent_dim": 4})
+    made = [by_path, by_text, by_config, by_name]
+    assert len({encoder.description.identity for encoder in made}) == 1
+    assert config.arguments == {"latent_dim": 8}
+
+
+def test_train_does_as_the_command_does(known: dict[str, Any], tmp_path: Path) -> None:
+    words = ["train", "aae", "runs/images.h5", f"{tmp_path}/there", "--set", "training.steps=2"]
+    assert main(words) == 0
+    images = replearn.ImageSet.load("runs/images.h5")
+    here = replearn.train("aae", images, tmp_path / "here", training={"steps": 2})
+    there = replearn.load_encoder(tmp_path / "there")
+    assert here.description == there.description
+    assert here.folder == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("aea", {}, "aea: no such file, and no settings of this name; known: aae"),
+        ("aae", {"steps": 2}, "steps: no such setting; known: model, arguments, training, images"),
+        ("aae", {"training": {"step": 2}}, "training.step: no such setting; known: steps"),
+        ("aae", {"arguments.layer.x": 2}, "arguments.layer.x: layer holds a value, not settings"),
+        ("demo", {}, "model: missing"),  # settings of a comparison
+    ],
+)
+def test_what_train_does_not_know_is_refused_in_one_line(
+    known: dict[str, Any], tmp_path: Path, name: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((DataError, UsageError)) as caught:
+        replearn.train(name, known["images"], tmp_path / "new", **settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "new").exists()

@@ -75,13 +75,13 @@ class Encoder:
     Example:
         >>> encoder = replearn.load_encoder("runs/aae")
         >>> encoder.transform(images.pixels[:3]).shape  # [N, D]
-        (3, 128)
+        (3, 1024)
         >>> from sklearn.frozen import FrozenEstimator
         >>> from sklearn.pipeline import make_pipeline
         >>> from sklearn.preprocessing import StandardScaler
         >>> scaled = make_pipeline(FrozenEstimator(encoder), StandardScaler())
         >>> scaled.fit_transform(images.pixels).shape
-        (48, 128)
+        (48, 1024)
     """
 
     model: Model

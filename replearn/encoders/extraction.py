@@ -135,7 +135,7 @@ def extract(
     Example:
         >>> features = replearn.extract(encoder, images, "runs/features.h5")
         >>> features.vectors.shape, features.vectors.dtype
-        ((48, 128), dtype('float32'))
+        ((48, 1024), dtype('float32'))
     """
     out = Path(out)
     start = time.monotonic()

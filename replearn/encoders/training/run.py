@@ -100,7 +100,7 @@ def train(
     Example:
         >>> encoder = replearn.train("aae", images, "runs/aae", training={"steps": 2})
         >>> encoder.transform(images.pixels).shape  # [N, D]
-        (48, 128)
+        (48, 1024)
     """
     config, folder = _configuration(model, settings), Path(folder)
     init = Path(init) if init else None
