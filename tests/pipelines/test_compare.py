@@ -80,6 +80,8 @@ def test_encoders_of_a_comparison_have_images_and_detectors_of_their_own(
     command += ["--set", "encoders.words.arguments.words=8"]
     status, table, err = run(*command)
     assert status == 0, err
+    for name in ("raw + near", "words + near"):  # said by processes of their own
+        assert err.count(f"seed 0: {name}: F1 ") == 1
     rows = json.loads((out / "table.json").read_text())
     names = [(row["encoder"], row["detector"]) for row in rows]
     assert names == [("none", "constant"), ("raw", "few"), ("raw", "near"), ("words", "near")]
