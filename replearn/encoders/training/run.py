@@ -1,6 +1,7 @@
 """A training run: a model that learns from images, in a folder that a killed run can go on in."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -125,7 +126,7 @@ def train(
             _follow(run)
         else:
             _lead(run)
-        broadcast("finished")  # the others may open the folder
+        _wait_for_the_first()
     return load_encoder(folder, training.device)
 
 
@@ -260,6 +261,15 @@ def _follow(run: _Run) -> None:
     model = _new_model(run)
     if not finished and isinstance(model, Objective):
         _fit(run, model)
+
+
+def _wait_for_the_first() -> None:
+    """Let the other processes wait until the folder is complete; end them if it will not be."""
+    try:
+        broadcast("complete")
+    except RuntimeError:
+        # The first process has ended, and has said why; an error here would be a second line.
+        os._exit(1)
 
 
 def _new_model(run: _Run) -> Model:
