@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from replearn.neighbors.index_folder import create_index
 
 import replearn
 from pipelines.__main__ import main
 from replearn.artefacts.files import write_bytes
 from replearn.encoders.configuration import Configuration
 from replearn.errors import DataError, UsageError
+from replearn.neighbors.index_folder import create_index
 from replearn.phantoms.data_folder import write_data_folder
 
 NAMES = {
