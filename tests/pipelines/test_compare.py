@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+from joblib.externals.loky import get_reusable_executor
 
 from replearn.features import Features
 
@@ -78,6 +79,8 @@ def test_encoders_of_a_comparison_have_images_and_detectors_of_their_own(
     )
     command = ["compare", tmp_path / "compare.yaml", data, out, "--jobs", 2]
     command += ["--set", "encoders.words.arguments.words=8"]
+    # Processes that an earlier test has left write to where that test looked.
+    get_reusable_executor().shutdown(wait=True)
     status, table, err = run(*command)
     assert status == 0, err
     for name in ("raw + near", "words + near"):  # said by processes of their own
