@@ -109,13 +109,17 @@ def examples(name: str, known: dict[str, Any]) -> list[doctest.DocTest]:
 
 
 @pytest.mark.parametrize("name", sorted(NAMES - {"MODELS"}))  # list_models has its example
-def test_every_name_has_an_example_and_the_example_runs(name: str, known: dict[str, Any]) -> None:
+def test_every_name_has_an_example_that_runs_and_prints_nothing_else(
+    name: str, known: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
     found = examples(name, known)
     assert found
+    capfd.readouterr()
     for test in found:
         said: list[str] = []
         doctest.DocTestRunner(verbose=False).run(test, out=said.append)
         assert not said, "".join(said)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", sorted(NAMES - {"list_models"}))
