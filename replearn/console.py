@@ -1,4 +1,4 @@
-"""What the library tells the person at the terminal, and that only a command shows it.
+"""Messages of the library to the person at the terminal; only commands show them.
 
 The library prints nothing.  It logs progress to loggers below `replearn`, at the level INFO, it
 warns by `warn`, and its progress bars are switched off.  Inside `shown` all of that is on stderr;

@@ -19,7 +19,7 @@ class UsageError(ValueError):
 
 
 class ReplearnWarning(UserWarning):
-    """What the user should know, but what stops nothing; `replearn.console.warn` gives them."""
+    """A message to the user that stops nothing; `replearn.console.warn` issues it."""
 
 
 def brief(error: Exception) -> str:

@@ -57,7 +57,7 @@ class EncoderTask:
 
     @property
     def folder(self) -> Path:
-        """Where its artefacts go."""
+        """The folder of this task's artefacts."""
         return self.out / f"seed-{self.seed}" / self.encoder
 
     def features(self, part: str) -> Path:

@@ -64,12 +64,12 @@ class DetectorSettings(BaseModel):
 
     @property
     def uses_regression(self) -> bool:
-        """Whether the method has a logistic regression."""
+        """True if the method has a logistic regression."""
         return self.method in ("linear", "fused")
 
     @property
     def uses_neighbours(self) -> bool:
-        """Whether the method searches neighbours."""
+        """True if the method searches neighbours."""
         return self.method in ("knn", "fused")
 
     def with_default_concepts(self, concepts: int) -> "DetectorSettings":

@@ -90,7 +90,7 @@ class Encoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's weights are."""
+        """The device of the model's weights."""
         return next(iter(self.model.state_dict().values()), torch.empty(0)).device
 
     def embed(

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
     @property
     def blank(self) -> bool:
-        """Whether nothing stands in the row."""
+        """True if the row is empty."""
         return len(self.cells) < 2 and not self.id.strip()
 
 
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def has_header(self) -> bool:
-        """Whether the first row is exactly the header that the edition asks for."""
+        """True if the first row is exactly the header that the edition asks for."""
         header = (self.edition.header or "").split(self.edition.delimiters[0])
         return bool(self.rows) and self.rows[0].cells == header
 

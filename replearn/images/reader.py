@@ -41,7 +41,7 @@ class ImageReader(Protocol):
 
     @property
     def source(self) -> Path | None:
-        """Where the images lie; None for those in memory."""
+        """The path of the images; None for images in memory."""
         ...
 
     @property
@@ -51,12 +51,12 @@ class ImageReader(Protocol):
 
     @property
     def decoded(self) -> bool:
-        """Whether the pixels are at hand, so that reading them needs no other processes."""
+        """True if the pixels are decoded already, so that reading them needs no other processes."""
         ...
 
     @property
     def identity(self) -> str:
-        """What the images are, as far as that is known before they are read."""
+        """The identity of the images, as far as it is known before they are read."""
         ...
 
     @property

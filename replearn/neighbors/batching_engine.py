@@ -52,7 +52,7 @@ class BatchingEngine(ReadOnlyEngine):
 
     @property
     def exact(self) -> bool:
-        """Whether it always finds the nearest."""
+        """True if the search always finds the nearest."""
         return self.engine.exact
 
     def __len__(self) -> int:

@@ -93,7 +93,7 @@ class Engine(Protocol):
 
     @property
     def exact(self) -> bool:
-        """Whether it always finds the nearest."""
+        """True if the search always finds the nearest."""
         ...
 
     def __len__(self) -> int: ...

@@ -60,7 +60,7 @@ class FaissEngine:
 
     @property
     def exact(self) -> bool:
-        """Whether it always finds the nearest."""
+        """True if the search always finds the nearest."""
         return self.factory == "Flat"
 
     def __len__(self) -> int:

@@ -48,7 +48,7 @@ class ShardedEngine(ReadOnlyEngine):
 
     @property
     def exact(self) -> bool:
-        """Whether every part always finds the nearest."""
+        """True if every part always finds the nearest."""
         return all(part["factory"] == "Flat" for part in self.parts)
 
     @property

@@ -80,7 +80,7 @@ class Canvas:
         self.pixel = 2.0 / self.size / self._scale
 
     def to_screen(self, x: float, y: float) -> Point:
-        """Where a point of the anatomy lies in the frame."""
+        """Return the place in the frame of a point of the anatomy."""
         cos, sin = np.cos(self._turn) * self._scale, np.sin(self._turn) * self._scale
         x *= self._flip
         return cos * x - sin * y + self._shift[0], sin * x + cos * y + self._shift[1]
@@ -184,7 +184,7 @@ class Canvas:
         return self.cover(np.minimum.reduce(reach) - width, soft)
 
     def band(self, across: Array, half: float | Array, soft: float = 0.0) -> Array:
-        """What lies within `half` of the curve on which `across` is zero."""
+        """Return the coverage of the points within `half` of the curve where `across` is zero."""
         return self.cover(np.abs(across) - half, soft)
 
     # What is done with a coverage.
@@ -225,7 +225,7 @@ class Canvas:
         )
 
     def marks(self) -> tuple[Array, Array, int]:
-        """What a finding may change, to be handed to `restore`."""
+        """Return a copy of all that a finding may change, for `restore`."""
         return self.grey.copy(), self.shadow.copy(), len(self.overlays)
 
     def restore(self, marks: tuple[Array, Array, int]) -> None:

@@ -80,7 +80,7 @@ def _knee(c: Canvas) -> None:
 
 
 def _usual_bend(y: float) -> float:
-    """How far back the spine lies at a height, whatever the bend of the one drawn."""
+    """Return the usual backward shift of the spine at a height, for any bend of the drawn one."""
     return -0.12 * float(np.cos(2 * (y - 0.1)))
 
 

@@ -38,7 +38,7 @@ _KINDS = [np.float64, np.float32]
 
 
 class DecisionRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """What all decision rules have in common; the others say how they decide.
+    """The common base of all decision rules; each subclass documents its decision.
 
     Attributes:
         rule_: what was fitted, as `replearn.detection.decisions.rules` has it.

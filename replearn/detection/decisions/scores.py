@@ -44,7 +44,7 @@ class ScoredImages:
 
     @property
     def counting(self) -> NDArray[np.bool_]:
-        """Which of the images count in the mean [N]."""
+        """The mask of the images that count in the mean [N]."""
         return self.counts > 0 if self.empty == "skip" else np.ones(len(self.counts), dtype=bool)
 
     def take(self, images: NDArray[np.intp]) -> "ScoredImages":

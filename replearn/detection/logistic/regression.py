@@ -253,7 +253,7 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
 
 @dataclass(frozen=True)
 class _Solver:
-    """What determines the solution beside the data; small, as it goes to other processes."""
+    """The settings of the solver; small, because they are sent to other processes."""
 
     weight_of_penalty: float
     l1_share: float

@@ -131,7 +131,7 @@ class Adversary(BaseModel):
 
     @property
     def differentiates_twice(self) -> bool:
-        """Whether a term holds a gradient, so that the critic's backward takes a second one."""
+        """True if a term holds a gradient, so that the critic's backward takes a second one."""
         return bool(self.gradient_penalty or self.r1)
 
     def critic(self, trunk: ATrunk) -> Critic[ATrunk]:

@@ -28,7 +28,7 @@ class Probe(Protocol):
 
     @property
     def identity(self) -> str:
-        """What this probe is."""
+        """The identity of this probe."""
         ...
 
     def measure(self, embed: Callable[[Pixels], Vectors]) -> dict[str, float]:

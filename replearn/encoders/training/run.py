@@ -188,13 +188,13 @@ class _Run:
 
     @cached_property
     def output(self) -> TrainingFolder:
-        """Where the encoder goes."""
+        """The folder that receives the encoder."""
         identity = self.description.identity
         return TrainingFolder(self.folder, identity, self.facts, self.resume, self.overwrite)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What decides the result."""
+        """The facts that determine the result."""
         facts: dict[str, Any] = {
             "model": self.model,
             "arguments": self.arguments,
@@ -211,7 +211,7 @@ class _Run:
 
     @cached_property
     def description(self) -> Description:
-        """What the encoder will say of itself."""
+        """The description that is stored with the encoder."""
         return Description(
             model=self.model,
             arguments=self.arguments,
