@@ -39,7 +39,7 @@ def classify(
         ),
     ] = "linear",
     concepts: Annotated[
-        int, typer.Option(help="linear, fused: how many of the most frequent concepts.")
+        int, typer.Option(help="linear, fused: number of concepts, the most frequent.")
     ] = 500,
     penalty: Annotated[
         Penalty,
@@ -55,7 +55,9 @@ def classify(
     ] = 1,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="linear, fused: run them on ray, or ray://host:port."),
+        typer.Option(
+            metavar="ADDRESS", help="linear, fused: run the jobs on ray, or ray://host:port."
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="linear, fused: device of torch, such as cuda.")
@@ -82,9 +84,9 @@ def classify(
     ] = None,
     rule: Annotated[
         Literal["auto", RuleName],
-        typer.Option(help="How scores become a set of concepts; auto: the best rule on VALID."),
+        typer.Option(help="Rule from scores to concepts; auto: the best rule on VALID."),
     ] = "auto",
-    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose score to maximise.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF (score to maximise).")] = 2018,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another detector.")
     ] = False,

@@ -49,7 +49,7 @@ def compare(
         bool, typer.Option("--overwrite", help="Replace outputs of other inputs.")
     ] = False,
 ) -> None:
-    """Run encoders x detectors on one data folder into one table.
+    """Compare encoders x detectors on one data folder in one table.
 
     Example: replearn compare demo data runs/all --seeds 3
     """

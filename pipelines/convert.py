@@ -15,7 +15,7 @@ def convert(
         Path, typer.Argument(metavar="CONCEPTS", help="Concept or run file of any layout.")
     ],
     run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Run file to write.")],
-    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF (format to write).")] = 2018,
     ids: Annotated[
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
@@ -24,7 +24,7 @@ def convert(
 ) -> None:
     """Write a concept file of any layout as a valid file of an edition, or write nothing.
 
-    Reports which layout it found.  Drops spaces around concepts, empty and repeated concepts.
+    Reports the layout that it found.  Drops spaces around concepts, empty and repeated concepts.
 
     Example: replearn convert run-2018.txt run-2026.csv --edition 2026
     """

@@ -23,7 +23,7 @@ def draw(
         typer.Option(
             "--image",
             metavar="ID",
-            help="Draw these, in this order; two give an interpolation, three give a - b + c, "
+            help="Draw this image; may be repeated: two give an interpolation, three a - b + c, "
             "if the model encodes and decodes.",
         ),
     ] = None,

@@ -16,7 +16,7 @@ def evaluate(
     truth: Annotated[
         Path, typer.Argument(metavar="TRUTH", help="True concepts, a file of any layout.")
     ],
-    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose rules to apply.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF (rules to apply).")] = 2018,
     manual: Annotated[
         Path | None,
         typer.Option(help="Manually checked concepts: adds the secondary score (since 2023)."),

@@ -37,7 +37,7 @@ def extract(
         IdsFrom, typer.Option(help="An id is the file's name, or its path, without extension.")
     ] = "name",
     frames: Annotated[
-        Frames, typer.Option(help="Of a DICOM file with several frames: the middle one, or all.")
+        Frames, typer.Option(help="DICOM files with several frames: read the middle one, or all.")
     ] = "middle",
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")

@@ -17,7 +17,7 @@ def merge(
         typer.Argument(metavar="RUN_FILE", help="Runs of any edition, ids in any order."),
     ],
     out: Annotated[Path, typer.Option(help="Merged run file to write.")],
-    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF (format to write).")] = 2018,
     how: Annotated[
         imageclef.How,
         typer.Option(
@@ -27,7 +27,7 @@ def merge(
     ] = "union",
     votes: Annotated[
         int | None,
-        typer.Option(help="--how votes: runs that must predict a concept [default: over half]."),
+        typer.Option(help="--how votes: runs that must predict a concept; default: over half."),
     ] = None,
     ids: Annotated[
         Path | None, typer.Option(help="The ids of the test set, in the order to write them.")

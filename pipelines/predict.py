@@ -16,14 +16,14 @@ def predict(
         Path, typer.Argument(metavar="FEATURES", help="Features of the images to predict.")
     ],
     run_file: Annotated[Path, typer.Argument(metavar="RUN_FILE", help="Run file to write.")],
-    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose format to write.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF (format to write).")] = 2018,
     ids: Annotated[
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
 ) -> None:
-    """Write a run file: the concepts that a detector predicts; and a zip if the edition wants one.
+    """Write a run file of predicted concepts, and a zip if the edition wants one.
 
     Example: replearn predict runs/linear test.h5 run.csv --ids test-images.txt
     """

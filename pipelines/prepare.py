@@ -36,7 +36,7 @@ def prepare(
     ] = "name",
     frames: Annotated[
         Frames,
-        typer.Option(help="Of a DICOM file with several frames: the middle one, or all."),
+        typer.Option(help="DICOM files with several frames: read the middle one, or all."),
     ] = "middle",
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")

@@ -34,7 +34,7 @@ def query(
         Path | None,
         typer.Option("--images", help="--sheet: the indexed images, if they were moved."),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where to search: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device for the search: cpu, cuda, ...")] = "cpu",
     verify: Annotated[
         bool, typer.Option("--verify", help="Check first that no vector has changed on disk.")
     ] = False,

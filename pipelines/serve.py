@@ -20,13 +20,13 @@ from replearn.retrieval.image_search import ImageSearch
 def serve(
     index_folder: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of an index.")],
     encoder: Annotated[Path | None, typer.Option(help="The encoder, if it was moved.")] = None,
-    detector: Annotated[Path | None, typer.Option(help="Detector whose concepts to show.")] = None,
+    detector: Annotated[Path | None, typer.Option(help="Detector of the concepts to show.")] = None,
     images: Annotated[
         Path | None, typer.Option(help="The indexed images, if they were moved.")
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option(help="Features of the index: for both distances, and the detector's errors."),
+        typer.Option(help="Features of the index; for both distances and the detector's errors."),
     ] = None,
     names: Annotated[
         Path | None, typer.Option(help="Names of concepts: lines of `concept TAB name`.")
@@ -40,7 +40,7 @@ def serve(
     ] = None,
     max_megabytes: Annotated[int, typer.Option(min=1, help="Size limit of an uploaded file.")] = 20,
 ) -> None:
-    """Open a page to search by image; only this machine can reach it, unless --host says otherwise.
+    """Serve a page for search by image; only this machine can reach it without --host.
 
     Example: replearn serve runs/index --detector runs/linear
     """

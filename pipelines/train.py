@@ -16,7 +16,7 @@ def train(
         Path,
         typer.Argument(
             metavar="CONFIG",
-            help="Which model, and what differs from its defaults: a YAML file, or the name of one "
+            help="The model and its settings, if not the defaults: a YAML file, or the name of one "
             "that is shipped.",
         ),
     ],

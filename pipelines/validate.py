@@ -21,7 +21,7 @@ def validate(
             help="Id list or concept file with the test images, in their order.",
         ),
     ],
-    edition: Annotated[int, typer.Option(help="Year of ImageCLEF whose rules to apply.")] = 2018,
+    edition: Annotated[int, typer.Option(help="Year of ImageCLEF (rules to apply).")] = 2018,
     vocabulary: Annotated[
         Path | None,
         typer.Option(help="Known concepts, in the first column; others give a warning."),
