@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.images.data_url import image_url
-from replearn.images.lookup import ImageLookup
+from replearn.images.thumbnails import ImageLookup
 
 Pictures = Mapping[str, NDArray[np.uint8]]
 FindPictures = Callable[[Sequence[str]], Pictures]

@@ -17,7 +17,7 @@ from replearn.artefacts.identity import check_same
 from replearn.errors import DataError, UsageError
 from replearn.images.decoding import UnreadableImage, decode
 from replearn.images.form import Form
-from replearn.images.lookup import ImageLookup
+from replearn.images.thumbnails import ImageLookup
 from replearn.neighbors.batching_engine import BatchingEngine
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index

@@ -11,7 +11,7 @@ import pytest
 from replearn.errors import DataError
 from replearn.images.form import Form
 from replearn.images.image_set import ImageSet
-from replearn.images.lookup import THUMBNAIL, ImageLookup
+from replearn.images.thumbnails import THUMBNAIL, ImageLookup
 
 FORM = Form(32, 1, "stretch")
 

@@ -1,4 +1,4 @@
-"""Pictures of images by their ids, wherever these lie; the source is looked through once."""
+"""Images by their ids, as thumbnails or in a given form; the source is looked through once."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
