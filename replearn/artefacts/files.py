@@ -46,12 +46,14 @@ def replacing(path: Path, *, tag: str = "") -> Iterator[Path]:
         tag: part of the temporary file's name, of this process alone.
 
     Raises:
-        DataError: the disk is full, or cannot be written for another reason.
+        DataError: a folder lies there, or the disk is full or cannot be written for another reason.
 
     Example:
         with replacing(folder / "table.csv") as temporary:
             temporary.write_text("id,f1")
     """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; give the name of a file")
     temporary = path.with_name(f".{path.name}{tag}.tmp")
     with writing(path), _sole_writer(temporary, alone=bool(tag)) as handle:
         try:
@@ -137,7 +139,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise DataError(f"{path}: not found; give the folder of a finished artefact") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); make it again") from None
+        raise DataError(
+            f"{path}: not readable as JSON ({error}); remove it and make it again"
+        ) from None
 
 
 def identity_in(path: Path) -> str | None:

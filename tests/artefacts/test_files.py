@@ -143,3 +143,12 @@ def test_writers_with_tags_of_their_own_do_not_wait_for_each_other(tmp_path: Pat
         second.write_text("second")
     assert path.read_text() == "first"  # the one that ended last
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    for name in ("photos", "replaced", "removed"):
+        put_folder(tmp_path / name, "kept")
+    with pytest.raises(DataError, match="photos: is a folder; give the name of a file"):
+        write_text(tmp_path / "photos", "text")
+    kept = {path.parent.parent.name for path in tmp_path.rglob("kept")}
+    assert kept == {"photos", "replaced", "removed"}
