@@ -209,7 +209,8 @@ class DiskRows:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("rows on disk cannot become an array without a copy")
-        whole: Array = np.asarray(self[:], dtype)
+        # Consecutive rows of one file come as a read-only map of it.
+        whole: Array = np.array(self[:], dtype) if copy else np.asarray(self[:], dtype)
         return whole
 
     def __matmul__(self, other: Array) -> Array:

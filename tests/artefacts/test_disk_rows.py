@@ -47,6 +47,15 @@ def test_a_part_of_a_map_is_found_again_in_its_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(select_rows(rows[5:], [4, 0]), rows[[9, 5]])
 
 
+def test_a_copy_of_rows_on_disk_may_be_written_to(tmp_path: Path) -> None:
+    rows = mapped(tmp_path / "rows")
+    chosen = DiskRows([Segment.of(rows)])
+    copy = np.array(chosen)
+    copy += 1
+    np.testing.assert_array_equal(copy, rows + 1)
+    np.testing.assert_array_equal(np.array(chosen, np.float32), rows)
+
+
 def test_whatever_is_no_file_s_rows_in_their_order_is_chosen_from_as_it_is(tmp_path: Path) -> None:
     rows, own = mapped(tmp_path / "rows"), mapped(tmp_path / "rows", "c")
     own += 1
