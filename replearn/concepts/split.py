@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from replearn.artefacts.files import write_result
+from replearn.artefacts.files import write_results
 from replearn.concepts.table import ConceptTable, read_concepts, read_names, write_concepts
 from replearn.errors import DataError, UsageError
 
@@ -89,10 +89,13 @@ def write_split(
     group_of = read_names(groups) if groups else None
     table = read_concepts(concept_file)
     parts = split(table, valid=valid, test=test, seed=seed, groups=group_of)
-    _refuse_leftovers(folder, set(parts), overwrite=overwrite)
     paths = {part: _path_of(folder, part) for part in parts}
-    for part, table in parts.items():
-        write_result(paths[part], write_concepts(table), overwrite=overwrite)
+    leftovers = _leftovers(folder, set(parts), overwrite=overwrite)
+    # The training list comes last: whoever finds it, as make does, finds the others.
+    texts = {paths[part]: write_concepts(parts[part]) for part in reversed(parts)}
+    write_results(texts, overwrite=overwrite)
+    for path in leftovers:
+        path.unlink()
     sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
     _logger.info(f"{sizes} images in {folder}")
     return paths
@@ -102,13 +105,17 @@ def _path_of(folder: Path, part: str) -> Path:
     return folder / f"{part}-concepts.tsv"
 
 
-def _refuse_leftovers(folder: Path, parts: set[str], *, overwrite: bool) -> None:
-    """Keep no list of an earlier split beside the new ones: its images may be in train now."""
-    for part in {"train", "valid", "test"} - parts:
-        path = _path_of(folder, part)
-        if path.exists() and not overwrite:
-            raise DataError(f"{path}: is of another split; choose another place or --overwrite")
-        path.unlink(missing_ok=True)
+def _leftovers(folder: Path, parts: set[str], *, overwrite: bool) -> list[Path]:
+    """Return the lists of an earlier split that must go: their images may be in train now.
+
+    Raises:
+        DataError: there is one, and it may not be replaced.
+    """
+    others = (_path_of(folder, part) for part in sorted({"train", "valid", "test"} - parts))
+    leftovers = [path for path in others if path.exists()]
+    if leftovers and not overwrite:
+        raise DataError(f"{leftovers[0]}: is of another split; choose another place or --overwrite")
+    return leftovers
 
 
 def _deal(sizes: Mapping[str, int], wanted: Mapping[str, int], seed: int) -> dict[str, str]:

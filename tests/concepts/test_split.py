@@ -111,7 +111,7 @@ def test_the_command_writes_the_parts_once(
 
     assert main([*arguments, "--seed", "1"]) == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert "train-concepts.tsv: holds" in line
+    assert "test-concepts.tsv: holds" in line
     assert "--overwrite" in line
     assert {path.name: path.read_bytes() for path in (tmp_path / "lists").iterdir()} == written
 
@@ -164,3 +164,17 @@ def test_a_list_of_another_split_is_not_left_beside_the_new_ones(tmp_path: Path)
     assert main(words) == 1
     assert main([*words, "--overwrite"]) == 0
     assert not (tmp_path / "lists/test-concepts.tsv").exists()
+
+
+def test_a_split_that_is_refused_changes_no_list(tmp_path: Path) -> None:
+    # Else a new list of training images would lie beside an old one of validation images.
+    (tmp_path / "all.tsv").write_text("".join(f"image{i}\tC1\n" for i in range(40)))
+    lists = tmp_path / "lists"
+    words = ["split", str(tmp_path / "all.tsv"), str(lists)]
+    assert main([*words, "--test", "0.2"]) == 0
+    (lists / "train-concepts.tsv").unlink()
+    before = {path: path.read_bytes() for path in lists.iterdir()}
+    assert main([*words, "--seed", "1", "--test", "0.2"]) == 1
+    assert {path: path.read_bytes() for path in lists.iterdir()} == before
+    assert main([*words, "--seed", "1"]) == 1
+    assert {path: path.read_bytes() for path in lists.iterdir()} == before
