@@ -44,7 +44,7 @@ def validate(
         other = f"; {report.hint}: give --edition" if report.hint else ""
         print(f"{run_file}: not valid for {edition}, faults: {len(report.errors)}{other}")
         return 1
-    mean = report.concepts / report.images
+    mean = report.concepts / max(report.images, 1)
     print(
         f"{run_file}: valid for {edition}, {report.images} images, "
         f"{report.concepts} concepts predicted, mean {mean:.2f}"

@@ -66,6 +66,14 @@ def test_validate_says_in_one_line_that_a_file_is_valid(
     assert (output.out, output.err) == (expected, "")
 
 
+def test_a_run_of_ids_that_are_all_dropped_as_headers_is_of_no_image(
+    lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, ids = lines("run", "ID|CUIs", "COVID_1|C1"), lines("ids", "COVID_1")
+    assert main(["validate", str(run), str(ids), "--edition", "2023"]) == 0
+    assert "0 images, 0 concepts predicted, mean 0.00" in capsys.readouterr().out
+
+
 def test_validate_lists_every_fault_and_fails(
     lines: Lines, capsys: pytest.CaptureFixture[str]
 ) -> None:
