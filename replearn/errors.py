@@ -6,6 +6,7 @@ What other libraries raise has its place in such a line, but not all of its text
 long lists are cut by the functions below.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,3 +48,10 @@ def quoted(text: str, most: int = 60) -> str:
 def shortened(text: str, most: int, mark: str = "…") -> str:
     """Return a text, or its beginning and a mark, in at most `most` characters."""
     return text if len(text) <= most else f"{text[: most - len(mark)]}{mark}"
+
+
+def refuse_repeated(ids: Sequence[str]) -> None:
+    """Refuse a list that asks for an id twice, with a DataError."""
+    id_, count = Counter(ids).most_common(1)[0] if ids else ("", 1)
+    if count > 1:
+        raise DataError(f"the id {id_!r} is asked for {count} times; list each once")

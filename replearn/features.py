@@ -11,8 +11,9 @@ from replearn.arrays import Vectors
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import select_rows
 from replearn.artefacts.error_budget import Errors
+from replearn.artefacts.files import replacing
 from replearn.artefacts.identity import Digest, digest, identify
-from replearn.errors import DataError, some_of
+from replearn.errors import DataError, refuse_repeated, some_of
 
 HINTS: list[str] = ["encoder_path", "images_path"]
 
@@ -59,11 +60,7 @@ class Features:
         """
         path = Path(path)
         content = hdf5.read_rows(path, "vectors", "data")
-        if content.rows.ndim != 2 or not np.issubdtype(content.rows.dtype, np.floating):
-            raise DataError(
-                f"{path}: {content.rows.dtype} {list(content.rows.shape)} where float [N, D] is "
-                "expected; is it a features file?"
-            )
+        _check_vectors(path, content.rows, "is it a features file?")
         attributes = content.attributes
         # What states an identity was looked at when it was written: opening it reads no vector.
         identity = str(attributes.get("identity") or _identity_of(path, content))
@@ -71,14 +68,38 @@ class Features:
         encoder = str(attributes["encoder"]) if "encoder" in attributes else None
         return cls(content.ids, content.rows, identity, content.errors, encoder, hints)
 
+    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Write the features to one file, which `load` and the commands open.
+
+        Args:
+            path: of the file, `NAME.h5`.
+            overwrite: replace what lies there.
+
+        Raises:
+            DataError: something lies there, the vectors are not finite floats [N, D], or the file
+                cannot be written.
+        """
+        path = Path(path)
+        if path.exists() and not overwrite:
+            raise DataError(f"{path}: exists; choose another place or give overwrite=True")
+        _check_vectors(path, self.vectors, "give one vector for each id")
+        if len(self.vectors) != len(self.ids):
+            raise DataError(f"{path}: {len(self.ids)} ids for {len(self.vectors)} vectors")
+        facts = {"identity": self.identity, "encoder": self.encoder, **self.hints}
+        attributes = {key: value for key, value in facts.items() if value is not None}
+        blocks = _finite_blocks(path, self.ids, self.vectors)
+        with replacing(path) as temporary:
+            hdf5.write_rows(temporary, "vectors", blocks, self.ids, self.errors, attributes)
+
     def select(self, ids: Sequence[str]) -> "Features":
         """Return the features of these ids in this order, without reading what lies on disk.
 
         Raises:
-            DataError: an id has no features.
+            DataError: an id has no features, or stands twice in `ids`.
         """
         if ids == self.ids:
             return self
+        refuse_repeated(ids)
         missing = self.missing(ids)
         if missing:
             raise DataError(f"{some_of(missing)}: no features of {len(missing)} of these images")
@@ -102,43 +123,37 @@ class Features:
         return [id_ for id_ in ids if id_ not in known]
 
 
-def write_features(path: Path, features: Features, blocks: Iterable[Vectors]) -> None:
-    """Write features whose vectors come in blocks [n_i, D], together one row for each id.
-
-    Raises:
-        DataError: a vector holds NaN or infinity, or the file cannot be written.
-    """
-    facts = {"identity": features.identity, "encoder": features.encoder, **features.hints}
-    attributes = {key: value for key, value in facts.items() if value is not None}
-    finite = _finite(path, features.ids, blocks)
-    hdf5.write_rows(path, "vectors", finite, features.ids, features.errors, attributes)
+def _check_vectors(path: Path, vectors: Vectors, remedy: str) -> None:
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
+        raise DataError(
+            f"{path}: {vectors.dtype} {list(vectors.shape)} where float [N, D] is expected; "
+            f"{remedy}"
+        )
 
 
 def _identity_of(path: Path, content: hdf5.Rows) -> str:
     """Return an identity for vectors that carry none: a hash of what they are."""
     rows = content.rows
-    blocks = (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
     state = Digest(*content.ids)
     state.add_parts(
         math.prod(rows.shape) * rows.dtype.itemsize,
         (
             np.ascontiguousarray(block).data.cast("B")
-            for block in _finite(path, content.ids, blocks)
+            for block in _finite_blocks(path, content.ids, rows)
         ),
     )
     return f"vectors:{state}"
 
 
-def _finite(path: Path, ids: Sequence[str], blocks: Iterable[Vectors]) -> Iterator[Vectors]:
-    """Pass the blocks [n_i, D] on, but refuse a vector that is not finite."""
-    start = 0
-    for block in blocks:
-        finite = np.isfinite(block).all(axis=tuple(range(1, block.ndim)))
+def _finite_blocks(path: Path, ids: Sequence[str], vectors: Vectors) -> Iterator[Vectors]:
+    """Yield the vectors in blocks [n_i, D]; one that is not finite is refused."""
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start : start + _BLOCK]
+        finite = np.isfinite(block).all(axis=1)
         if not finite.all():
             row = start + int(np.argmin(finite))
             raise DataError(
                 f"{path}: the vector of {ids[row]!r} (row {row}) holds NaN or infinity; "
                 "extract the features again"
             )
-        start += len(block)
         yield block

@@ -7,8 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
+from replearn.artefacts import hdf5
 from replearn.errors import DataError
-from replearn.features import Features, write_features
+from replearn.features import Features
 
 IDS = ["b", "a", "é"]
 
@@ -25,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 def write(path: Path, vectors: np.ndarray[Any, Any], **more: Any) -> None:
     facts: dict[str, Any] = {"ids": IDS, "vectors": vectors, "identity": "features:1"}
-    write_features(path, Features(**(facts | more)), [vectors])
+    Features(**(facts | more)).save(path, overwrite=True)
 
 
 def refusal(path: Path) -> str:
@@ -53,18 +54,39 @@ def test_features_come_back_as_they_were_written(path: Path, vectors: Any) -> No
     assert {key: getattr(found, key) for key in more} == more
 
 
-def test_blocks_are_joined_in_order(path: Path, vectors: Any) -> None:
-    features = Features(IDS, vectors, "features:1")
-    write_features(path, features, (vectors[i : i + 2] for i in (0, 2)))
+def test_blocks_are_joined_in_order(
+    path: Path, vectors: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replearn.features._BLOCK", 2)
+    write(path, vectors)
     assert np.array_equal(Features.load(path).vectors, vectors)
 
 
 def test_no_features_at_all_are_written_too(path: Path) -> None:
-    write_features(path, Features([], np.empty((0, 5), np.float32), "features:1"), [])
-    write_features(
-        path, Features([], np.empty((0, 5), np.float32), "features:1"), [np.empty((0, 5))]
-    )
-    assert path.exists()
+    write(path, np.empty((0, 5), np.float32), ids=[])
+    assert Features.load(path).ids == []
+
+
+def test_a_file_is_replaced_only_if_that_is_said(path: Path, vectors: Any) -> None:
+    features = Features(IDS, vectors, "features:1")
+    features.save(path)
+    with pytest.raises(DataError, match="exists; choose another place or give overwrite=True"):
+        features.save(path)
+    features.save(str(path), overwrite=True)
+
+
+def test_selected_features_are_saved_as_they_were_selected(path: Path, vectors: Any) -> None:
+    write(path, vectors)
+    chosen = Features.load(path).select(["é", "b"])
+    chosen.save(path.with_name("chosen.h5"))
+    found = Features.load(path.with_name("chosen.h5"))
+    assert (found.ids, found.identity) == (["é", "b"], chosen.identity)
+    assert np.array_equal(found.vectors, vectors[[2, 0]])
+
+
+def test_an_id_is_selected_once(path: Path, vectors: Any) -> None:
+    with pytest.raises(DataError, match="'a' is asked for 2 times"):
+        Features(IDS, vectors, "features:1").select(["a", "b", "a"])
 
 
 def test_what_is_not_known_is_not_written(path: Path, vectors: Any) -> None:
@@ -139,8 +161,15 @@ def test_opening_features_reads_no_vector(
     ids=["integers", "one-dimension", "pixels"],
 )
 def test_rows_that_are_no_vectors_are_refused(wrong: Any, path: Path) -> None:
-    write(path, wrong)
+    hdf5.write_rows(path, "vectors", [wrong], IDS, [], {})
     assert "where float [N, D] is expected" in refusal(path)
+    with pytest.raises(DataError, match=r"where float \[N, D\] is expected"):
+        Features(IDS, wrong, "features:1").save(path, overwrite=True)
+
+
+def test_a_vector_is_saved_for_each_id(path: Path, vectors: Any) -> None:
+    with pytest.raises(DataError, match="3 ids for 2 vectors"):
+        Features(IDS, vectors[:2], "features:1").save(path)
 
 
 def test_missing_and_damaged_files_are_refused(path: Path, vectors: Any) -> None:

@@ -1,4 +1,4 @@
-"""Concept files and what is made of them: tables, vocabularies, multi-hot matrices, splits.
+"""Concept files, read into tables and written from them.
 
 A concept file says which concepts each image shows, one image a line.  Readers take every layout
 that the benchmark's editions and ROCO used; `layouts.py` tells them apart.
@@ -51,8 +51,15 @@ class ConceptTable:
         )
 
     def select(self, ids: Sequence[str]) -> "ConceptTable":
-        """Return the rows of these ids in this order; every id must be known."""
+        """Return the rows of these ids in this order.
+
+        Raises:
+            DataError: an id is not in the table.
+        """
         rows = {id_: row for row, id_ in enumerate(self.ids)}
+        missing = [id_ for id_ in ids if id_ not in rows]
+        if missing:
+            raise DataError(f"{some_of(missing)}: no concepts of {len(missing)} of these images")
         return ConceptTable(list(ids), [self.concepts[rows[id_]] for id_ in ids])
 
 

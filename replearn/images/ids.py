@@ -1,13 +1,12 @@
 """Ids of images: from the names of their files, in a fixed order."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, refuse_repeated
 from replearn.images.dicom import frame_count
 from replearn.images.sources import Source
 from replearn.images.stores import ImageFile
@@ -17,13 +16,6 @@ Frames = Literal["middle", "all"]
 Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in the final order
 
 MISSING = "no image with this id; ids have no extension"
-
-
-def refuse_repeated(ids: Sequence[str]) -> None:
-    """Refuse a list that asks for an id twice, with a DataError."""
-    id_, count = Counter(ids).most_common(1)[0] if ids else ("", 1)
-    if count > 1:
-        raise DataError(f"the id {id_!r} is asked for {count} times; list each once")
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from replearn.artefacts.disk_rows import DiskRows, select_rows
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.hdf5 import Rows
 from replearn.artefacts.identity import digest, identify
-from replearn.errors import DataError
+from replearn.errors import DataError, refuse_repeated
 from replearn.images.form import Fit, Form
-from replearn.images.ids import MISSING, refuse_repeated
+from replearn.images.ids import MISSING
 from replearn.images.reader import ImageBatch
 
 _IN_MEMORY = 1 << 30  # bytes of pixels: what is chosen from a set on disk is read if it is less

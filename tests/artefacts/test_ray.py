@@ -15,7 +15,7 @@ from pipelines.__main__ import main
 from replearn.artefacts import shards
 from replearn.artefacts.workers import joblib_on, run
 from replearn.errors import DataError, UsageError
-from replearn.features import Features, write_features
+from replearn.features import Features
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def test_a_regression_trained_on_ray_is_the_same_bytes(
     for seed, (part, count) in enumerate({"train": 200, "valid": 80}.items()):
         vectors = np.random.default_rng(seed).normal(size=(count, 6)).astype(np.float32)
         ids = [f"{part}-{number}" for number in range(count)]
-        write_features(Path(f"{part}.h5"), Features(ids, vectors, f"features:{part}"), [vectors])
+        Features(ids, vectors, f"features:{part}").save(f"{part}.h5")
         shown = (";".join(f"C{c}" for c in np.flatnonzero(row > 0.3)) for row in vectors)
         lines = [f"{id_}\t{concepts}\n" for id_, concepts in zip(ids, shown, strict=True)]
         Path(f"{part}.tsv").write_text("".join(reversed(lines)))

@@ -1,4 +1,4 @@
-"""Concept files of every layout, what is made of them, and the command that divides them."""
+"""Concept files of every layout, and tables of them."""
 
 from collections.abc import Callable
 from itertools import product
@@ -187,9 +187,5 @@ def test_counts_and_select_follow_the_rows() -> None:
     assert table.counts.tolist() == [1, 0, 2]
     assert table.select(["c", "a"]) == ConceptTable(["c", "a"], [("C1", "C2"), ("C1",)])
     assert table.select(["c", "a"]).digest != table.select(["a", "c"]).digest
-
-
-# ---- split
-
-
-# ---- the command
+    with pytest.raises(DataError, match="d: no concepts of 1 of these images"):
+        table.select(["a", "d"])

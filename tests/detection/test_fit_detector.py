@@ -16,7 +16,7 @@ from replearn.detection.scorers import LinearScorer, NeighbourScorer
 from replearn.detection.settings import DetectorSettings, Method, Resources, Scoring
 from replearn.detection.task import DetectionTask, LabelledFeatures, load_task
 from replearn.errors import DataError, ReplearnWarning, UsageError
-from replearn.features import Features, write_features
+from replearn.features import Features
 from replearn.neighbors.build_index import build_index
 
 Pair = tuple[Features, ConceptTable]
@@ -188,7 +188,7 @@ def test_a_task_is_read_from_files_with_their_names_in_its_warnings(
     tmp_path: Path,
 ) -> None:
     for name, (features, table) in (("train", TRAIN), ("valid", VALID)):
-        write_features(tmp_path / f"{name}.h5", features, [features.vectors])
+        features.save(tmp_path / f"{name}.h5")
         lines = zip(table.ids[1:], table.concepts[1:], strict=True)
         text = "".join(f"{id_}\t{';'.join(concepts)}\n" for id_, concepts in lines)
         (tmp_path / f"{name}.tsv").write_text(text)

@@ -250,6 +250,20 @@ def test_an_index_of_features_knows_what_it_was_made_of() -> None:
     assert index.search(features.vectors[[7]], 1).rows.item() == 7
 
 
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_features_that_lie_on_disk_are_trained_on_like_those_in_memory(
+    metric: Metric, tmp_path: Path
+) -> None:
+    here = Features(names(600), random(600, 6), "features:1")
+    here.save(tmp_path / "features.h5")
+    there = Features.load(tmp_path / "features.h5").select(names(500))
+    hits, expected = (
+        build_index(features, metric=metric, factory="IVF4,Flat").search(here.vectors[:5], 3)
+        for features in (there, here.select(names(500)))
+    )
+    np.testing.assert_array_equal(hits.rows, expected.rows)
+
+
 def test_concepts_are_joined_by_id_and_an_image_without_a_row_has_none() -> None:
     table = ConceptTable(["image-2", "elsewhere", "image-0"], [("C2",), ("C9",), ("C0",)])
     index = index_of(random(3, 2), "l2", concepts=table)
