@@ -8,8 +8,9 @@ docs/python.md goes on from there.  A name is imported when it is first used: wh
 files does not wait for torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from replearn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from replearn import imageclef, metrics
@@ -89,26 +90,15 @@ _NAMES = {
     "encoders.models": ("MODELS", "list_models"),
     "encoders.training.run": ("train",),
     "features": ("Features",),
+    "imageclef": (),
     "images.image_set": ("ImageSet",),
     "images.opening": ("open_images",),
     "images.preparation": ("prepare",),
+    "metrics": (),
     "neighbors.build_index": ("build_index",),
     "neighbors.index": ("Index",),
     "neighbors.storage": ("load_index",),
     "retrieval.image_search": ("ImageSearch",),
 }
-_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    """Import the module of a name when the name is first asked for (PEP 562)."""
-    if name in ("imageclef", "metrics"):
-        return import_module(f"{__name__}.{name}")
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+__getattr__, __dir__ = lazy_names(__name__, _NAMES)

@@ -83,7 +83,8 @@ def modules_after(code: str) -> set[str]:
 def test_the_face_offers_these_names_and_no_other() -> None:
     assert set(replearn.__all__) == NAMES
     assert list(replearn.__all__) == sorted(replearn.__all__, key=lambda n: (not n.isupper(), n))
-    assert set(dir(replearn)) == NAMES | {"__version__"}
+    assert set(dir(replearn)) == NAMES
+    assert set(dir(replearn.imageclef)) == set(replearn.imageclef.__all__)
 
 
 def test_a_name_that_is_not_offered_is_refused() -> None:
@@ -122,11 +123,12 @@ def test_every_name_has_an_example_that_runs_and_prints_nothing_else(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("name", sorted(NAMES - {"list_models"}))
-def test_every_function_says_what_it_raises(name: str) -> None:
-    thing = getattr(replearn, name)
-    if inspect.isfunction(thing):
-        assert "Raises:\n" in (inspect.getdoc(thing) or "")
+def test_every_function_but_the_list_of_models_says_what_it_raises() -> None:
+    functions = [name for name in NAMES if inspect.isfunction(getattr(replearn, name))]
+    silent = [
+        n for n in functions if "Raises:\n" not in (inspect.getdoc(getattr(replearn, n)) or "")
+    ]
+    assert silent == ["list_models"]
 
 
 def test_train_takes_names_files_and_configurations_with_settings_on_top(

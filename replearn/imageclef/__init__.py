@@ -26,8 +26,9 @@ Example:
     True
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from replearn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from replearn.imageclef.editions import EDITIONS, Edition, edition
@@ -64,11 +65,5 @@ _NAMES = {
     "submissions": ("write_submission",),
     "validation": ("Report", "validate_run", "validate_text"),
 }
-_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    """Import the module of a name when the name is first asked for (PEP 562)."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _NAMES)
