@@ -56,7 +56,7 @@ help: ## print this page
 
 setup: $(READY)
 
-$(READY): setup.py constraints.txt
+$(READY): setup.py pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "replearn needs Python 3.11 or newer: make setup PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""Parquet files: some of their columns, row by row, and the concepts of the public copy of ROCOv2.
+"""Parquet files: some of their columns, row by row.
 
 Only the columns that are asked for are read, a batch at a time, so that what else is in a file
 takes no memory.  pyarrow, the extra `parquet`, is needed.

@@ -193,7 +193,7 @@ def publish_shards(
 ) -> None:
     """Make the finished shards one artefact: one file if `out` ends in `.h5`, else a folder.
 
-    It says what it was `plan_of`.
+    Its attribute `source` is the plan of the ledger, which `plan_of` reads.
 
     Args:
         ledger: names the shards.

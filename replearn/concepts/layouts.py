@@ -1,11 +1,11 @@
-"""Layouts of concept files: found by looking, read, and told.
+"""Layouts of concept files: detection, reading, description.
 
 Which characters stand between an id and its concepts and between the concepts, and whether there
 is a header, differs from year to year and from data set to data set:
 
     ImageCLEF   TAB, `|` or comma after the id; `;` (2017: comma) between the concepts
     ROCO        id, TAB, an empty column, then one concept in each column that TABs part
-    ROCOv2      `ID,CUIs`, as ImageCLEF since 2024; the public copy is Parquet (`parquet.py`)
+    ROCOv2      `ID,CUIs`, as ImageCLEF since 2024; the public copy is Parquet
 
 Byte-order mark, any line ends, quotes (where the comma parts), blank lines and a missing last
 line end are taken as they come.  An id that holds `|` needs a TAB after it, one that holds a
@@ -26,6 +26,8 @@ from replearn.parquet import column_types, is_parquet, rows_of
 _WANTED = "a list of ids or concepts as UTF-8 text"
 _HEADER_FIRST = {"image", "image_id", "imageid", "filename", "name"}
 _HEADER_SECOND = {"cui", "cuis", "concept", "concepts", "tag", "tags", "label", "labels"}
+_PARQUET_ID = ("image_id", "id")
+_PARQUET_CONCEPTS = ("cui", "cuis", "concepts")
 _SPOKEN = {"\t": "TAB", ",": "comma", "\n": "LF", "\r\n": "CRLF", "\r": "CR"}
 
 
@@ -101,7 +103,7 @@ def read_entries(path: Path) -> tuple[Layout, list[Entry]]:
     """
     if is_parquet(path):
         layout = Layout("\t", ";", None, mark=False, line_end="\n", finished=True, parquet=True)
-        rows = enumerate(read_rows(path), 1)
+        rows = enumerate(_parquet_rows(path), 1)
         entries = [Entry(row, id_, ";".join(concepts)) for row, (id_, concepts) in rows]
     else:
         layout, lines = _read(path)
@@ -203,11 +205,7 @@ def _separator(images: Sequence[Line]) -> str:
     return next((separator for separator in ";," if separator in fields), ";")
 
 
-_ID = ("image_id", "id")
-_CONCEPTS = ("cui", "cuis", "concepts")
-
-
-def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+def _parquet_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield the id and the concepts of each image of a file, or of all files of a folder by name.
 
     Raises:
@@ -218,7 +216,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         names = list(column_types(part))
         id_name, concepts_name = (
             next((name for name in names if name.lower() in wanted), None)
-            for wanted in (_ID, _CONCEPTS)
+            for wanted in (_PARQUET_ID, _PARQUET_CONCEPTS)
         )
         if id_name is None or concepts_name is None:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Text files as they come from users: what is no text is told once, and how the lines end."""
+"""Text files as they come from users; a file that is no text is refused."""
 
 from pathlib import Path
 

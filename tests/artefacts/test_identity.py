@@ -31,7 +31,7 @@ def test_an_identity_depends_on_the_facts_and_not_on_their_order(facts: dict[str
 
 def test_an_identity_is_the_same_in_every_process(tmp_path: Path) -> None:
     script = (
-        "from replearn.artefacts.files import identify as i; print(i('k', b={'y': 1, 'x': 'é'}))"
+        "from replearn.artefacts.identity import identify as i; print(i('k', b={'y': 1, 'x': 'é'}))"
     )
     root = Path(__file__).parents[2]
     found = subprocess.run(
