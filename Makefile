@@ -126,19 +126,21 @@ endif
 $(RUN): | $(READY)
 	@mkdir -p $@
 
-$(RUN)/test-images.txt: $(TESTED) | $(RUN)
-	ls $(TESTED) | sed 's/\.[^.]*$$//' > $@
+$(RUN)/test-images.txt: FORCE | $(RUN)
+	@ls $(TESTED) | sed 's/\.[^.]*$$//' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) | $(RUN)
 	$(REPLEARN) split $(TRAIN_LIST) $(RUN)/split $(if $(GROUPS),--groups $(GROUPS)) --overwrite
 
 $(RUN)/split/valid-concepts.tsv: $(RUN)/split/train-concepts.tsv ;
 
-# A setting that changed, or a folder in which images came or went, makes stale what depends on it.
+# A setting that changed, or images that came, went or were replaced, make stale what depends on them.
+# The names are compared too: copying tools set a folder's time back, and clocks tick in milliseconds.
 $(RUN)/.images: FORCE | $(RUN)
-	@echo '$(SIZE) $(CHANNELS) $(FIT)' | cmp -s - $@ && \
-		test -z "$$(find -L $(DATA)/images -type d -newer $@)" || \
-		echo '$(SIZE) $(CHANNELS) $(FIT)' > $@
+	@state="$(SIZE) $(CHANNELS) $(FIT) $$(find -L $(DATA)/images | LC_ALL=C sort | cksum)"; \
+		echo "$$state" | cmp -s - $@ && \
+		test -z "$$(find -L $(DATA)/images -type d -newer $@)" || echo "$$state" > $@
 
 $(RUN)/.config: FORCE | $(RUN)
 	@echo '$(CONFIG)' | cmp -s - $@ || echo '$(CONFIG)' > $@
