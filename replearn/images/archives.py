@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import shutil
 import tarfile
 import zipfile
@@ -18,6 +19,7 @@ from replearn.errors import DataError
 from replearn.images.stores import ImageFile, size_tells
 
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
+_TAR = re.compile(r"\.(tar(\.(gz|bz2|xz))?|tgz|tbz2?|txz)$", re.IGNORECASE)
 _UNPACK: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -27,7 +29,7 @@ _UNPACK: dict[bytes, Any] = {
 
 def is_tar(path: Path) -> bool:
     """Tell by its name whether a file is a tar, packed or not."""
-    return ".tar" in path.suffixes or path.suffix.lower() in {".tgz", ".txz", ".tbz2"}
+    return _TAR.search(path.name) is not None
 
 
 @contextmanager

@@ -213,3 +213,22 @@ def test_what_a_killed_run_unpacked_is_removed_and_what_another_unpacks_stays(
             assert mine in scratch.iterdir()
             assert len(list(scratch.iterdir())) == 2
     assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("X.TAR", "w"), ("x.tgz", "w:gz"), ("x.Tar.XZ", "w:xz")]
+)
+def test_a_tar_is_known_by_its_ending_whatever_its_case(
+    name: str, mode: Any, tmp_path: Path
+) -> None:
+    with tarfile.open(tmp_path / name, mode) as archive:
+        add(archive, "a.png", encoded(0))
+    assert opened(tmp_path / name).ids == ["a"]
+
+
+def test_what_lies_beside_a_tar_under_its_name_is_no_tar(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        add(archive, "a.png", encoded(0))
+    for ending in ("md5", "idx", "bak"):
+        (tmp_path / f"x.tar.{ending}").write_text("d41d8cd9")
+    assert opened(tmp_path).ids == ["a"]
