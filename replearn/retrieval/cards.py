@@ -26,7 +26,7 @@ def image_cards(explorer: Explorer, ids: Sequence[str], notes: Sequence[str] = (
             _optional_image(pixels.get(id_), ""),
             id_,
             note,
-            ", ".join(explorer.names_of(explorer.concepts_of(id_))),
+            ", ".join(explorer.search.names_of(explorer.search.concepts_of(id_))),
         )
         for id_, note in zip(ids, all_notes, strict=True)
     ]
@@ -51,7 +51,7 @@ def detection_table(explorer: Explorer, query: Query) -> Markup:
 
 
 def _bar(explorer: Explorer, score: ConceptScore, threshold: float) -> Markup:
-    (name,) = explorer.names_of([score.concept])
+    (name,) = explorer.search.names_of([score.concept])
     width, mark = (100 * min(value, 1.0) for value in (score.score, threshold))
     return Markup(
         '<tr class="{0}"><th scope="row">{1}</th><td class="bar"><i style="width:{2:.1f}%"></i>'

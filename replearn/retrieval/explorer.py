@@ -25,6 +25,8 @@ from replearn.neighbors.engine import Metric
 from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
 
 _BUILDING = Lock()  # else the first users of the other metric would each build its index
+_IMAGES_SHOWN = 24  # of a concept
+_ERRORS_SHOWN = 8  # of each kind
 _ERROR_SAMPLE = 5000  # images among which errors are looked for
 
 
@@ -130,14 +132,6 @@ class Explorer:
         except (DataError, UsageError):
             return {}
 
-    def concepts_of(self, id_: str) -> tuple[str, ...]:
-        """Return the concepts of an indexed image; none where they are not known."""
-        return self.search.concepts_of(id_)
-
-    def names_of(self, concepts: Sequence[str]) -> list[str]:
-        """Return the names of concepts; a concept without one stands for itself."""
-        return self.search.names_of(concepts)
-
     def detect(self, query: Query, most: int = 12) -> list[ConceptScore]:
         """Return the concepts that score most, the highest first; none without a detector."""
         if self.detector is None or not query.exact:
@@ -159,19 +153,19 @@ class Explorer:
         table = self.search.index.concepts
         return Counter(c for of_image in table.concepts for c in of_image) if table else Counter()
 
-    def images_with(self, concept: str, most: int = 24) -> list[str]:
-        """Return ids of indexed images that show a concept."""
+    def images_with(self, concept: str) -> list[str]:
+        """Return ids of at most 24 indexed images that show a concept."""
         table = self.search.index.concepts
         if table is None:
             return []
         rows = zip(table.ids, table.concepts, strict=True)
-        return list(islice((id_ for id_, concepts in rows if concept in concepts), most))
+        return list(islice((id_ for id_, concepts in rows if concept in concepts), _IMAGES_SHOWN))
 
-    def errors(self, concept: str, most: int = 8) -> tuple[list[str], list[str]]:
-        """Return ids of the most confident false positives and false negatives of a concept.
+    def errors(self, concept: str) -> tuple[list[str], list[str]]:
+        """Return ids of at most 8 false positives of a concept and as many false negatives.
 
-        They are looked for among at most 5,000 images from all over the index; without detector,
-        features or concepts there are none.
+        The most confident ones, by the detector's rule, among at most 5,000 images from all over
+        the index; without detector, features or concepts there are none.
         """
         table = self.search.index.concepts
         if (
@@ -183,15 +177,15 @@ class Explorer:
             return [], []
         ids = self.search.index.ids[:: -(-len(table) // _ERROR_SAMPLE)]
         column = self.detector.vocabulary.index(concept)
-        scores = self.detector.scorer.scores(self.features.vectors_of(ids))
-        scores = _dense(scores[:, [column]])[:, 0]
+        of_all = self.detector.scorer.scores(self.features.vectors_of(ids))
+        scores = _dense(of_all[:, [column]])[:, 0]
         true = np.array([concept in of_image for of_image in table.select(ids).concepts])
-        named = scores >= self.detector.threshold
+        named = self.detector.rule.decide(of_all, limit=None)[:, [column]].toarray()[:, 0] > 0
         highest_first = np.argsort(-scores, kind="stable")
         lowest_first = np.argsort(scores, kind="stable")
         false_positives = [ids[row] for row in highest_first if named[row] and not true[row]]
         false_negatives = [ids[row] for row in lowest_first if true[row] and not named[row]]
-        return false_positives[:most], false_negatives[:most]
+        return false_positives[:_ERRORS_SHOWN], false_negatives[:_ERRORS_SHOWN]
 
     def interpolate(self, first: Pixels, second: Pixels) -> list[Pixels]:
         """Return two images and what is decoded between their codes, uint8 [H, W, 3] each.

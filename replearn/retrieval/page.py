@@ -163,7 +163,7 @@ def _search_tab(
     with gr.Row():
         with gr.Column(scale=1, min_width=260):
             upload = gr.File(label="Your image", type="filepath", elem_id="upload", height=140)
-            seen = gr.HTML(elem_id="seen", apply_default_css=False)
+            seen = gr.HTML(elem_id="query-image", apply_default_css=False)
             k = gr.Slider(1, min(60, len(explorer.ids)), 12, step=1, label="How many")
             metric = gr.Radio(
                 explorer.metrics,
@@ -176,7 +176,7 @@ def _search_tab(
             gr.HTML("<h2>Examples</h2>", apply_default_css=False)
             example_cards = _clickable(examples, "examples")
         with gr.Column(scale=3, min_width=300):
-            message = gr.HTML(status(_PROMPT), elem_id="said", apply_default_css=False)
+            message = gr.HTML(status(_PROMPT), elem_id="message", apply_default_css=False)
             concepts = gr.HTML(elem_id="detected", apply_default_css=False)
             hit_cards = _clickable("", "hits")
     outputs = [query, message, seen, concepts, hit_cards, other]
@@ -200,7 +200,7 @@ def _concept_tab(handlers: Handlers) -> gr.HTML:
         return _clickable(
             status("The index knows no concepts; build it with --concepts."), "of-concept"
         )
-    names = handlers.explorer.names_of([concept for concept, _ in counts])
+    names = handlers.explorer.search.names_of([concept for concept, _ in counts])
     choices = [
         (f"{name} ({count:,})", concept)
         for name, (concept, count) in zip(names, counts, strict=True)
@@ -216,7 +216,7 @@ def _interpolation_tab(
 ) -> None:
     other.render()
     percent = gr.Slider(0, 100, 50, step=5, label="Way from the image to the second, in %")
-    strip = gr.HTML(elem_id="way", apply_default_css=False)
+    strip = gr.HTML(elem_id="interpolation", apply_default_css=False)
     # Not at a change of `other`: every search is one.
     for event in (tab.select, other.input, percent.change):
         event(handlers.interpolate, [query, other, percent], strip, **_QUEUE)
@@ -230,8 +230,8 @@ def serve_page(
     Raises:
         UsageError: the port is taken.
     """
+    page = build_page(explorer)
     try:
-        page = build_page(explorer)
         page.launch(
             max_threads=_CONCURRENT,
             state_session_capacity=_SESSIONS,

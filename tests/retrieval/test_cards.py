@@ -34,7 +34,7 @@ def test_a_card_has_the_image_its_id_its_concepts_and_a_note(explorer: Explorer)
     for id_, note, card in zip(ids, notes, html.split("<li>")[1:], strict=True):
         assert 'src="data:image/png;base64,' in card
         assert f"<span>{note}</span>" in card
-        concepts = explorer.concepts_of(id_)
+        concepts = explorer.search.concepts_of(id_)
         assert f"<em>{', '.join(concepts)}</em>" in card
 
 

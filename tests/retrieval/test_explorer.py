@@ -1,6 +1,7 @@
 """The search page without its HTML: hits, concepts, errors, and refusals."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from pipelines.__main__ import main
 from replearn.concepts.table import read_concepts, read_names
+from replearn.detection.decisions.rules import TopK
 from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
@@ -105,9 +107,29 @@ def test_images_and_errors_of_a_concept_agree_with_the_truth(
         assert all(concept in truth[id_] for id_ in explorer.images_with(concept))
         count = sum(concept in of_image for of_image in table.concepts)
         assert explorer.concept_counts[concept] == count
-        wrong, missed = explorer.errors(concept)
-        assert not any(concept in truth[id_] for id_ in wrong)
-        assert all(concept in truth[id_] for id_ in missed)
+
+
+def test_errors_of_a_concept_are_those_of_the_detectors_rule(
+    explorer: Explorer, indexed: Path
+) -> None:
+    assert explorer.detector is not None
+    assert explorer.features is not None
+    table = read_concepts(indexed / "data/train-concepts.tsv")
+    true = dict(zip(table.ids, map(set, table.concepts), strict=True))
+    features = explorer.features.select(explorer.ids)
+    detector = replace(explorer.detector, rule=TopK(2))
+    named = dict(zip(features.ids, map(set, detector.concepts(features, limit=None)), strict=True))
+    sizes = []
+    for concept in detector.vocabulary:
+        wrong, missed = replace(explorer, detector=detector).errors(concept)
+        expected_wrong = {id_ for id_ in true if concept in named[id_] - true[id_]}
+        expected_missed = {id_ for id_ in true if concept in true[id_] - named[id_]}
+        assert set(wrong) <= expected_wrong
+        assert set(missed) <= expected_missed
+        assert len(wrong) == min(8, len(expected_wrong))
+        assert len(missed) == min(8, len(expected_missed))
+        sizes.append((len(wrong), len(missed)))
+    assert all(map(max, zip(*sizes, strict=True)))  # there are some of both kinds
 
 
 def test_the_way_between_two_images_starts_and_ends_with_them(explorer: Explorer) -> None:
@@ -132,6 +154,10 @@ def test_a_search_without_its_images_still_answers(indexed: Path) -> None:
 def test_parts_of_other_encoders_or_images_are_refused(indexed: Path, explorer: Explorer) -> None:
     with pytest.raises(DataError, match="--features"):
         Explorer(explorer.search, None, Features.load(indexed / "valid.h5")).check()
+    assert explorer.detector is not None
+    other = replace(explorer.detector, encoder="encoder:other")
+    with pytest.raises(DataError, match="the encoder of the detector"):
+        Explorer(explorer.search, other).check()
 
 
 @pytest.mark.parametrize("words", [["--user", "ann"], ["--user", "ann", "--password", ""]])

@@ -83,8 +83,8 @@ def ask(page: Any, path: Path, until: str = "nearest to") -> str:
     if page.locator("#upload button[aria-label='Clear']").count():
         page.locator("#upload button[aria-label='Clear']").click()
     page.set_input_files("#upload input[type=file]", str(path))
-    page.locator("#said", has_text=until).wait_for(timeout=60000)
-    return str(page.locator("#said").inner_text())
+    page.locator("#message", has_text=until).wait_for(timeout=60000)
+    return str(page.locator("#message").inner_text())
 
 
 def ids_on(page: Any, place: str = "#hits") -> list[str]:
@@ -102,7 +102,7 @@ def test_an_upload_finds_what_the_command_finds_and_hits_lead_on(
     assert page.locator("#detected tr").count() > 0
     page.locator("#hits button").nth(1).focus()
     page.keyboard.press("Enter")
-    page.locator("#said", has_text=expected[1]).wait_for()
+    page.locator("#message", has_text=expected[1]).wait_for()
     assert expected[1] not in ids_on(page)
 
 
@@ -114,15 +114,15 @@ def test_a_concept_shows_its_images_and_they_lead_to_a_search(page: Any) -> None
     page.locator("#of-concept button").first.wait_for()
     chosen = ids_on(page, "#of-concept")[0]
     page.locator("#of-concept button").first.click()
-    page.locator("#said", has_text=chosen).wait_for()
+    page.locator("#message", has_text=chosen).wait_for()
 
 
 def test_the_way_between_images_follows_a_search(page: Any) -> None:
     page.locator("#examples button").first.click()
-    page.locator("#said", has_text="nearest to").wait_for()
+    page.locator("#message", has_text="nearest to").wait_for()
     page.get_by_role("tab", name="Between images").click()
-    page.locator("#way", has_text="decoded").wait_for()
-    assert page.locator("#way img").count() == 5
+    page.locator("#interpolation", has_text="decoded").wait_for()
+    assert page.locator("#interpolation img").count() == 5
 
 
 def test_a_bad_file_and_a_large_one_are_refused_in_words(page: Any, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_bad_file_and_a_large_one_are_refused_in_words(page: Any, tmp_path: Pa
     page.wait_for_selector("#upload input[type=file]", state="attached")
     page.set_input_files("#upload input[type=file]", str(tmp_path / "large.png"))
     page.get_by_text("maximum", exact=False).first.wait_for()
-    assert "nearest" not in page.locator("#said").inner_text()
+    assert "nearest" not in page.locator("#message").inner_text()
 
 
 def test_users_do_not_see_what_others_asked(browser: Any, address: str, indexed: Path) -> None:
@@ -149,10 +149,10 @@ def test_users_do_not_see_what_others_asked(browser: Any, address: str, indexed:
     for opened in (first, second):
         ask(opened, indexed / "data/images/phantom_000057.png", "phantom_000057")
     ask(first, indexed / "data/images/phantom_000055.png", "phantom_000055")
-    assert "phantom_000057" in second.locator("#said").inner_text()
-    assert "phantom_000055" in first.locator("#said").inner_text()
+    assert "phantom_000057" in second.locator("#message").inner_text()
+    assert "phantom_000055" in first.locator("#message").inner_text()
     first.get_by_role("tab", name="Between images").click()
-    first.locator("#way", has_text="phantom_000055").wait_for()
+    first.locator("#interpolation", has_text="phantom_000055").wait_for()
     for opened in (first, second):
         opened.close()
 
@@ -185,7 +185,7 @@ def test_handlers_return_what_the_explorer_finds(indexed: Path, tmp_path: Path) 
     found = [hit.id for hit in explorer.nearest(query, 3, "cosine")]
     assert found[0] == id_
     assert all(f'data-id="{hit}"' in cards for hit in found)
-    concept = explorer.concepts_of(id_)[0]
+    concept = explorer.search.concepts_of(id_)[0]
     assert "Images that show it" in handlers.show_concept(concept)
     assert handlers.interpolate(query, explorer.ids[6], 50).count("<img") == 5
     assert "uploaded too long ago" in handlers.search_file(f"{tmp_path}/gone.png", 3, "cosine")[1]
