@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from replearn.encoders.models import MODELS, list_models
     from replearn.encoders.training.run import train
     from replearn.features import Features
+    from replearn.images.ids import Selection
     from replearn.images.image_set import ImageSet
     from replearn.images.opening import open_images
     from replearn.images.preparation import prepare
@@ -55,6 +56,7 @@ __all__ = [
     "ImageSet",
     "Index",
     "MultiLabelLogisticRegression",
+    "Selection",
     "ThresholdRule",
     "TopKRule",
     "build_index",
@@ -91,6 +93,7 @@ _NAMES = {
     "encoders.training.run": ("train",),
     "features": ("Features",),
     "imageclef": (),
+    "images.ids": ("Selection",),
     "images.image_set": ("ImageSet",),
     "images.opening": ("open_images",),
     "images.preparation": ("prepare",),

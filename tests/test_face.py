@@ -22,7 +22,7 @@ from replearn.neighbors.index_folder import create_index
 from replearn.phantoms.data_folder import write_data_folder
 
 NAMES = {
-    *("ImageSet", "open_images", "prepare"),
+    *("ImageSet", "Selection", "open_images", "prepare"),
     *("ConceptTable", "read_concepts", "Features"),
     *("MODELS", "list_models", "Encoder", "train", "load_encoder", "extract"),
     *("MultiLabelLogisticRegression", "Detector", "DetectorSettings"),

@@ -34,8 +34,7 @@ class ErrorBudget:
     errors: Errors = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_errors <= 1:
-            raise UsageError(f"max-errors {self.max_errors}: a share of the images, 0 to 1")
+        check_share(self.max_errors)
 
     def add(self, errors: Errors) -> None:
         """Count more errors; raise TooManyErrors if there are too many by now."""
@@ -53,6 +52,12 @@ class ErrorBudget:
         if self.errors:
             count = f"{len(self.errors):,} of {self.wanted:,} images left out"
             warn(f"{self.place}: {count}: {_first(self.errors)}")
+
+
+def check_share(max_errors: float) -> None:
+    """Refuse a share of images that is none, with a UsageError."""
+    if not 0 <= max_errors <= 1:
+        raise UsageError(f"max-errors {max_errors}: a share of the images, 0 to 1")
 
 
 def check_errors(place: Path, errors: Errors, wanted: int, max_errors: float) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from replearn.artefacts.error_budget import check_share
 from replearn.errors import DataError, UsageError, refuse_repeated
 from replearn.images.dicom import frame_count
 from replearn.images.sources import Source
@@ -31,6 +32,11 @@ class Selection:
     Raises:
         DataError: an id is asked for twice.
         UsageError: a value that cannot be.
+
+    Example:
+        >>> some = replearn.Selection(ids=images.ids[:3])
+        >>> replearn.prepare("mydata/images", "runs/some.h5", selection=some, size=32).ids
+        ['phantom_000000', 'phantom_000001', 'phantom_000002']
     """
 
     ids: Sequence[str] | None = None
@@ -43,6 +49,7 @@ class Selection:
             raise UsageError(f"ids-from {self.ids_from}: name or path")
         if self.frames not in ("middle", "all"):
             raise UsageError(f"frames {self.frames}: middle or all")
+        check_share(self.max_errors)
         refuse_repeated(self.ids or [])
 
 

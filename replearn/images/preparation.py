@@ -56,7 +56,7 @@ def prepare(
     Args:
         source: whatever `replearn.images.sources.open_source` opens.
         out: one file if it ends in `.h5`, else a folder of shards.
-        selection: the images wanted.
+        selection: the images wanted, all by default; see `Selection`.
         jobs: processes; as many as pay off if None.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
         overwrite: replace another set at `out`.

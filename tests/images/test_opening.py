@@ -14,7 +14,7 @@ from replearn.errors import DataError, ReplearnWarning, UsageError
 from replearn.images import opening
 from replearn.images.ids import MISSING
 from replearn.images.preparation import prepare
-from tests.images.test_image_set import grey, opened, write_images
+from tests.images.helpers import grey, opened, write_images
 
 NAMES = ["b.png", "a.png", "deep/er/c.tif", "d.v2.jpg", "ü.bmp", "E.PNG"]
 
@@ -212,7 +212,9 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "x.bin")
 
 
-@pytest.mark.parametrize("wrong", [{"size": 0}, {"channels": 2}, {"fit": "crop"}])
+@pytest.mark.parametrize(
+    "wrong", [{"size": 0}, {"channels": 2}, {"fit": "crop"}, {"max_errors": 5}]
+)
 def test_impossible_forms_are_wrong_usage(wrong: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=str(next(iter(wrong.values())))):
         opened(tmp_path, **wrong)
