@@ -61,7 +61,7 @@ def read_dicom(data: bytes, frame: int | None, max_pixels: int) -> Array:
         raise ValueError(f"its pixels cannot be decoded ({brief(error)})")
     if stored.ndim == 3:  # colours, which pydicom has brought to red, green, blue
         return cv2.cvtColor(_to_range(stored, *_in_use(stored)), cv2.COLOR_RGB2BGR)
-    shown = _windowed(dataset, stored, pixels)
+    shown = _apply_window(dataset, stored, pixels)
     inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
     return 255 - shown if inverted else shown
 
@@ -79,7 +79,7 @@ def _dataset(data: bytes, **options: Any) -> Any:
         raise ValueError(f"damaged DICOM header ({brief(error)})")
 
 
-def _windowed(dataset: Any, stored: Array, pixels: Any) -> Array:
+def _apply_window(dataset: Any, stored: Array, pixels: Any) -> Array:
     """Return [H, W] of stored values as they are shown, uint8, not inverted."""
     values = np.asarray(pixels.apply_modality_lut(stored, dataset))
     centre, width = (_number(dataset, f"Window{part}") for part in ("Center", "Width"))

@@ -97,7 +97,7 @@ def _open(path: Path, scratch: Path) -> Source:
     if _holds_images(path.name):
         return _series([path], scratch)
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
-        return _taken(zip_members(path), Zip(path))
+        return _images_among(zip_members(path), Zip(path))
     if h5py.is_hdf5(path):
         files, store = hdf5_rows(path)
         return Source(files, store, Counter())
@@ -118,7 +118,7 @@ def _series(paths: Sequence[Path], scratch: Path) -> Source:
         refuse_missing(path)
     tables = [path for path in paths if not is_tar(path)]
     if not tables:
-        return _taken(tar_members(paths, scratch), Ranges())
+        return _images_among(tar_members(paths, scratch), Ranges())
     if len(tables) < len(paths):
         raise DataError(f"{tables[0]}: among archives; give either tars or parquet files")
     return Source(unpack_parquet(paths, scratch), Ranges(), Counter())
@@ -195,7 +195,7 @@ def _relative(path: str, root: Path) -> str:
     return Path(relative).as_posix()
 
 
-def _taken(members: list[ImageFile], store: Store) -> Source:
+def _images_among(members: list[ImageFile], store: Store) -> Source:
     """Return those members of an archive that are images, and count the others."""
     kinds = [_kind(member.path) for member in members]
     files = [file for file, kind in zip(members, kinds, strict=True) if kind in SUFFIXES]

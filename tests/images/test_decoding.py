@@ -19,7 +19,7 @@ from replearn.images import decoding
 from replearn.images.decoding import UnreadableImage, decode, imdecode, resize
 from replearn.images.form import Fit
 from replearn.images.image_set import ImageSet
-from tests.images.test_image_set import Pixels, grey
+from tests.images.helpers import Pixels, grey
 
 FITS: list[Fit] = ["stretch", "pad"]
 

@@ -33,14 +33,14 @@ def test_every_source_shows_the_same_images(
         source = Path(shutil.make_archive(str(tmp_path / "images"), kind, folder))
     else:
         source = {"prepared": indexed / "images.h5", "folder": folder}[kind]
-    images_by_id = ImageLookup(source, prepared.ids)
+    lookup = ImageLookup(source, prepared.ids)
     for ids in (prepared.ids[3:5], prepared.ids[:1]):
-        found = images_by_id.pixels_of([*ids, "no such image"], FORM)
+        found = lookup.pixels_of([*ids, "no such image"], FORM)
         assert list(found) == ids
         np.testing.assert_array_equal([*found.values()], prepared.select(ids).pixels)
-    del images_by_id
+    del lookup
     gc.collect()
-    assert not any(scratch.iterdir())  # what was unpacked goes with the images_by_id
+    assert not any(scratch.iterdir())  # what was unpacked goes with the lookup
 
 
 def test_thumbnails_are_in_colour_and_what_is_prepared_is_shown_as_it_is(
@@ -56,10 +56,10 @@ def test_thumbnails_are_in_colour_and_what_is_prepared_is_shown_as_it_is(
 def test_an_image_that_is_gone_or_broken_is_left_out(prepared: ImageSet, tmp_path: Path) -> None:
     (tmp_path / "gone.png").touch()
     (tmp_path / "broken.png").write_bytes(b"no image")
-    images_by_id = ImageLookup(tmp_path, ["gone", "broken"])
-    assert images_by_id.pixels_of(["broken"]) == {}
+    lookup = ImageLookup(tmp_path, ["gone", "broken"])
+    assert lookup.pixels_of(["broken"]) == {}
     (tmp_path / "gone.png").unlink()
-    assert images_by_id.pixels_of(["gone"]) == {}
+    assert lookup.pixels_of(["gone"]) == {}
 
 
 def test_a_set_in_another_form_is_refused(indexed: Path, prepared: ImageSet) -> None:
