@@ -12,7 +12,6 @@ Prints a table and, in the last line, the same as JSON.
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,12 +25,12 @@ from numpy.typing import NDArray
 from scipy import sparse, special
 
 from benchmarks import decision_quality
-from replearn.console import say, shown
+from benchmarks.command import run_benchmark
+from replearn.console import say
 from replearn.detection.decisions.expected_f1 import best_numbers
 from replearn.detection.decisions.rules import RULES, ExpectedF1
 from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.decisions.threshold import name_above, tune_threshold
-from replearn.errors import DataError, UsageError
 
 Row = dict[str, Any]
 
@@ -157,8 +156,4 @@ def _try_all(count: int, concepts: Path | None, seed: int) -> list[decision_qual
 
 
 if __name__ == "__main__":
-    try:
-        with shown():
-            typer.run(main)
-    except (DataError, UsageError) as problem:
-        sys.exit(f"benchmarks.decisions: {problem}")
+    run_benchmark(main)

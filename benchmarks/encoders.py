@@ -18,7 +18,6 @@ holds mnist.tar.xz and cifar10.tar.xz.
 import json
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ import typer
 import yaml
 
 from benchmarks import measuring
+from benchmarks.command import run_benchmark
 from benchmarks.datasets import CHANNELS, SIZES, Form, prepare_data
 from benchmarks.measuring import Job, layers_of
 from benchmarks.recipes import (
@@ -43,7 +43,7 @@ from benchmarks.recipes import (
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
 from replearn.artefacts import workers
-from replearn.console import say, shown
+from replearn.console import say
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.models import MODELS
 from replearn.errors import DataError, UsageError, brief
@@ -279,8 +279,4 @@ def _setting(text: str) -> tuple[str, Any]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as after Ctrl-C
-    try:
-        with shown():
-            typer.run(main)
-    except (DataError, UsageError) as problem:
-        sys.exit(f"benchmarks.encoders: {problem}")
+    run_benchmark(main)

@@ -24,7 +24,6 @@ import multiprocessing
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -42,8 +41,8 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from replearn.console import say, shown
-from replearn.errors import DataError, UsageError
+from benchmarks.command import run_benchmark
+from replearn.console import say
 from replearn.images.form import Form
 from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
@@ -385,8 +384,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        with shown():
-            typer.run(main)
-    except (DataError, UsageError) as problem:
-        sys.exit(f"benchmarks.extraction: {problem}")
+    run_benchmark(main)

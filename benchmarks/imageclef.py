@@ -13,7 +13,6 @@ Prints a table and, in the last line, the same as JSON.
 
 import json
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,10 +22,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.command import run_benchmark
 from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.concepts.vocabulary import frequent_pairs, vocabulary
-from replearn.console import say, shown
-from replearn.errors import DataError, UsageError
+from replearn.console import say
 from replearn.imageclef import (
     Edition,
     evaluate_run,
@@ -175,8 +174,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        with shown():
-            typer.run(main)
-    except (DataError, UsageError) as problem:
-        sys.exit(f"benchmarks.imageclef: {problem}")
+    run_benchmark(main)

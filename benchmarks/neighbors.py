@@ -33,7 +33,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from replearn.console import say, shown
+from benchmarks.command import run_benchmark
+from replearn.console import say
 from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.storage import load_index, save_index
@@ -279,5 +280,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with shown():
-        typer.run(main)
+    run_benchmark(main)

@@ -33,10 +33,11 @@ import httpx
 import numpy as np
 import typer
 
+from benchmarks.command import run_benchmark
 from pipelines.__main__ import main as replearn
 from replearn.artefacts.hdf5 import write_rows
 from replearn.concepts.table import ConceptTable, read_concepts
-from replearn.console import say, shown
+from replearn.console import say
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
 from replearn.neighbors.build_index import index_vectors
@@ -262,5 +263,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with shown():
-        typer.run(main)
+    run_benchmark(main)

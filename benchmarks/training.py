@@ -29,21 +29,21 @@ torch and numpy (cloudpickle, pydantic, scikit-learn, scipy, tqdm, typing_extens
 replearn.  Of what it lists besides, imageio is not needed for a training.
 """
 
-import argparse
 import importlib.util
 import json
 import os
 import platform
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor
 
 import replearn
+from benchmarks.command import run_benchmark
 from benchmarks.racing import Options, Result, elsewhere, race
 from benchmarks.rivals import (
     EPOCH,
@@ -58,9 +58,11 @@ from benchmarks.rivals import (
     write_files,
 )
 from replearn.arrays import Pixels
+from replearn.artefacts.workers import cores
 from replearn.encoders.contract import Objective
 from replearn.encoders.embedding import find_device
 from replearn.encoders.models import MODELS
+from replearn.errors import UsageError
 from replearn.phantoms.rendering import render
 
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]
@@ -88,13 +90,6 @@ def hardware(options: Options) -> dict[str, Any]:
         # Before the start; where others work, the spread is theirs.
         "load": round(os.getloadavg()[0], 2),
     }
-
-
-def cores() -> int:
-    """Return how many cores this process may use, which in a container is not all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def aim(rival: str, style: Style, device: torch.device) -> float | None:
@@ -166,8 +161,8 @@ def against_files(pixels: Pixels, options: Options) -> Result:
         return race(trained_by_replearn(trainer), rival, options)
 
 
-def main(options: Options) -> None:
-    """Run all races, printing each row when it is known, and the ratios as JSON at the end."""
+def measure(options: Options) -> dict[str, Any]:
+    """Print each row of the table when it is known; return the ratios and what determined them."""
     count = EPOCH * options.batch
     pixels = np.stack([render(i, size=options.size).pixels for i in range(count)])
     images = torch.from_numpy(pixels).to(options.device).float().div_(127.5).sub_(1.0)
@@ -189,53 +184,52 @@ def main(options: Options) -> None:
     ratios["pythae"] = row("pythae", "aae", against_pythae(pixels, images, options))
     ratios["files"] = row("files", "aae", against_files(pixels, options))
     setting = {key: getattr(options, key) for key in ("size", "batch", "width", "rounds")}
-    print(json.dumps({"benchmark": "training", **facts, "style": str(style), **setting, **ratios}))
+    return {**facts, "style": str(style), **setting, **ratios}
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line's options."""
-    text, _, more = (__doc__ or "").partition("\n")
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks.training",
-        description=text,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def main(
+    models: Annotated[
+        str,
+        typer.Option(help=f"Some of {', '.join(OBJECTIVES)}.", show_default="all; quick: aae,vae"),
+    ] = "",
+    size: Annotated[int, typer.Option(help="Side of the images.")] = 64,
+    batch: Annotated[int, typer.Option(help="Images in a batch.")] = 64,
+    width: Annotated[int, typer.Option(help="Of the networks.")] = 32,
+    rounds: Annotated[
+        int | None, typer.Option(help="How often each is timed.", show_default="15; quick: 9")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long each is to take in a round.")] = 0.5,
+    threads: Annotated[
+        int | None, typer.Option(help="Of torch.", show_default="as torch chooses")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Of the DataLoader.", show_default="as many as cores")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the trainer.")
+    ] = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="Two models and fewer rounds.")] = False,
+) -> None:
+    """Compare the trainer's speed with others; print a table and, in the last line, JSON."""
+    if threads:
+        torch.set_num_threads(threads)
+    names = (models or ("aae,vae" if quick else ",".join(OBJECTIVES))).split(",")
+    if unknown := [name for name in names if name not in OBJECTIVES]:
+        raise UsageError(f"--models {unknown[0]}: unknown; known: {', '.join(OBJECTIVES)}")
+    options = Options(
+        models=names,
+        size=size,
+        batch=batch,
+        width=width,
+        rounds=rounds or (9 if quick else 15),
+        seconds=seconds,
+        workers=cores() if workers is None else workers,
+        device=find_device(device),
+        precision=precision,
     )
-    add = options.add_argument
-    add("--models", help=f"some of {','.join(OBJECTIVES)} (all; quick: aae,vae)")
-    add("--size", type=int, default=64, help="side of the images (64)")
-    add("--batch", type=int, default=64, help="images in a batch (64)")
-    add("--width", type=int, default=32, help="of the networks (32)")
-    add("--rounds", type=int, help="turns of each contender (15; quick: 9)")
-    add("--seconds", type=float, default=0.5, help="that a turn is to take (0.5)")
-    add("--threads", type=int, help="of torch (as torch comes)")
-    add("--workers", type=int, default=cores(), help="of the DataLoader (as many as cores)")
-    add("--device", default="auto", help="auto, cpu, cuda, ...")
-    add("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
-    add("--quick", action="store_true", help="two models and fewer rounds")
-    return options
-
-
-def asked(arguments: list[str]) -> Options:
-    """Read the command line."""
-    args = parser().parse_args(arguments)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    models = (args.models or ("aae,vae" if args.quick else ",".join(OBJECTIVES))).split(",")
-    if unknown := set(models) - set(OBJECTIVES):
-        parser().error(f"--models {','.join(sorted(unknown))}: known are {','.join(OBJECTIVES)}")
-    return Options(
-        models=models,
-        size=args.size,
-        batch=args.batch,
-        width=args.width,
-        rounds=args.rounds or (9 if args.quick else 15),
-        seconds=args.seconds,
-        workers=args.workers,
-        device=find_device(args.device),
-        precision=args.precision,
-    )
+    print(json.dumps({"benchmark": "training", **measure(options)}))
 
 
 if __name__ == "__main__":
-    main(asked(sys.argv[1:]))
+    run_benchmark(main)

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.racing import Contender, elsewhere, race
-from benchmarks.training import asked
+from benchmarks.racing import Contender, Options, elsewhere, race
 from replearn.detection.decisions.rules import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +32,31 @@ def last_line(module: str, *words: object) -> dict[str, Any]:
     last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert last["benchmark"] == module
     return last
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "status", "said"),
+    [
+        ("neighbors", "--rows 0 --approximate-rows 100 --factories nonsense", 2, "'nonsense'"),
+        ("training", "--models nonsense", 2, "--models nonsense: unknown; known: aae"),
+        ("training", "--device nonsense", 1, "device 'nonsense': not usable here"),
+        ("model_sheets", "missing missing missing", 1, "missing"),
+    ],
+)
+def test_bad_input_ends_a_benchmark_with_one_line_and_the_status_of_a_stage(
+    module: str, words: str, status: int, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *words.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"benchmarks.{module}: ")
+    assert said in line
 
 
 def test_training_ends_with_the_ratios_to_each_rival() -> None:
@@ -65,7 +89,17 @@ def test_a_contender_with_a_process_of_its_own_has_as_many_threads_there() -> No
 
 
 def test_the_two_of_a_race_change_places_and_a_chance_round_moves_no_quartile() -> None:
-    options = asked(["--rounds", "5", "--seconds", "0.001", "--device", "cpu"])
+    options = Options(
+        models=[],
+        size=16,
+        batch=64,
+        width=4,
+        rounds=5,
+        seconds=0.001,
+        workers=0,
+        device=torch.device("cpu"),
+        precision="auto",
+    )
     played: list[str] = []
     speeds = iter([1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 90.0])
 
