@@ -37,7 +37,6 @@ from benchmarks.recipes import (
     Scale,
     choose,
     of_config,
-    read_config,
     recipes,
     training_settings,
 )
@@ -46,6 +45,7 @@ from replearn.artefacts import workers
 from replearn.console import say
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.models import MODELS
+from replearn.encoders.training.run import read_configuration
 from replearn.errors import DataError, UsageError, brief
 
 
@@ -204,7 +204,8 @@ def main(
     encoders: Annotated[str, typer.Option(help="Names; all without it. Floors are added.")] = "",
     layers: Annotated[str, typer.Option(help="Read where offered.")] = "code,convolution,levels",
     config: Annotated[
-        list[Path] | None, typer.Option(help="Add the encoder of a file, and it untrained.")
+        list[Path] | None,
+        typer.Option(help="Add the encoder of a file, or of shipped settings, and it untrained."),
     ] = None,
     small: Annotated[bool, typer.Option("--small", help="The order of encoders, soon.")] = False,
     full: Annotated[bool, typer.Option("--full", help="For a GPU.")] = False,
@@ -262,7 +263,7 @@ def _configs(paths: list[Path]) -> dict[str, Configuration]:
     for path in paths:
         if path.stem in configs:
             raise UsageError(f"--config {path}: another file has the name {path.stem} too")
-        configs[path.stem] = read_config(path)
+        configs[path.stem] = read_configuration(path)
     return configs
 
 

@@ -6,13 +6,12 @@ The seconds stand in the table beside the scores.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import UsageError
-from replearn.settings import check_settings, read_yaml
+from replearn.settings import check_settings
 
 
 @dataclass(frozen=True)
@@ -113,16 +112,6 @@ def recipes(scale: Scale, *, colour: bool) -> dict[str, Recipe]:
         "infogan": Recipe("infogan", infogan),
         "diffusion": Recipe("diffusion", width),
     }
-
-
-def read_config(path: Path) -> Configuration:
-    """Read a configuration file as `replearn train` takes it.
-
-    Raises:
-        DataError: the file is missing or not YAML.
-        UsageError: it says something unknown.
-    """
-    return check_settings(Configuration, read_yaml(path), "")
 
 
 def of_config(name: str, config: Configuration) -> dict[str, Recipe]:

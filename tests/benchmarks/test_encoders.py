@@ -302,6 +302,14 @@ def test_a_configuration_keeps_its_own_length_unless_steps_are_asked_for() -> No
     assert settings(steps=5).length(1000) == 5
 
 
+def test_a_configuration_is_read_and_checked_as_for_a_training(tmp_path: Path) -> None:
+    assert encoders._configs([Path("bigan-mnist")])["bigan-mnist"].model == "bigan"  # shipped
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("{model: aae, arguments: {widht: 8}}")
+    with pytest.raises(UsageError, match="widht"):
+        encoders._configs([wrong])
+
+
 def job(work: Path, recipe: Recipe, layers: tuple[str, ...]) -> Job:
     """Return a job of three steps on 200 phantoms."""
     settings = training_settings(
