@@ -25,11 +25,11 @@ import os
 import shutil
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stderr
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,7 +41,9 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks import markdown
 from benchmarks.command import run_benchmark
+from benchmarks.time_and_memory import MIB, own_memory_watched, ratios, timed
 from replearn.console import say
 from replearn.images.form import Form
 from replearn.images.ids import Selection
@@ -156,20 +158,9 @@ def race(
     for _ in range(rounds):
         for name, contender in contenders.items():
             with tempfile.TemporaryDirectory(dir=work) as folder, redirect_stderr(StringIO()):
-                start = time.perf_counter()
-                count = contender(Path(folder))
-                rates[name].append(count / (time.perf_counter() - start))
+                count, duration = timed(partial(contender, Path(folder)))
+                rates[name].append(count / duration.seconds)
     return rates
-
-
-def ratio(ours: list[float], theirs: list[float]) -> Facts:
-    """Return median, least and most of the ratios of the rounds."""
-    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
-    return {
-        "ratio": round(statistics.median(ratios), 3),
-        "least": round(min(ratios), 3),
-        "most": round(max(ratios), 3),
-    }
 
 
 @contextmanager
@@ -181,30 +172,6 @@ def on_cores(number: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-@contextmanager
-def peak_memory() -> Iterator[list[int]]:
-    """Watch the memory of this process that is its own, not pages of files; the peak in bytes."""
-    peak, stop = [_own_memory()], threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.02):
-            peak[0] = max(peak[0], _own_memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        watcher.join()
-
-
-def _own_memory() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    own = next(line for line in lines if line.startswith("RssAnon"))
-    return int(own.split()[1]) * 1024
 
 
 # What is compared -----------------------------------------------------------------------------
@@ -257,7 +224,7 @@ def measure(
     planned = plans(each["prepare"], each["encoding alone"], weight, size)
     return facts | {
         "bytes_per_file": round(weight),
-        "plans": planned if device == "cpu" else [],
+        "plans": planned if encoder.device.type == "cpu" else [],
     }
 
 
@@ -270,11 +237,13 @@ def compared(rates: dict[str, list[float]]) -> Facts:
     core_each = [min(pair) for pair in zip(rates["decoding on one core"], one, strict=True)]
     return {
         "images_per_second": {name: round(statistics.median(r), 1) for name, r in rates.items()},
-        "prepare_over_pillow": ratio(decoding, rates["pillow"]),
-        "extract_over_slower_core_each": ratio(rates["extract from files on two cores"], core_each),
-        "extract_over_slower": ratio(rates["extract"], slower),
-        "extract_over_shared_cores": ratio(rates["extract"], shared),
-        "sharded_over_plain": ratio(one, plain),
+        "prepare_over_pillow": ratios(decoding, rates["pillow"]),
+        "extract_over_slower_core_each": ratios(
+            rates["extract from files on two cores"], core_each
+        ),
+        "extract_over_slower": ratios(rates["extract"], slower),
+        "extract_over_shared_cores": ratios(rates["extract"], shared),
+        "sharded_over_plain": ratios(one, plain),
     }
 
 
@@ -304,21 +273,21 @@ def measure_flat(work: Path, most: int, size: int, width: int, device: str) -> l
 def watched(row: Facts, stage: str) -> Iterator[None]:
     """Note how long a stage takes, also for each image, and the most memory that it has."""
     start = time.perf_counter()
-    with peak_memory() as peak, redirect_stderr(StringIO()):
+    with own_memory_watched() as peak, redirect_stderr(StringIO()):
         yield
     seconds = time.perf_counter() - start
     row |= {
         f"{stage} s": round(seconds, 2),
         f"{stage} us each": round(1e6 * seconds / row["images"], 1),
-        f"{stage} peak MB": round(peak[0] / 1e6),
+        f"{stage} peak MiB": round(peak()),
     }
 
 
 def growth(rows: list[Facts], stage: str) -> int:
     """Return by how many bytes the peak of memory grows with each image."""
-    more: float = rows[-1][f"{stage} peak MB"] - rows[0][f"{stage} peak MB"]
+    more: float = rows[-1][f"{stage} peak MiB"] - rows[0][f"{stage} peak MiB"]
     images: int = rows[-1]["images"] - rows[0]["images"]
-    return round(1e6 * more / images)
+    return round(MIB * more / images)
 
 
 def plans(preparing: float, encoding: float, file_bytes: float, size: int) -> list[Facts]:
@@ -351,10 +320,7 @@ def plans(preparing: float, encoding: float, file_bytes: float, size: int) -> li
 def print_table(rows: list[Facts]) -> None:
     """Print rows of the same names as Markdown."""
     if rows:
-        print(f"\n| {' | '.join(rows[0])} |\n|{'---:|' * len(rows[0])}")
-    for row in rows:
-        cells = (f"{value}" if isinstance(value, str) else f"{value:,}" for value in row.values())
-        print(f"| {' | '.join(cells)} |")
+        print(f"\n{markdown.table(list(rows[0]), (row.values() for row in rows), words=0)}", end="")
 
 
 def main(

@@ -23,12 +23,9 @@ size (223,859 rows, 500 and 2,500 labels) is extrapolated from it where it was n
 
 import json
 import platform
-import resource
 import statistics
-import time
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any
 
@@ -43,6 +40,7 @@ from sklearn.linear_model import LogisticRegression
 
 import replearn
 from benchmarks.command import run_benchmark
+from benchmarks.time_and_memory import peak_memory, timed
 from replearn.artefacts.workers import cores
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 
@@ -50,21 +48,6 @@ Matrix = NDArray[np.floating[Any]]
 
 FULL_ROWS, FULL_WIDTH, FULL_LABELS = 223_859, 1024, 500
 TAILS = {"a": (0.7, 0.002), "b": (0.9, 0.001)}
-
-
-@dataclass(frozen=True)
-class Duration:
-    """Seconds by the clock, and of the processor over all threads of this process."""
-
-    wall: float
-    cpu: float
-
-
-def timed(work: Callable[[], Any]) -> tuple[Any, Duration]:
-    """Return what `work` returns, and how long it took."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return result, Duration(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def synthetic(
@@ -138,18 +121,18 @@ def compare(
         _, duration = timed(partial(fit_each, double, dense[:, part], jobs))
         theirs.append(duration)
     scale = labels / sum(map(len, parts))
-    wall = statistics.median(one.wall for one in ours)
-    cpu = statistics.median(one.cpu for one in ours)
-    their_wall = scale * sum(one.wall for one in theirs)
-    their_cpu = scale * sum(one.cpu for one in theirs)
+    wall = statistics.median(one.seconds for one in ours)
+    cpu = statistics.median(one.processor for one in ours)
+    their_wall = scale * sum(one.seconds for one in theirs)
+    their_cpu = scale * sum(one.processor for one in theirs)
     excess = excesses(model, double, dense, spread(labels, exact))
     return {
         "seconds": round(wall, 3),
         "passes": model.n_iter_,
         "baseline": round(their_wall, 1),
         "ratio": round(their_wall / wall, 1),
-        "least": round(their_wall / max(one.wall for one in ours), 1),
-        "most": round(their_wall / min(one.wall for one in ours), 1),
+        "least": round(their_wall / max(one.seconds for one in ours), 1),
+        "most": round(their_wall / min(one.seconds for one in ours), 1),
         "cpu_ratio": round(their_cpu / cpu, 1) if jobs == 1 else None,
         "excess": float(f"{excess.max():.2g}"),
     }
@@ -198,7 +181,7 @@ def growth(scale: float, width: int, labels: int) -> dict[str, Any]:
     def seconds(some_rows: int, some: NDArray[np.intp]) -> float:
         model = MultiLabelLogisticRegression()
         _, duration = timed(lambda: model.fit(X[:some_rows], Y[:some_rows][:, some]))
-        return duration.wall
+        return duration.seconds
 
     everything = np.arange(labels)
     by_rows = {int(rows * share): seconds(int(rows * share), everything) for share in shares}
@@ -212,7 +195,7 @@ def growth(scale: float, width: int, labels: int) -> dict[str, Any]:
         "by_labels": {key: round(value, 2) for key, value in by_labels.items()},
         "minutes_500": round(full * FULL_LABELS / len(everything) / 60, 2),
         "minutes_2500": round(full * 2500 / len(everything) / 60, 2),
-        "gigabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
+        "peak_mib": round(peak_memory()),
     }
 
 
@@ -240,7 +223,7 @@ def compare_all(compared: dict[str, int]) -> Iterator[tuple[str, dict[str, Any]]
 def print_growth(grown: dict[str, Any]) -> None:
     """Print how the time grows."""
     print(f"growth at {grown['width']} features: by rows {grown['by_rows']} s,")
-    print(f"by labels {grown['by_labels']} s; resident at most {grown['gigabytes']} GB")
+    print(f"by labels {grown['by_labels']} s; resident at most {grown['peak_mib']:,} MiB")
     print(
         f"{FULL_ROWS} rows, {FULL_WIDTH} features: {grown['minutes_500']} minutes for 500 "
         f"labels, {grown['minutes_2500']} for 2500, by the slope"

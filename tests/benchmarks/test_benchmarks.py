@@ -155,7 +155,7 @@ def test_neighbors_ends_with_ratios_recalls_and_memory() -> None:
     more = ("--approximate-width", 8, "--approximate-queries", 50, "--factories", "IVF16,Flat")
     last = last_line("neighbors", *tiny.split(), *more, "--tuned", 60, "--concepts", 12)
     assert 0 < last["exact"]["least"] <= last["exact"]["ratio"] <= last["exact"]["most"]
-    assert last["memory"]["mb"] > last["memory"]["matrix_mb"] > 0
+    assert last["memory"]["mib"] > last["memory"]["matrix_mib"] > 0
     assert 0 < last["one_query"]["seconds"] < last["one_query"]["command"]
     (row,) = last["approximate"]
     assert row["recall_at_10"] > 0.8
@@ -183,7 +183,7 @@ def test_extraction_ends_with_ratios_and_with_growth() -> None:
     assert [row["images"] for row in rows] == [10, 20, 40]
     for row in rows:
         assert all(row[f"{stage} s"] > 0 for stage in ("prepare", "extract"))
-        assert all(row[f"{stage} peak MB"] > 0 for stage in ("prepare", "extract"))
+        assert all(row[f"{stage} peak MiB"] > 0 for stage in ("prepare", "extract"))
 
 
 @pytest.mark.slow
