@@ -186,6 +186,14 @@ def test_extraction_ends_with_ratios_and_with_growth() -> None:
         assert all(row[f"{stage} peak MiB"] > 0 for stage in ("prepare", "extract"))
 
 
+def test_an_automatic_device_that_is_a_processor_has_plans_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    tiny = "--images 24 --size 16 --width 4 --jobs 1 --rounds 1 --device auto"
+    assert len(last_line("extraction", *tiny.split())["plans"]) == 3
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("gradio") is None, reason="gradio: make setup EXTRAS=cpu,app")
 def test_serving_ends_with_waits_errors_and_memory() -> None:
