@@ -1,6 +1,6 @@
 """What each decision rule is worth, on phantoms and on concepts of a user's file.
 
-Scores are those of the library's detectors.  Rules are fitted on validation images and judged on
+Scores are those of the library's detectors.  Rules are fitted on validation images and scored on
 test images, with other images, another division and other noise for every seed.
 
 phantoms    Pixels of 32 x 32, brought to 128 principal components.

@@ -126,7 +126,7 @@ class Plan:
         return Job(name, recipe, settings, form, layers, self.work)
 
 
-# Doing it -----------------------------------------------------------------------------------------
+# Running the jobs ---------------------------------------------------------------------------------
 
 
 def read_results(path: Path) -> dict[str, Row]:
@@ -194,14 +194,14 @@ def _attempt(job: Job) -> tuple[Job, list[Row] | DataError]:
         return job, DataError(f"{type(error).__name__}: {brief(error)}")
 
 
-# Being asked --------------------------------------------------------------------------------------
+# Command line -------------------------------------------------------------------------------------
 
 
 def main(
     work: Annotated[Path, typer.Option(help="Where everything goes; results are reused.")],
     data: Annotated[Path, typer.Option(help="Folder of mnist.tar.xz, cifar10.tar.xz.")] = Path(),
     datasets: Annotated[str, typer.Option(help=f"Of {', '.join(SIZES)}.")] = "cifar10",
-    encoders: Annotated[str, typer.Option(help="Names; all without it. Floors are added.")] = "",
+    encoders: Annotated[str, typer.Option(help="Names; all without it. Baselines are added.")] = "",
     layers: Annotated[str, typer.Option(help="Read where offered.")] = "code,convolution,levels",
     config: Annotated[
         list[Path] | None,

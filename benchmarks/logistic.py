@@ -9,7 +9,7 @@ is scaled by k^-1/2), standardised.  Label j is what is highest of a random line
 logistic noise, in a share f_j of the rows:
 
 a       f_j = 0.3 j^-0.7 + 0.002
-b       f_j = 0.3 j^-0.9 + 0.001, a harder tail
+b       f_j = 0.3 j^-0.9 + 0.001, with rarer labels
 
 The baseline is a LogisticRegression for each label (lbfgs, tol 1e-4), one after the other on as
 many threads as its matrix products take, or in `--jobs` processes.  The two take turns: a round of
@@ -47,11 +47,11 @@ from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 Matrix = NDArray[np.floating[Any]]
 
 FULL_ROWS, FULL_WIDTH, FULL_LABELS = 223_859, 1024, 500
-TAILS = {"a": (0.7, 0.002), "b": (0.9, 0.001)}
+FREQUENCIES = {"a": (0.7, 0.002), "b": (0.9, 0.001)}
 
 
 def synthetic(
-    rows: int, width: int, labels: int, tail: str, seed: int = 0
+    rows: int, width: int, labels: int, frequencies: str, seed: int = 0
 ) -> tuple[Matrix, sparse.csr_array]:
     """Return features float32 [N, D] and labels 0/1 [N, L], as described above."""
     generator = np.random.default_rng(seed)
@@ -64,7 +64,7 @@ def synthetic(
     for column in range(width):  # one at a time: no second matrix of this size
         feature = X[:, column].astype(np.float64)
         X[:, column] = (feature - feature.mean()) / feature.std()
-    power, least = TAILS[tail]
+    power, least = FREQUENCIES[frequencies]
     shares = 0.3 * np.arange(1, labels + 1) ** -power + least
     columns = []
     for start in range(0, labels, 32):
@@ -86,7 +86,7 @@ def spread(count: int, number: int) -> NDArray[np.intp]:
 
 
 def compare(
-    tail: str,
+    frequencies: str,
     *,
     rows: int,
     width: int,
@@ -99,7 +99,7 @@ def compare(
     """Return the times of both, their ratio and the excess of our objectives.
 
     Args:
-        tail: a key of `TAILS`.
+        frequencies: of the labels, a key of `FREQUENCIES`.
         rows: images.
         width: features.
         labels: in all.
@@ -108,7 +108,7 @@ def compare(
         rounds: times that replearn is measured.
         jobs: processes of the baseline.
     """
-    X, Y = synthetic(rows, width, labels, tail)
+    X, Y = synthetic(rows, width, labels, frequencies)
     double = X.astype(np.float64)  # as scikit-learn is usually given; it is no faster in float32
     dense = Y.toarray().astype(np.int8)
     model = MultiLabelLogisticRegression()
@@ -208,16 +208,16 @@ def slope(points: dict[int, float]) -> float:
 def compare_all(compared: dict[str, int]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the comparison of each kind of labels, and print its row when it is known."""
     print("{rows} rows, {width} features, {labels} labels".format_map(compared))
-    print("tail   replearn   scikit-learn   ratio (least to most)   by CPU   worst excess")
-    for tail in TAILS:
-        one = compare(tail, **compared)
+    print("labels   replearn   scikit-learn   ratio (least to most)   by CPU   worst excess")
+    for frequencies in FREQUENCIES:
+        one = compare(frequencies, **compared)
         between = f"{one['ratio']:.1f} ({one['least']:.1f} to {one['most']:.1f})"
         print(
-            f"{tail:4} {one['seconds']:8.2f} s {one['baseline']:12.1f} s   {between:>21} "
+            f"{frequencies:6} {one['seconds']:8.2f} s {one['baseline']:12.1f} s   {between:>21} "
             f"{one['cpu_ratio'] or '-':>8}   {one['excess']:12.1e}",
             flush=True,
         )
-        yield tail, one
+        yield frequencies, one
 
 
 def print_growth(grown: dict[str, Any]) -> None:

@@ -1,10 +1,10 @@
-"""How fast the trainer trains, against those who train the same networks at the same moment.
+"""How fast the trainer trains, beside baselines that train the same networks at the same time.
 
     python -m benchmarks.training                        about 8 minutes on 2 cores
     python -m benchmarks.training --quick                about 3
     python -m benchmarks.training --models aae,vae --device cuda --precision bfloat16
 
-There are three kinds of rival; each trains on the same images, in batches of the same size:
+There are three baselines; each trains on the same images, in batches of the same size:
 
 bare    A loop of plain PyTorch around the objective's own losses, for each objective: the images
         float on the device, drawn by a permutation, and Adam as it comes.  No averaged weights, no
@@ -19,10 +19,10 @@ files   The bare loop of the AAE behind a DataLoader, one worker for each core, 
         from the second pass on, so no disk is waited for.
 
 The trainer is as its settings come, but for `--precision`.  The two of a pair take turns, round by
-round, after a warm-up; a ratio is that of one round (trainer / rival, above 1: the trainer is
-faster), and what is reported is the median of the rounds and between what their middle half lies.
-On a processor that others use too, leave them cores with `--threads`: threads that wait for each
-other make the spread so wide that the ratios say nothing.
+round, after a warm-up; a ratio is that of one round (trainer / baseline, above 1: the trainer is
+faster), and what is reported is the median of the rounds and the range of their middle half.  On a
+processor that others use too, leave them cores with `--threads`: threads that wait for each other
+make the spread so wide that the ratios say nothing.
 
 pythae is no dependency.  `pip install --no-deps pythae==0.1.2` is enough: what it imports beyond
 torch and numpy (cloudpickle, pydantic, scikit-learn, scipy, tqdm, typing_extensions) comes with
@@ -44,8 +44,7 @@ from torch import Tensor
 
 import replearn
 from benchmarks.command import run_benchmark
-from benchmarks.racing import Options, Result, elsewhere, race
-from benchmarks.rivals import (
+from benchmarks.training_baselines import (
     EPOCH,
     Bare,
     Style,
@@ -57,6 +56,7 @@ from benchmarks.rivals import (
     trained_from_files,
     write_files,
 )
+from benchmarks.turns import Options, Result, elsewhere, take_turns
 from replearn.arrays import Pixels
 from replearn.artefacts.workers import cores
 from replearn.encoders.contract import Objective
@@ -92,18 +92,18 @@ def hardware(options: Options) -> dict[str, Any]:
     }
 
 
-def aim(rival: str, style: Style, device: torch.device) -> float | None:
+def aim(baseline: str, style: Style, device: torch.device) -> float | None:
     """Return the ratio that is to be reached, if one is."""
-    if rival == "bare":
+    if baseline == "bare":
         return 0.95
     if device.type == "cuda":
         return 3.0
     # Without units for bfloat16 a processor has nothing to be faster with.
-    return 1.5 if rival == "pythae" and style.dtype is torch.bfloat16 else None
+    return 1.5 if baseline == "pythae" and style.dtype is torch.bfloat16 else None
 
 
-def show_head(facts: dict[str, Any], style: Style, options: Options) -> None:
-    """Print what runs and the head of the table."""
+def print_header(facts: dict[str, Any], style: Style, options: Options) -> None:
+    """Print what runs and the header of the table."""
     for key, value in facts.items():
         if value is not None:
             print(f"{key:<12}{value}")
@@ -113,19 +113,22 @@ def show_head(facts: dict[str, Any], style: Style, options: Options) -> None:
         f"median of {options.rounds} rounds\n"
     )
     print(
-        f"{'rival':<8}{'objective':<14}{'replearn':>10}{'rival':>10}{'ratio':>9}   middle half\n"
-        f"{'':<22}{'images/s':>10}{'images/s':>10}",
+        f"{'baseline':<10}{'objective':<14}{'replearn':>10}{'baseline':>10}{'ratio':>9}"
+        f"   middle half\n"
+        f"{'':<24}{'images/s':>10}{'images/s':>10}",
         flush=True,
     )
 
 
-def show(rival: str, name: str, facts: dict[str, float] | None, least: float | None) -> None:
+def print_row(
+    baseline: str, name: str, facts: dict[str, float] | None, least: float | None
+) -> None:
     """Print one row of the table."""
-    row = f"{rival:<8}{name:<14}"
+    row = f"{baseline:<10}{name:<14}"
     if facts is None:
         row += NOT_INSTALLED
     else:
-        row += f"{facts['replearn']:>10.0f}{facts['rival']:>10.0f}{facts['ratio']:>9.3f}"
+        row += f"{facts['replearn']:>10.0f}{facts['baseline']:>10.0f}{facts['ratio']:>9.3f}"
         row += f"   {facts['low']:.3f} to {facts['high']:.3f}"
         row += f"   (aim: {least})" if least else ""
     print(row, flush=True)
@@ -135,30 +138,30 @@ def show(rival: str, name: str, facts: dict[str, float] | None, least: float | N
 
 
 def against_bare(name: str, pixels: Pixels, images: Tensor, options: Options) -> Result:
-    """Race one objective's trainer against the bare loop."""
+    """Compare one objective's trainer with the bare loop."""
     trainer = new_trainer(name, pixels, options)
     bare = Bare(name, style_of(trainer), options)
-    rival = trained_bare(bare, images, trainer.batch_size)
-    return race(trained_by_replearn(trainer), rival, options)
+    baseline = trained_bare(bare, images, trainer.batch_size)
+    return take_turns(trained_by_replearn(trainer), baseline, options)
 
 
 def against_pythae(pixels: Pixels, images: Tensor, options: Options) -> Result | None:
-    """Race the AAE's trainer against pythae's, if that is installed."""
+    """Compare the AAE's trainer with pythae's, if that is installed."""
     if importlib.util.find_spec("pythae") is None:
         return None
     trainer = new_trainer("aae", pixels, options)
-    with elsewhere(trained_by_pythae, images.cpu().numpy(), options) as rival:
-        return race(trained_by_replearn(trainer), rival, options)
+    with elsewhere(trained_by_pythae, images.cpu().numpy(), options) as baseline:
+        return take_turns(trained_by_replearn(trainer), baseline, options)
 
 
 def against_files(pixels: Pixels, options: Options) -> Result:
-    """Race the AAE's trainer against the bare loop behind a DataLoader."""
+    """Compare the AAE's trainer with the bare loop behind a DataLoader."""
     trainer = new_trainer("aae", pixels, options)
     bare = Bare("aae", style_of(trainer), options)
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder), FILES * options.batch)
-        rival = trained_from_files(bare, Path(folder), options)
-        return race(trained_by_replearn(trainer), rival, options)
+        baseline = trained_from_files(bare, Path(folder), options)
+        return take_turns(trained_by_replearn(trainer), baseline, options)
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -168,11 +171,11 @@ def measure(options: Options) -> dict[str, Any]:
     images = torch.from_numpy(pixels).to(options.device).float().div_(127.5).sub_(1.0)
     style = style_of(new_trainer("aae", pixels, options))
     facts = hardware(options)
-    show_head(facts, style, options)
+    print_header(facts, style, options)
 
-    def row(rival: str, name: str, result: Result | None) -> dict[str, float] | None:
+    def row(baseline: str, name: str, result: Result | None) -> dict[str, float] | None:
         found = result.facts() if result else None
-        show(rival, name, found, aim(rival, style, options.device))
+        print_row(baseline, name, found, aim(baseline, style, options.device))
         return found
 
     ratios: dict[str, Any] = {
