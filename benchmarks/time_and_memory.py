@@ -1,7 +1,6 @@
 """Time and memory of a piece of work: seconds, and MiB of 2^20 bytes."""
 
 import os
-import resource
 import statistics
 import threading
 import time
@@ -48,7 +47,8 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
 
 def peak_memory() -> float:
     """Return the largest resident memory that this process has had so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not by getrusage, which counts the process that started this one as well.
+    return memory(os.getpid(), "VmHWM")
 
 
 def memory(process: int, kind: str = "RssAnon") -> float:
@@ -57,7 +57,7 @@ def memory(process: int, kind: str = "RssAnon") -> float:
     Args:
         process: its id.
         kind: the line of /proc/PID/status: `RssAnon` is the process's own memory, `VmRSS` has the
-            pages of the files that it maps too.
+            pages of the files that it maps too, and `VmHWM` is the most that this has been.
     """
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     return next(

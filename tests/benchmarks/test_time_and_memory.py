@@ -1,5 +1,6 @@
 """Seconds, memory and ratios of the benchmarks, in the units that they say."""
 
+import multiprocessing
 import os
 import time
 
@@ -26,6 +27,13 @@ def test_memory_is_counted_in_units_of_two_to_the_twentieth_bytes() -> None:
     assert 120 < peak() - before < 160
     assert peak_memory() > peak()
     assert memory(os.getpid(), "VmRSS") > memory(os.getpid())
+
+
+def test_the_peak_of_a_new_process_does_not_count_the_process_that_started_it() -> None:
+    held = np.ones(256 * MIB, np.uint8)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(peak_memory) < memory(os.getpid(), "VmRSS") - 128
+    del held
 
 
 def test_waiting_takes_seconds_but_none_of_the_processor() -> None:
