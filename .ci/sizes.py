@@ -1,9 +1,9 @@
-"""The sizes that code in `replearn/` and `pipelines/` keeps to: one line for each violation.
+"""The sizes that library, stages and benchmarks keep to: one line for each violation.
 
 A function has at most 40 lines of code and 8 parameters, a module at most 350 lines.  Lines of
 code are those of the body that hold more than a comment or a docstring.  `self` and `cls` are no
 parameters, and constructors may have any number, as their keywords are a model's configuration;
-so may stages, whose parameters are the options of a command.
+so may stages and benchmarks, whose parameters are the options of a command.
 
     python .ci/sizes.py [ROOT]
 """
@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CODE_LINES, PARAMETERS, MODULE_LINES = 40, 8, 350
-FOLDERS = ("replearn", "pipelines")
+FOLDERS = ("replearn", "pipelines", "benchmarks")
+COMMANDS = ("pipelines/", "benchmarks/")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -48,7 +49,9 @@ def violations(root: Path) -> Iterator[str]:
             if length > CODE_LINES:
                 yield f"{name}: {length} lines of code"
             width = len(_parameters(function)) - (function in methods)
-            free = function.name == "__init__" or ("pipelines" in path.parts and _stage(function))
+            free = function.name == "__init__" or (
+                place.startswith(COMMANDS) and _command(function)
+            )
             if width > PARAMETERS and not free:
                 yield f"{name}: {width} parameters"
 
@@ -89,7 +92,7 @@ def _parameters(function: Function) -> list[ast.arg]:
     return [*given.posonlyargs, *given.args, *given.kwonlyargs, *several]
 
 
-def _stage(function: Function) -> bool:
+def _command(function: Function) -> bool:
     """Tell whether all parameters are options or arguments of a command."""
     return all(
         parameter.annotation is not None

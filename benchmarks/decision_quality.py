@@ -1,6 +1,6 @@
 """What each decision rule is worth, on phantoms and on concepts of a user's file.
 
-Scores are those of the library's detectors.  Rules are fitted on validation images and judged on
+Scores are those of the library's detectors.  Rules are fitted on validation images and scored on
 test images, with other images, another division and other noise for every seed.
 
 phantoms    Pixels of 32 x 32, brought to 128 principal components.
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from benchmarks import markdown
 from replearn.concepts.split import split
 from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.concepts.vocabulary import multi_hot, vocabulary
@@ -162,23 +163,21 @@ def _row(name: RuleName, seeds: Sequence[Tried]) -> Row:
 
 def to_markdown(rows: Sequence[Row]) -> str:
     """Return the table for people."""
-    lines = [
-        "| data | detector | rule | mean F1 on test | 95 % interval | over threshold | "
-        "95 % interval | chosen |",
-        "|---|---|---|---|---|---|---|---|",
+    columns = ["data", "detector", "rule", "mean F1 on test", "95 % interval"]
+    columns += ["over threshold", "95 % interval", "chosen"]
+    return markdown.table(columns, map(_cells, rows), words=3)
+
+
+def _cells(row: Row) -> list[str]:
+    spread = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
+    low, high = row["interval"]
+    less, more = row["ahead_interval"]
+    is_baseline = row["rule"] == "threshold"
+    return [
+        *(row["data"], row["detector"], row["rule"]),
+        f"{row['f1']:.4f}{spread}",
+        f"{low:.4f} to {high:.4f}",
+        "" if is_baseline else f"{row['ahead']:+.4f}",
+        "" if is_baseline else f"{less:+.4f} to {more:+.4f}",
+        f"{row['chosen']} of {row['seeds']}",
     ]
-    for row in rows:
-        spread = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
-        low, high = row["interval"]
-        less, more = row["ahead_interval"]
-        is_floor = row["rule"] == "threshold"
-        cells = [
-            *(row["data"], row["detector"], row["rule"]),
-            f"{row['f1']:.4f}{spread}",
-            f"{low:.4f} to {high:.4f}",
-            "" if is_floor else f"{row['ahead']:+.4f}",
-            "" if is_floor else f"{less:+.4f} to {more:+.4f}",
-            f"{row['chosen']} of {row['seeds']}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"

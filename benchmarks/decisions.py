@@ -3,17 +3,15 @@
     python -m benchmarks.decisions                                       a minute, on one core
     python -m benchmarks.decisions --quality [--concepts FILE]           some minutes
 
-The first times the threshold over 25 million scores, beside the same walk with one sort of all of
-them, and expected F1 for 10,000 images of 500 concepts.  Scores are true probabilities, concept j
-has the frequency 0.3 j^-0.9 + 0.001, and logits deviate by 1.5.  The second is described in
+The first times the threshold over 25 million scores, beside the same search with one sort of all
+of them, and expected F1 for 10,000 images of 500 concepts.  Scores are true probabilities, concept
+j has the frequency 0.3 j^-0.9 + 0.001, and logits deviate by 1.5.  The second is described in
 `benchmarks/decision_quality.py`; FILE is any list of concepts.
 
 Prints a table and, in the last line, the same as JSON.
 """
 
 import json
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -25,13 +23,14 @@ import typer
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from benchmarks import decision_quality
-from replearn.console import say, shown
+from benchmarks import decision_quality, markdown
+from benchmarks.command import run_benchmark
+from benchmarks.time_and_memory import timed
+from replearn.console import say
 from replearn.detection.decisions.expected_f1 import best_numbers
 from replearn.detection.decisions.rules import RULES, ExpectedF1
 from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.decisions.threshold import name_above, tune_threshold
-from replearn.errors import DataError, UsageError
 
 Row = dict[str, Any]
 
@@ -100,9 +99,8 @@ def measure(images: int, decided: int, width: int, rounds: int) -> list[Row]:
 def _timed(task: str, run: Callable[[], object], rounds: int) -> Row:
     seconds = []
     for _ in range(rounds):
-        start = time.perf_counter()
-        result = run()
-        seconds.append(time.perf_counter() - start)
+        result, duration = timed(run)
+        seconds.append(duration.seconds)
     say(f"{task}: {min(seconds):.2f} s")
     number = float(result) if isinstance(result, int | float) else None
     return {"seconds": min(seconds), "most": max(seconds), "result": number}
@@ -110,12 +108,13 @@ def _timed(task: str, run: Callable[[], object], rounds: int) -> Row:
 
 def to_markdown(rows: list[Row]) -> str:
     """Return the table for people."""
-    lines = ["| task | scores | seconds | slowest round |", "|---|---:|---:|---:|"]
-    lines += [
-        f"| {row['task']} | {row['scores']:,} | {row['seconds']:.2f} | {row['most']:.2f} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
+    return markdown.table(
+        ["task", "scores", "seconds", "slowest round"],
+        [
+            [row["task"], row["scores"], f"{row['seconds']:.2f}", f"{row['most']:.2f}"]
+            for row in rows
+        ],
+    )
 
 
 def main(
@@ -157,8 +156,4 @@ def _try_all(count: int, concepts: Path | None, seed: int) -> list[decision_qual
 
 
 if __name__ == "__main__":
-    try:
-        with shown():
-            typer.run(main)
-    except (DataError, UsageError) as problem:
-        sys.exit(f"benchmarks.decisions: {problem}")
+    run_benchmark(main)

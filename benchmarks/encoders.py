@@ -18,7 +18,6 @@ holds mnist.tar.xz and cifar10.tar.xz.
 import json
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ import typer
 import yaml
 
 from benchmarks import measuring
+from benchmarks.command import run_benchmark
 from benchmarks.datasets import CHANNELS, SIZES, Form, prepare_data
 from benchmarks.measuring import Job, layers_of
 from benchmarks.recipes import (
@@ -37,15 +37,15 @@ from benchmarks.recipes import (
     Scale,
     choose,
     of_config,
-    read_config,
     recipes,
     training_settings,
 )
 from benchmarks.tables import Row, headline, summarise, to_markdown
 from replearn.artefacts import workers
-from replearn.console import say, shown
+from replearn.console import say
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.models import MODELS
+from replearn.encoders.training.run import read_configuration
 from replearn.errors import DataError, UsageError, brief
 
 
@@ -126,7 +126,7 @@ class Plan:
         return Job(name, recipe, settings, form, layers, self.work)
 
 
-# Doing it -----------------------------------------------------------------------------------------
+# Running the jobs ---------------------------------------------------------------------------------
 
 
 def read_results(path: Path) -> dict[str, Row]:
@@ -194,17 +194,18 @@ def _attempt(job: Job) -> tuple[Job, list[Row] | DataError]:
         return job, DataError(f"{type(error).__name__}: {brief(error)}")
 
 
-# Being asked --------------------------------------------------------------------------------------
+# Command line -------------------------------------------------------------------------------------
 
 
 def main(
     work: Annotated[Path, typer.Option(help="Where everything goes; results are reused.")],
     data: Annotated[Path, typer.Option(help="Folder of mnist.tar.xz, cifar10.tar.xz.")] = Path(),
     datasets: Annotated[str, typer.Option(help=f"Of {', '.join(SIZES)}.")] = "cifar10",
-    encoders: Annotated[str, typer.Option(help="Names; all without it. Floors are added.")] = "",
+    encoders: Annotated[str, typer.Option(help="Names; all without it. Baselines are added.")] = "",
     layers: Annotated[str, typer.Option(help="Read where offered.")] = "code,convolution,levels",
     config: Annotated[
-        list[Path] | None, typer.Option(help="Add the encoder of a file, and it untrained.")
+        list[Path] | None,
+        typer.Option(help="Add the encoder of a file, or of shipped settings, and it untrained."),
     ] = None,
     small: Annotated[bool, typer.Option("--small", help="The order of encoders, soon.")] = False,
     full: Annotated[bool, typer.Option("--full", help="For a GPU.")] = False,
@@ -262,7 +263,7 @@ def _configs(paths: list[Path]) -> dict[str, Configuration]:
     for path in paths:
         if path.stem in configs:
             raise UsageError(f"--config {path}: another file has the name {path.stem} too")
-        configs[path.stem] = read_config(path)
+        configs[path.stem] = read_configuration(path)
     return configs
 
 
@@ -279,8 +280,4 @@ def _setting(text: str) -> tuple[str, Any]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as after Ctrl-C
-    try:
-        with shown():
-            typer.run(main)
-    except (DataError, UsageError) as problem:
-        sys.exit(f"benchmarks.encoders: {problem}")
+    run_benchmark(main)

@@ -7,107 +7,60 @@
     python -m benchmarks.extraction --flat 224000 --width 8
                                                             memory and time as images become more
 
-Images are phantoms of 600 x 500 pixels as colour JPEG of quality 90.  `prepare` is raced against
+Images are phantoms of 600 x 500 pixels as colour JPEG of quality 90.  `prepare` is compared with
 Pillow, image by image (open, convert to grey, resize, keep), in the same number of processes, both
 with all their starting and writing.  `extract` of the files is compared with decoding alone and
 with encoding alone: where each has a core of its own, as where a GPU encodes, and in several
 processes.  There the cores that decode also encode, and no more can be had than
 1 / (1 / decoding + 1 / encoding); that share is given too.  The overhead of shards is that of
-extracting a prepared set over encoding its pixels and writing one array.  What these speeds mean
-for very many images is planned on paper.
+extracting a prepared set over encoding its pixels and writing one array.  From the
+speeds, time and storage for very many images are computed.
 
-Contenders take turns.  Prints a table and, in the last line, the same as JSON.
+All that is compared takes turns.  Prints a table and, in the last line, the same as JSON.
 """
 
 import json
 import multiprocessing
 import os
-import shutil
 import statistics
-import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, redirect_stderr
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import cv2
-import h5py
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from replearn.console import say, shown
-from replearn.errors import DataError, UsageError
+from benchmarks import markdown
+from benchmarks.command import run_benchmark
+from benchmarks.extraction_growth import STAGES, growth, measure_growth
+from benchmarks.extraction_inputs import draw_files, make_encoder
+from benchmarks.time_and_memory import ratios, timed
 from replearn.images.form import Form
 from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import open_files
 from replearn.images.preparation import prepare
-from replearn.phantoms.rendering import render
 
 if TYPE_CHECKING:
     from replearn.encoders.encoder import Encoder
 
-# What needs torch is imported where it is used: the processes of a race import this file, and would
-# spend most of their time on that.
+# What needs torch is imported where it is used: the processes that are timed import this file, and
+# would spend most of their time on that.
 
 Facts = dict[str, Any]
 
-STAGES = ("prepare", "extract")
-WIDTH, HEIGHT, QUALITY = 600, 500, 90
 _ENCODED = 5  # one in so many images, which takes far longer than decoding
-_DRAWN = 100  # different pictures; the others are copies under another name
 _CORES, _FEATURES = 16, 1024  # of a machine, and numbers of an image, in the plans
 
 
-# What is worked on ----------------------------------------------------------------------------
-
-
-def draw_files(folder: Path, count: int) -> Path:
-    """Write so many JPEG files."""
-    folder.mkdir()
-    for number in range(min(count, _DRAWN)):
-        grey = cv2.resize(render(number, size=256, channels=1).pixels[0], (WIDTH, HEIGHT))
-        path = folder / f"{number:06d}.jpg"
-        Image.fromarray(grey).convert("RGB").save(path, quality=QUALITY)
-    for number in range(_DRAWN, count):
-        (folder / f"{number:06d}.jpg").write_bytes(
-            (folder / f"{number % _DRAWN:06d}.jpg").read_bytes()
-        )
-    return folder
-
-
-def draw_table(path: Path, count: int, size: int) -> Path:
-    """Write an HDF5 file of so many images of noise, in blocks; they are still to be prepared."""
-    block = np.random.default_rng(0).integers(0, 256, (1000, size, size)).astype(np.uint8)
-    with h5py.File(path, "w") as file:
-        file["id"] = [f"image{number:09d}" for number in range(count)]
-        images = file.create_dataset("images", (count, size, size), np.uint8)
-        for start in range(0, count, len(block)):
-            images[start : start + len(block)] = block[: count - start]
-    return path
-
-
-def make_encoder(folder: Path, images: Path, width: int, device: str) -> "Encoder":
-    """Return an untrained network; what it has learned changes nothing of its speed."""
-    from pipelines.train import train
-    from replearn.encoders.encoder import load_encoder
-
-    folder.mkdir()
-    (folder / "encoder.yaml").write_text(
-        f"model: random\narguments: {{width: {width}, latent_dim: 128}}\n"
-    )
-    train(folder / "encoder.yaml", images, folder / "encoder")
-    return load_encoder(folder / "encoder", device)
-
-
-# The contenders -------------------------------------------------------------------------------
+# Baselines ------------------------------------------------------------------------------------
 
 
 def pillow(folder: Path, out: Path, size: int, jobs: int) -> int:
@@ -146,31 +99,26 @@ def encode_plainly(encoder: "Encoder", images: ImageSet, out: Path) -> int:
     return len(images)
 
 
-# Measuring ------------------------------------------------------------------------------------
+# Turns ----------------------------------------------------------------------------------------
 
 
-def race(
-    contenders: dict[str, Callable[[Path], int]], rounds: int, work: Path
+def take_turns(
+    methods: dict[str, Callable[[Path], int]], rounds: int, work: Path
 ) -> dict[str, list[float]]:
-    """Let contenders take turns; return the images per second of each round."""
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    """Let methods take turns; return the images per second of each round.
+
+    Args:
+        methods: each works in a new folder, and returns the number of images.
+        rounds: turns of each.
+        work: where the folders are made.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(rounds):
-        for name, contender in contenders.items():
+        for name, method in methods.items():
             with tempfile.TemporaryDirectory(dir=work) as folder, redirect_stderr(StringIO()):
-                start = time.perf_counter()
-                count = contender(Path(folder))
-                rates[name].append(count / (time.perf_counter() - start))
+                count, duration = timed(partial(method, Path(folder)))
+                rates[name].append(count / duration.seconds)
     return rates
-
-
-def ratio(ours: list[float], theirs: list[float]) -> Facts:
-    """Return median, least and most of the ratios of the rounds."""
-    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
-    return {
-        "ratio": round(statistics.median(ratios), 3),
-        "least": round(min(ratios), 3),
-        "most": round(max(ratios), 3),
-    }
 
 
 @contextmanager
@@ -184,31 +132,7 @@ def on_cores(number: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-@contextmanager
-def peak_memory() -> Iterator[list[int]]:
-    """Watch the memory of this process that is its own, not pages of files; the peak in bytes."""
-    peak, stop = [_own_memory()], threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.02):
-            peak[0] = max(peak[0], _own_memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        watcher.join()
-
-
-def _own_memory() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    own = next(line for line in lines if line.startswith("RssAnon"))
-    return int(own.split()[1]) * 1024
-
-
-# What is compared -----------------------------------------------------------------------------
+# Comparisons ----------------------------------------------------------------------------------
 
 
 def measure(
@@ -236,7 +160,7 @@ def measure(
         with on_cores(2):
             return from_files(folder, 1)
 
-    rates = race(
+    rates = take_turns(
         {
             "prepare": lambda folder: len(prepare(files, folder / "set", size=size, jobs=jobs)),
             "pillow": lambda folder: pillow(files, folder / "set.npy", size, jobs),
@@ -258,12 +182,12 @@ def measure(
     planned = plans(each["prepare"], each["encoding alone"], weight, size)
     return facts | {
         "bytes_per_file": round(weight),
-        "plans": planned if device == "cpu" else [],
+        "plans": planned if encoder.device.type == "cpu" else [],
     }
 
 
 def compared(rates: dict[str, list[float]]) -> Facts:
-    """Return the medians of the contestants' images a second, and what they say of each other."""
+    """Return the medians of the methods' images per second, and the ratios between methods."""
     decoding, encoding = rates["prepare"], rates["encoding alone"]
     slower = [min(pair) for pair in zip(decoding, encoding, strict=True)]
     shared = [1 / (1 / d + 1 / e) for d, e in zip(decoding, encoding, strict=True)]
@@ -271,59 +195,18 @@ def compared(rates: dict[str, list[float]]) -> Facts:
     core_each = [min(pair) for pair in zip(rates["decoding on one core"], one, strict=True)]
     return {
         "images_per_second": {name: round(statistics.median(r), 1) for name, r in rates.items()},
-        "prepare_over_pillow": ratio(decoding, rates["pillow"]),
-        "extract_over_slower_core_each": ratio(rates["extract from files on two cores"], core_each),
-        "extract_over_slower": ratio(rates["extract"], slower),
-        "extract_over_shared_cores": ratio(rates["extract"], shared),
-        "sharded_over_plain": ratio(one, plain),
+        "prepare_over_pillow": ratios(decoding, rates["pillow"]),
+        "extract_over_slower_core_each": ratios(
+            rates["extract from files on two cores"], core_each
+        ),
+        "extract_over_slower": ratios(rates["extract"], slower),
+        "extract_over_shared_cores": ratios(rates["extract"], shared),
+        "sharded_over_plain": ratios(one, plain),
     }
-
-
-def measure_flat(work: Path, most: int, size: int, width: int, device: str) -> list[Facts]:
-    """Return seconds and peak memory of both stages for a quarter, a half and all of the images."""
-    from replearn.encoders.extraction import extract
-
-    rows = []
-    # A few come first: what is imported and kept by them is not due to the images.
-    for count in (min(1000, most // 4), most // 4, most // 2, most):
-        row: Facts = {"images": count}
-        table, images = draw_table(work / "table.h5", count, size), work / "images"
-        with watched(row, "prepare"):
-            prepare(table, images, size=size)
-        encoder = make_encoder(work / "encoder", images, width, device)
-        with watched(row, "extract"):
-            extract(encoder, ImageSet.load(images), work / "features")
-        table.unlink()
-        for folder in (images, work / "encoder", work / "features"):
-            shutil.rmtree(folder)
-        say(f"{row}")
-        rows.append(row)
-    return rows[1:]
-
-
-@contextmanager
-def watched(row: Facts, stage: str) -> Iterator[None]:
-    """Note how long a stage takes, also for each image, and the most memory that it has."""
-    start = time.perf_counter()
-    with peak_memory() as peak, redirect_stderr(StringIO()):
-        yield
-    seconds = time.perf_counter() - start
-    row |= {
-        f"{stage} s": round(seconds, 2),
-        f"{stage} us each": round(1e6 * seconds / row["images"], 1),
-        f"{stage} peak MB": round(peak[0] / 1e6),
-    }
-
-
-def growth(rows: list[Facts], stage: str) -> int:
-    """Return by how many bytes the peak of memory grows with each image."""
-    more: float = rows[-1][f"{stage} peak MB"] - rows[0][f"{stage} peak MB"]
-    images: int = rows[-1]["images"] - rows[0]["images"]
-    return round(1e6 * more / images)
 
 
 def plans(preparing: float, encoding: float, file_bytes: float, size: int) -> list[Facts]:
-    """Return what many images take on paper.
+    """Return the time and the storage that many images would take.
 
     Args:
         preparing: images per second and core.
@@ -346,33 +229,30 @@ def plans(preparing: float, encoding: float, file_bytes: float, size: int) -> li
     ]
 
 
-# Being asked ----------------------------------------------------------------------------------
+# Command line ---------------------------------------------------------------------------------
 
 
 def print_table(rows: list[Facts]) -> None:
     """Print rows of the same names as Markdown."""
     if rows:
-        print(f"\n| {' | '.join(rows[0])} |\n|{'---:|' * len(rows[0])}")
-    for row in rows:
-        cells = (f"{value}" if isinstance(value, str) else f"{value:,}" for value in row.values())
-        print(f"| {' | '.join(cells)} |")
+        print(f"\n{markdown.table(list(rows[0]), (row.values() for row in rows), words=0)}", end="")
 
 
 def main(
     images: Annotated[int, typer.Option(help="Files; one in five is extracted.")] = 50000,
     size: Annotated[int, typer.Option(help="They are brought to.")] = 64,
     width: Annotated[int, typer.Option(help="Of the network that encodes.")] = 64,
-    jobs: Annotated[int, typer.Option(help="Processes of every contender.")] = 2,
-    rounds: Annotated[int, typer.Option(help="Turns of every contender.")] = 3,
+    jobs: Annotated[int, typer.Option(help="Processes of each method.")] = 2,
+    rounds: Annotated[int, typer.Option(help="Turns of each method.")] = 3,
     flat: Annotated[int, typer.Option(help="Measure growth up to so many images instead.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "cpu",
     work: Annotated[Path | None, typer.Option(help="Where files go meanwhile.")] = None,
 ) -> None:
-    """Race preparing and extracting; print a table and, in the last line, the same as JSON."""
+    """Time preparing and extracting; print a table and, in the last line, the same as JSON."""
     facts: Facts = {"benchmark": "extraction", "images": flat or images, "size": size}
     with tempfile.TemporaryDirectory(dir=work) as folder:
         if flat:
-            facts["flat"] = measure_flat(Path(folder), flat, size, width, device)
+            facts["flat"] = measure_growth(Path(folder), flat, size, width, device)
             print_table(facts["flat"])
             facts["bytes_each"] = {stage: growth(facts["flat"], stage) for stage in STAGES}
         else:
@@ -385,8 +265,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        with shown():
-            typer.run(main)
-    except (DataError, UsageError) as problem:
-        sys.exit(f"benchmarks.extraction: {problem}")
+    run_benchmark(main)

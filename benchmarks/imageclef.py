@@ -12,10 +12,7 @@ Prints a table and, in the last line, the same as JSON.
 """
 
 import json
-import resource
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,10 +20,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks import markdown
+from benchmarks.command import run_benchmark
+from benchmarks.time_and_memory import peak_memory, timed
 from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.concepts.vocabulary import frequent_pairs, vocabulary
-from replearn.console import say, shown
-from replearn.errors import DataError, UsageError
+from replearn.console import say
 from replearn.imageclef import (
     Edition,
     evaluate_run,
@@ -113,22 +112,25 @@ def time_all(labels: ConceptTable, count: int, edition: Edition, work: Path) -> 
 
 
 def _timed(task: str, images: int, do: Callable[[], object]) -> Row:
-    start, busy = time.perf_counter(), time.process_time()
-    do()
-    busy, seconds = time.process_time() - busy, time.perf_counter() - start
-    say(f"{images:,} images, {task}: {seconds:.2f} s")
-    return {"task": task, "images": images, "seconds": seconds, "processor_seconds": busy}
+    _, duration = timed(do)
+    say(f"{images:,} images, {task}: {duration.seconds:.2f} s")
+    return {
+        "task": task,
+        "images": images,
+        "seconds": duration.seconds,
+        "processor_seconds": duration.processor,
+    }
 
 
 def to_markdown(rows: list[Row]) -> str:
     """Return the table for people."""
-    lines = ["| images | task | seconds | of a processor |", "|---:|---|---:|---:|"]
-    lines += [
-        f"| {row['images']:,} | {row['task']} | {row['seconds']:.2f} | "
-        f"{row['processor_seconds']:.2f} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
+    return markdown.table(
+        ["task", "images", "seconds", "CPU seconds"],
+        [
+            [row["task"], row["images"], f"{row['seconds']:.2f}", f"{row['processor_seconds']:.2f}"]
+            for row in rows
+        ],
+    )
 
 
 def main(
@@ -158,7 +160,6 @@ def main(
         f"{min(row['f1'] for row in compared):.4f} to {max(row['f1'] for row in compared):.4f}, "
         f"at most {largest:.1e} from that of plain sets"
     )
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         json.dumps(
             {
@@ -166,7 +167,7 @@ def main(
                 "edition": edition,
                 "difference": largest,
                 "read_validate_score": totals,
-                "peak_mib": memory,
+                "peak_mib": peak_memory(),
                 "scores": compared,
                 "rows": rows,
             }
@@ -175,8 +176,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        with shown():
-            typer.run(main)
-    except (DataError, UsageError) as problem:
-        sys.exit(f"benchmarks.imageclef: {problem}")
+    run_benchmark(main)

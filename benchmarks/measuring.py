@@ -141,13 +141,13 @@ def _build(job: Job, layer: str) -> Model:
 def train(job: Job, pixels: Pixels, folder: Path) -> tuple[Model, float]:
     """Return the encoder, trained on pixels uint8 [N, C, H, W], and how many seconds it took.
 
-    A training that was stopped in this folder is gone on with.
+    A training that was stopped in this folder is continued.
     """
     start = time.perf_counter()
     seed_all(job.training.seed)
     model = _build(job, job.layers[0])
     if not job.recipe.trained:
-        # Without them the floor would be lower than an untrained network deserves.
+        # Without them the baseline would be lower than an untrained network deserves.
         device = find_device(job.training.device)
         images = sample(pixels, job.training).to(device)
         measure_statistics(model.to(device).eval(), images, look=model.embed)

@@ -2,19 +2,21 @@
 
     replearn phantoms runs/data
     replearn compare configs/encoders.yaml runs/data runs/encoders
-    python benchmarks/model_sheets.py runs/encoders runs/data/valid-concepts.tsv docs/images/models
+    python -m benchmarks.model_sheets runs/encoders runs/data/valid-concepts.tsv docs/images/models
 
 The images shown are those of the given list, which no encoder was trained on.
 """
 
 import json
-import sys
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
+import typer
 from torch import Tensor
 
+from benchmarks.command import run_benchmark
 from replearn.arrays import Pixels
 from replearn.concepts.table import read_ids
 from replearn.encoders.encoder import load_encoder
@@ -41,8 +43,12 @@ def together(grids: dict[str, Tensor]) -> Pixels:
     return np.concatenate(parts)
 
 
-def main(comparison: Path, ids: Path, out: Path) -> None:
-    """Write `out/<encoder>.png` for each encoder of the comparison that has pictures."""
+def main(
+    comparison: Annotated[Path, typer.Argument(help="Output folder of `replearn compare`.")],
+    ids: Annotated[Path, typer.Argument(help="File with the ids of the images to show.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write the pictures to.")],
+) -> None:
+    """Write `OUT/<encoder>.png` for each encoder of a comparison that has image grids."""
     images = ImageSet.load(comparison / "images.h5").select(read_ids(ids))
     written = []
     for folder in sorted(comparison.glob("seed-0/*/encoder")):
@@ -65,6 +71,4 @@ def main(comparison: Path, ids: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        sys.exit(__doc__)
-    main(*map(Path, sys.argv[1:]))
+    run_benchmark(main)

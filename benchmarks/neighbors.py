@@ -18,12 +18,9 @@ Prints tables and, in the last line, the same as JSON.
 
 import json
 import multiprocessing
-import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,7 +30,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from replearn.console import say, shown
+from benchmarks import markdown
+from benchmarks.command import run_benchmark
+from benchmarks.time_and_memory import MIB, peak_memory, ratios, timed
+from replearn.console import say
 from replearn.neighbors.build_index import index_vectors
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.storage import load_index, save_index
@@ -56,9 +56,7 @@ def draw(count: int, width: int, seed: int, centres: int) -> Matrix:
 
 def seconds(run: Callable[[], object]) -> float:
     """Return how long a call takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    return timed(run)[1].seconds
 
 
 def take_turns(
@@ -66,15 +64,8 @@ def take_turns(
 ) -> tuple[float, float, Row]:
     """Return the least seconds of two calls, and the ratios of the first to the second."""
     times = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
-    ratios = sorted(one / other for one, other in times)
-    one, other = np.min(times, axis=0).tolist()
-    ratio = float(np.median(ratios))
-    return one, other, {"ratio": ratio, "least": ratios[0], "most": ratios[-1]}
-
-
-def peak() -> float:
-    """Return the largest resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    mine, others = zip(*times, strict=True)
+    return min(mine), min(others), ratios(mine, others)
 
 
 def alone(run: Callable[..., Any], *words: Any) -> Any:
@@ -85,16 +76,14 @@ def alone(run: Callable[..., Any], *words: Any) -> Any:
 
 def make_index(folder: Path, rows: int, width: int, factory: str, recall: float) -> Row:
     """Build and save an index of synthetic vectors, and return what that took."""
-    vectors, before = draw(rows, width, 0, _centres(rows)), peak()
-    start = time.perf_counter()
+    vectors, before = draw(rows, width, 0, _centres(rows)), peak_memory()
     ids = [f"image-{number:08d}" for number in range(rows)]
-    index = index_vectors(ids, vectors, factory=factory, recall=recall)
-    built = time.perf_counter() - start
+    index, built = timed(lambda: index_vectors(ids, vectors, factory=factory, recall=recall))
     save_index(folder, index)
     return {
-        "build_seconds": built,
-        "build_mb": peak() - before,
-        "file_mb": (folder / "index.faiss").stat().st_size / 2**20,
+        "build_seconds": built.seconds,
+        "build_mib": peak_memory() - before,
+        "file_mib": (folder / "index.faiss").stat().st_size / MIB,
         "effort": index.recall.effort if index.recall else {},
     }
 
@@ -102,13 +91,13 @@ def make_index(folder: Path, rows: int, width: int, factory: str, recall: float)
 def search_here(folder: Path, rows: int, width: int, queries: int, k: int) -> Row:
     """Return the memory of the process that opens an index and searches it once."""
     index, asked = load_index(folder), draw(queries, width, 1, _centres(rows))
-    before = peak()
+    before = peak_memory()
     duration = seconds(lambda: index.search(asked, k))
-    matrix = rows * width * 4 / 2**20
-    return {"seconds": duration, "mb": peak(), "before_mb": before, "matrix_mb": matrix}
+    matrix = rows * width * 4 / MIB
+    return {"seconds": duration, "mib": peak_memory(), "before_mib": before, "matrix_mib": matrix}
 
 
-def race(folder: Path, rows: int, width: int, queries: int, k: int, rounds: int) -> Row:
+def search_in_turns(folder: Path, rows: int, width: int, queries: int, k: int, rounds: int) -> Row:
     """Return seconds of replearn and of bare FAISS, turn by turn."""
     index, asked = load_index(folder), draw(queries, width, 1, _centres(rows))
     flat = faiss.IndexFlatIP(width)
@@ -120,8 +109,8 @@ def race(folder: Path, rows: int, width: int, queries: int, k: int, rounds: int)
         faiss.normalize_L2(normal)
         flat.search(normal, k)
 
-    ours, theirs, ratios = take_turns(lambda: index.search(asked, k), bare, rounds)
-    return {"replearn": ours, "faiss": theirs, **ratios}
+    ours, theirs, compared = take_turns(lambda: index.search(asked, k), bare, rounds)
+    return {"replearn": ours, "faiss": theirs, **compared}
 
 
 def one_query(folder: Path, rows: int, width: int, rounds: int) -> Row:
@@ -149,14 +138,14 @@ def approximate(folder: Path, exact: Path, rows: int, width: int, queries: int, 
     nearest = truth.search(asked, 10).rows
     found = index.search(asked, 10).rows
     shared = [len(set(a) & set(b)) for a, b in zip(found.tolist(), nearest.tolist(), strict=True)]
-    slow, fast, ratios = take_turns(
+    slow, fast, compared = take_turns(
         lambda: truth.search(asked, 10), lambda: index.search(asked, 10), rounds
     )
     return {
         "recall_at_10": float(np.mean(shared)) / 10,
         "queries_a_second": queries / fast,
         "exact_queries_a_second": queries / slow,
-        **ratios,
+        **compared,
     }
 
 
@@ -176,46 +165,54 @@ def to_markdown(result: Row) -> str:
     return "\n".join(tables)
 
 
-def _exact_table(race: Row, memory: Row, one: Row) -> str:
-    return f"""| search | seconds | beside |
-|---|---:|---|
-| exact, replearn | {race["replearn"]:.2f} | {_between(race, 3)} of FAISS |
-| exact, bare FAISS | {race["faiss"]:.2f} | |
-| open and one query | {one["seconds"]:.3f} | at most {one["most"]:.3f} |
-| the command, one id | {one["command"]:.2f} | at most {one["command_most"]:.2f} |
-
-Resident: {memory["mb"]:.0f} MB for a matrix of {memory["matrix_mb"]:.0f} MB \
-({memory["mb"] / memory["matrix_mb"]:.2f}).
-"""
+def _exact_table(exact: Row, memory: Row, one: Row) -> str:
+    rows = [
+        ["exact, replearn", f"{exact['replearn']:.2f}", f"{_between(exact, 3)} of FAISS"],
+        ["exact, bare FAISS", f"{exact['faiss']:.2f}", ""],
+        ["open and one query", f"{one['seconds']:.3f}", f"at most {one['most']:.3f}"],
+        ["the command, one id", f"{one['command']:.2f}", f"at most {one['command_most']:.2f}"],
+    ]
+    return (
+        f"{markdown.table(['search', 'seconds', 'beside'], rows)}\n"
+        f"Resident: {memory['mib']:.0f} MiB for a matrix of {memory['matrix_mib']:.0f} MiB "
+        f"({memory['mib'] / memory['matrix_mib']:.2f}).\n"
+    )
 
 
 def _approximate_table(rows: list[Row]) -> str:
-    lines = [
-        "| factory | recall@10 | queries/s | exact queries/s | ratio | build s | build MB | "
-        "file MB | effort |",
-        "|---|---:|---:|---:|---|---:|---:|---:|---|",
-    ]
-    lines += [
-        f"| {row['factory']} | {row['recall_at_10']:.3f} | {row['queries_a_second']:,.0f} | "
-        f"{row['exact_queries_a_second']:,.0f} | {_between(row, 1)} | "
-        f"{row['build_seconds']:.0f} | {row['build_mb']:.0f} | {row['file_mb']:.0f} | "
-        f"{row['effort']} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
+    columns = ["factory", "recall@10", "queries/s", "exact queries/s", "ratio", "build s"]
+    columns += ["build MiB", "file MiB", "effort"]
+    return markdown.table(
+        columns,
+        [
+            [
+                row["factory"],
+                f"{row['recall_at_10']:.3f}",
+                f"{row['queries_a_second']:,.0f}",
+                f"{row['exact_queries_a_second']:,.0f}",
+                _between(row, 1),
+                f"{row['build_seconds']:.0f}",
+                f"{row['build_mib']:.0f}",
+                f"{row['file_mib']:.0f}",
+                str(row["effort"]),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _tuning_table(tuning: Row) -> str:
-    lines = ["| tuning, given the neighbours | seconds | of the processor |", "|---|---:|---:|"]
-    lines += [
-        f"| {what} | {tuning[key]['seconds']:.1f} | {tuning[key]['processor']:.1f} |"
-        for key, what in (("vote", "k, weights and smoothing"), ("rule", "the decision rule"))
-    ]
-    return "\n".join(lines) + "\n"
+    return markdown.table(
+        ["tuning, given the neighbours", "seconds", "CPU seconds"],
+        [
+            [what, f"{tuning[key]['seconds']:.1f}", f"{tuning[key]['processor']:.1f}"]
+            for key, what in (("vote", "k, weights and smoothing"), ("rule", "the decision rule"))
+        ],
+    )
 
 
-def _between(ratios: Row, digits: int) -> str:
-    median, least, most = (f"{ratios[key]:.{digits}f}" for key in ("ratio", "least", "most"))
+def _between(row: Row, digits: int) -> str:
+    median, least, most = (f"{row[key]:.{digits}f}" for key in ("ratio", "least", "most"))
     return f"{median} ({least} to {most})"
 
 
@@ -238,9 +235,14 @@ def main(
     rounds: Annotated[int, typer.Option(help="How often each search is timed.")] = 3,
 ) -> None:
     """Time exact, single and approximate search, and the tuning of votes."""
+    # Here: the processes whose memory is measured import this file, and neither joblib (for the
+    # cores) nor scikit-learn (for the votes).
+    from benchmarks.votes import tune
+    from replearn.artefacts.workers import cores
+
     result: Row = {
         "benchmark": "neighbors",
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "threads": faiss.omp_get_max_threads(),
         "faiss": faiss.__version__,
         "sizes": [rows, width, queries, k],
@@ -254,7 +256,7 @@ def main(
             result["build"] = alone(make_index, flat, rows, width, "Flat", 1.0)
             say(f"built {rows:,} x {width:,} in {result['build']['build_seconds']:.1f} s")
             result["memory"] = alone(search_here, flat, rows, width, queries, k)
-            result["exact"] = alone(race, flat, rows, width, queries, k, rounds)
+            result["exact"] = alone(search_in_turns, flat, rows, width, queries, k, rounds)
             say(f"exact search: {result['exact']['ratio']:.3f} of bare FAISS")
             result["one_query"] = alone(one_query, flat, rows, width, rounds + 2)
         sizes = (approximate_rows, approximate_width)
@@ -269,9 +271,6 @@ def main(
             say(f"{factory}: recall {row['recall_at_10']:.3f}, {row['ratio']:.1f} x exact")
             result["approximate"].append(row)
     if tuned:
-        # Only here: the processes whose memory is measured import this file, and no scikit-learn.
-        from benchmarks.votes import tune
-
         result["tuning"] = tune(tuned, concepts)
         say(f"votes tuned in {result['tuning']['vote']['seconds']:.1f} s")
     print(to_markdown(result))
@@ -279,5 +278,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with shown():
-        typer.run(main)
+    run_benchmark(main)

@@ -6,13 +6,12 @@ The seconds stand in the table beside the scores.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import UsageError
-from replearn.settings import check_settings, read_yaml
+from replearn.settings import check_settings
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Recipe:
         model: name in the library.
         arguments: of the model.
         training: settings of the training besides those of the scale.
-        trained: whether more than the normalisation's statistics is learned; only a floor is not.
+        trained: whether more than the normalisation's statistics is learned.
     """
 
     model: str
@@ -66,7 +65,7 @@ class Recipe:
 
 
 # At the same layer as everything else in the table; read first.
-FLOORS = ("raw", "random", "pca")
+BASELINES = ("raw", "random", "pca")
 # Not chosen by default: its parts are in the table already.
 OPTIONAL = ("combined",)
 
@@ -97,9 +96,9 @@ def recipes(scale: Scale, *, colour: bool) -> dict[str, Recipe]:
     return {
         "raw": Recipe("raw"),
         "random": Recipe("random", width),
-        # The floor of what reads a critic, a GAN's or an InfoGAN's: these have no normalisation.
+        # The baseline of what reads a critic, a GAN's or an InfoGAN's: these have no normalisation.
         "random-critic": Recipe("infogan", width, trained=False),
-        # The floor of diffusion, whose encoder is deeper than the others'.
+        # The baseline of diffusion, whose encoder is deeper than the others'.
         "random-denoiser": Recipe("diffusion", width, trained=False),
         "pca": Recipe("pca"),
         "kmeans": Recipe("kmeans"),
@@ -115,18 +114,8 @@ def recipes(scale: Scale, *, colour: bool) -> dict[str, Recipe]:
     }
 
 
-def read_config(path: Path) -> Configuration:
-    """Read a configuration file as `replearn train` takes it.
-
-    Raises:
-        DataError: the file is missing or not YAML.
-        UsageError: it says something unknown.
-    """
-    return check_settings(Configuration, read_yaml(path), "")
-
-
 def of_config(name: str, config: Configuration) -> dict[str, Recipe]:
-    """Return the encoder of a configuration and, as its floor, the same one untrained."""
+    """Return the encoder of a configuration and, as its baseline, the same one untrained."""
     recipe = Recipe(config.model, config.arguments or {}, config.training or {})
     return {name: recipe, f"{name}-untrained": replace(recipe, trained=False)}
 
@@ -161,7 +150,7 @@ def training_settings(
 
 
 def choose(names: Sequence[str], known: dict[str, Recipe]) -> dict[str, Recipe]:
-    """Return the floors and the named recipes, in the order of the table; no name means all.
+    """Return the baselines and the named recipes, in the order of the table; no name means all.
 
     Raises:
         UsageError: a name is unknown.
@@ -170,4 +159,4 @@ def choose(names: Sequence[str], known: dict[str, Recipe]) -> dict[str, Recipe]:
     if unknown:
         raise UsageError(f"--encoders {unknown[0]}: unknown; known: {', '.join(known)}")
     wanted = set(names) or set(known) - set(OPTIONAL)
-    return {name: known[name] for name in known if name in wanted or name in FLOORS}
+    return {name: known[name] for name in known if name in wanted or name in BASELINES}

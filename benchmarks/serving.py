@@ -13,7 +13,6 @@ Prints tables and, in the last line, the same as JSON.
 """
 
 import json
-import os
 import random
 import re
 import socket
@@ -33,10 +32,14 @@ import httpx
 import numpy as np
 import typer
 
+from benchmarks import markdown
+from benchmarks.command import run_benchmark
+from benchmarks.time_and_memory import memory
 from pipelines.__main__ import main as replearn
 from replearn.artefacts.hdf5 import write_rows
+from replearn.artefacts.workers import cores
 from replearn.concepts.table import ConceptTable, read_concepts
-from replearn.console import say, shown
+from replearn.console import say
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
 from replearn.neighbors.build_index import index_vectors
@@ -202,29 +205,30 @@ def first(visitor: Visitor) -> float:
 
 
 def memory_of(process: int) -> Row:
-    """Return a process's resident memory in MB: its own, and with the files that it maps."""
-    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-    found = dict(re.findall(r"(\w+):\s+(\d+) kB", status))
-    return {"own": int(found["RssAnon"]) / 1024, "all": int(found["VmRSS"]) / 1024}
+    """Return a process's resident memory in MiB: its own, and with the files that it maps."""
+    return {"own": memory(process), "all": memory(process, "VmRSS")}
 
 
 def to_markdown(result: Row) -> str:
     """Return the tables for people."""
-    lines = ["| users | answers | per second | median s | 99 % within s | slowest s | errors |"]
-    lines += ["|---:|---:|---:|---:|---:|---:|---:|"]
-    lines += [
-        f"| {row['users']} | {row['answers']:,} | {row['answers_a_second']:.1f} | "
-        f"{row['median']:.3f} | {row['p99']:.3f} | {row['slowest']:.3f} | {row['errors']} |"
+    columns = ["users", "answers", "per second", "median s", "99 % within s", "slowest s", "errors"]
+    rows = [
+        [
+            row["users"],
+            row["answers"],
+            f"{row['answers_a_second']:.1f}",
+            *(f"{row[key]:.3f}" for key in ("median", "p99", "slowest")),
+            row["errors"],
+        ]
         for row in (result["alone"], result["together"])
     ]
     before, after = result["memory_before"], result["memory_after"]
-    lines += [
-        "",
+    return (
+        f"{markdown.table(columns, rows, words=0)}\n"
         f"Up after {result['start_seconds']:.1f} s, the first answer took "
-        f"{result['first_seconds']:.3f} s. Own memory: {before['own']:.0f} MB before the many "
-        f"users' questions, {after['own']:.0f} MB after them.",
-    ]
-    return "\n".join(lines)
+        f"{result['first_seconds']:.3f} s. Own memory: {before['own']:.0f} MiB before the many "
+        f"users' questions, {after['own']:.0f} MiB after them."
+    )
 
 
 def main(
@@ -239,7 +243,7 @@ def main(
     """Time the search page with one user and with many."""
     result: Row = {
         "benchmark": "serving",
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "sizes": [rows, width],
         "seconds": seconds,
     }
@@ -262,5 +266,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with shown():
-        typer.run(main)
+    run_benchmark(main)

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import markdown
+
 Row = dict[str, Any]
 
 _COLUMNS = ("linear", "knn 1", "knn 20", "knn 200", "knn 1 l2")
@@ -52,23 +54,22 @@ def to_markdown(summary: list[Row]) -> str:
 
 
 def _table(dataset: str, rows: list[Row]) -> str:
-    columns = [column for column in _COLUMNS if any(column in row["scores"] for row in rows)]
-    names = ["encoder", "layer", "dims", *columns, "C", "seeds", "train s", "extract s"]
-    lines = [f"{dataset}\n", f"| {' | '.join(names)} |", "|---|---|" + "---:|" * (len(names) - 2)]
-    for row in rows:
-        scores = row["scores"]
-        cells = [
+    scores = [column for column in _COLUMNS if any(column in row["scores"] for row in rows)]
+    columns = ["encoder", "layer", "dims", *scores, "C", "seeds", "train s", "extract s"]
+    cells = [
+        [
             row["encoder"],
             "" if row["layer"] == "only" else row["layer"],
             str(row["dimensions"]),
-            *(_spread(*scores[column]) for column in columns),
+            *(_spread(*row["scores"][column]) for column in scores),
             ", ".join(f"{strength:g}" for strength in row["C"]),
             str(row["seeds"]),
             f"{row['train_seconds']:.0f}",
             f"{row['extract_seconds']:.0f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        for row in rows
+    ]
+    return f"{dataset}\n\n{markdown.table(columns, cells, words=2)}"
 
 
 def _spread(mean: float, deviation: float | None) -> str:

@@ -1,10 +1,10 @@
-"""How fast the trainer trains, against those who train the same networks at the same moment.
+"""How fast the trainer trains, beside baselines that train the same networks at the same time.
 
     python -m benchmarks.training                        about 8 minutes on 2 cores
     python -m benchmarks.training --quick                about 3
     python -m benchmarks.training --models aae,vae --device cuda --precision bfloat16
 
-There are three kinds of rival; each trains on the same images, in batches of the same size:
+There are three baselines; each trains on the same images, in batches of the same size:
 
 bare    A loop of plain PyTorch around the objective's own losses, for each objective: the images
         float on the device, drawn by a permutation, and Adam as it comes.  No averaged weights, no
@@ -19,33 +19,32 @@ files   The bare loop of the AAE behind a DataLoader, one worker for each core, 
         from the second pass on, so no disk is waited for.
 
 The trainer is as its settings come, but for `--precision`.  The two of a pair take turns, round by
-round, after a warm-up; a ratio is that of one round (trainer / rival, above 1: the trainer is
-faster), and what is reported is the median of the rounds and between what their middle half lies.
-On a processor that others use too, leave them cores with `--threads`: threads that wait for each
-other make the spread so wide that the ratios say nothing.
+round, after a warm-up; a ratio is that of one round (trainer / baseline, above 1: the trainer is
+faster), and what is reported is the median of the rounds and the range of their middle half.  On a
+processor that others use too, leave them cores with `--threads`: threads that wait for each other
+make the spread so wide that the ratios say nothing.
 
 pythae is no dependency.  `pip install --no-deps pythae==0.1.2` is enough: what it imports beyond
 torch and numpy (cloudpickle, pydantic, scikit-learn, scipy, tqdm, typing_extensions) comes with
 replearn.  Of what it lists besides, imageio is not needed for a training.
 """
 
-import argparse
 import importlib.util
 import json
 import os
 import platform
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor
 
 import replearn
-from benchmarks.racing import Options, Result, elsewhere, race
-from benchmarks.rivals import (
+from benchmarks.command import run_benchmark
+from benchmarks.training_baselines import (
     EPOCH,
     Bare,
     Style,
@@ -57,10 +56,13 @@ from benchmarks.rivals import (
     trained_from_files,
     write_files,
 )
+from benchmarks.turns import Options, Result, elsewhere, take_turns
 from replearn.arrays import Pixels
+from replearn.artefacts.workers import cores
 from replearn.encoders.contract import Objective
 from replearn.encoders.embedding import find_device
 from replearn.encoders.models import MODELS
+from replearn.errors import UsageError
 from replearn.phantoms.rendering import render
 
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]
@@ -90,25 +92,18 @@ def hardware(options: Options) -> dict[str, Any]:
     }
 
 
-def cores() -> int:
-    """Return how many cores this process may use, which in a container is not all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def aim(rival: str, style: Style, device: torch.device) -> float | None:
+def aim(baseline: str, style: Style, device: torch.device) -> float | None:
     """Return the ratio that is to be reached, if one is."""
-    if rival == "bare":
+    if baseline == "bare":
         return 0.95
     if device.type == "cuda":
         return 3.0
     # Without units for bfloat16 a processor has nothing to be faster with.
-    return 1.5 if rival == "pythae" and style.dtype is torch.bfloat16 else None
+    return 1.5 if baseline == "pythae" and style.dtype is torch.bfloat16 else None
 
 
-def show_head(facts: dict[str, Any], style: Style, options: Options) -> None:
-    """Print what runs and the head of the table."""
+def print_header(facts: dict[str, Any], style: Style, options: Options) -> None:
+    """Print what runs and the header of the table."""
     for key, value in facts.items():
         if value is not None:
             print(f"{key:<12}{value}")
@@ -118,19 +113,22 @@ def show_head(facts: dict[str, Any], style: Style, options: Options) -> None:
         f"median of {options.rounds} rounds\n"
     )
     print(
-        f"{'rival':<8}{'objective':<14}{'replearn':>10}{'rival':>10}{'ratio':>9}   middle half\n"
-        f"{'':<22}{'images/s':>10}{'images/s':>10}",
+        f"{'baseline':<10}{'objective':<14}{'replearn':>10}{'baseline':>10}{'ratio':>9}"
+        f"   middle half\n"
+        f"{'':<24}{'images/s':>10}{'images/s':>10}",
         flush=True,
     )
 
 
-def show(rival: str, name: str, facts: dict[str, float] | None, least: float | None) -> None:
+def print_row(
+    baseline: str, name: str, facts: dict[str, float] | None, least: float | None
+) -> None:
     """Print one row of the table."""
-    row = f"{rival:<8}{name:<14}"
+    row = f"{baseline:<10}{name:<14}"
     if facts is None:
         row += NOT_INSTALLED
     else:
-        row += f"{facts['replearn']:>10.0f}{facts['rival']:>10.0f}{facts['ratio']:>9.3f}"
+        row += f"{facts['replearn']:>10.0f}{facts['baseline']:>10.0f}{facts['ratio']:>9.3f}"
         row += f"   {facts['low']:.3f} to {facts['high']:.3f}"
         row += f"   (aim: {least})" if least else ""
     print(row, flush=True)
@@ -140,44 +138,44 @@ def show(rival: str, name: str, facts: dict[str, float] | None, least: float | N
 
 
 def against_bare(name: str, pixels: Pixels, images: Tensor, options: Options) -> Result:
-    """Race one objective's trainer against the bare loop."""
+    """Compare one objective's trainer with the bare loop."""
     trainer = new_trainer(name, pixels, options)
     bare = Bare(name, style_of(trainer), options)
-    rival = trained_bare(bare, images, trainer.batch_size)
-    return race(trained_by_replearn(trainer), rival, options)
+    baseline = trained_bare(bare, images, trainer.batch_size)
+    return take_turns(trained_by_replearn(trainer), baseline, options)
 
 
 def against_pythae(pixels: Pixels, images: Tensor, options: Options) -> Result | None:
-    """Race the AAE's trainer against pythae's, if that is installed."""
+    """Compare the AAE's trainer with pythae's, if that is installed."""
     if importlib.util.find_spec("pythae") is None:
         return None
     trainer = new_trainer("aae", pixels, options)
-    with elsewhere(trained_by_pythae, images.cpu().numpy(), options) as rival:
-        return race(trained_by_replearn(trainer), rival, options)
+    with elsewhere(trained_by_pythae, images.cpu().numpy(), options) as baseline:
+        return take_turns(trained_by_replearn(trainer), baseline, options)
 
 
 def against_files(pixels: Pixels, options: Options) -> Result:
-    """Race the AAE's trainer against the bare loop behind a DataLoader."""
+    """Compare the AAE's trainer with the bare loop behind a DataLoader."""
     trainer = new_trainer("aae", pixels, options)
     bare = Bare("aae", style_of(trainer), options)
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder), FILES * options.batch)
-        rival = trained_from_files(bare, Path(folder), options)
-        return race(trained_by_replearn(trainer), rival, options)
+        baseline = trained_from_files(bare, Path(folder), options)
+        return take_turns(trained_by_replearn(trainer), baseline, options)
 
 
-def main(options: Options) -> None:
-    """Run all races, printing each row when it is known, and the ratios as JSON at the end."""
+def measure(options: Options) -> dict[str, Any]:
+    """Print each row of the table when it is known; return the ratios and what determined them."""
     count = EPOCH * options.batch
     pixels = np.stack([render(i, size=options.size).pixels for i in range(count)])
     images = torch.from_numpy(pixels).to(options.device).float().div_(127.5).sub_(1.0)
     style = style_of(new_trainer("aae", pixels, options))
     facts = hardware(options)
-    show_head(facts, style, options)
+    print_header(facts, style, options)
 
-    def row(rival: str, name: str, result: Result | None) -> dict[str, float] | None:
+    def row(baseline: str, name: str, result: Result | None) -> dict[str, float] | None:
         found = result.facts() if result else None
-        show(rival, name, found, aim(rival, style, options.device))
+        print_row(baseline, name, found, aim(baseline, style, options.device))
         return found
 
     ratios: dict[str, Any] = {
@@ -189,53 +187,52 @@ def main(options: Options) -> None:
     ratios["pythae"] = row("pythae", "aae", against_pythae(pixels, images, options))
     ratios["files"] = row("files", "aae", against_files(pixels, options))
     setting = {key: getattr(options, key) for key in ("size", "batch", "width", "rounds")}
-    print(json.dumps({"benchmark": "training", **facts, "style": str(style), **setting, **ratios}))
+    return {**facts, "style": str(style), **setting, **ratios}
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line's options."""
-    text, _, more = (__doc__ or "").partition("\n")
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks.training",
-        description=text,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def main(
+    models: Annotated[
+        str,
+        typer.Option(help=f"Some of {', '.join(OBJECTIVES)}.", show_default="all; quick: aae,vae"),
+    ] = "",
+    size: Annotated[int, typer.Option(help="Side of the images.")] = 64,
+    batch: Annotated[int, typer.Option(help="Images in a batch.")] = 64,
+    width: Annotated[int, typer.Option(help="Of the networks.")] = 32,
+    rounds: Annotated[
+        int | None, typer.Option(help="How often each is timed.", show_default="15; quick: 9")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long each is to take in a round.")] = 0.5,
+    threads: Annotated[
+        int | None, typer.Option(help="Of torch.", show_default="as torch chooses")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Of the DataLoader.", show_default="as many as cores")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the trainer.")
+    ] = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="Two models and fewer rounds.")] = False,
+) -> None:
+    """Compare the trainer's speed with others; print a table and, in the last line, JSON."""
+    if threads:
+        torch.set_num_threads(threads)
+    names = (models or ("aae,vae" if quick else ",".join(OBJECTIVES))).split(",")
+    if unknown := [name for name in names if name not in OBJECTIVES]:
+        raise UsageError(f"--models {unknown[0]}: unknown; known: {', '.join(OBJECTIVES)}")
+    options = Options(
+        models=names,
+        size=size,
+        batch=batch,
+        width=width,
+        rounds=rounds or (9 if quick else 15),
+        seconds=seconds,
+        workers=cores() if workers is None else workers,
+        device=find_device(device),
+        precision=precision,
     )
-    add = options.add_argument
-    add("--models", help=f"some of {','.join(OBJECTIVES)} (all; quick: aae,vae)")
-    add("--size", type=int, default=64, help="side of the images (64)")
-    add("--batch", type=int, default=64, help="images in a batch (64)")
-    add("--width", type=int, default=32, help="of the networks (32)")
-    add("--rounds", type=int, help="turns of each contender (15; quick: 9)")
-    add("--seconds", type=float, default=0.5, help="that a turn is to take (0.5)")
-    add("--threads", type=int, help="of torch (as torch comes)")
-    add("--workers", type=int, default=cores(), help="of the DataLoader (as many as cores)")
-    add("--device", default="auto", help="auto, cpu, cuda, ...")
-    add("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
-    add("--quick", action="store_true", help="two models and fewer rounds")
-    return options
-
-
-def asked(arguments: list[str]) -> Options:
-    """Read the command line."""
-    args = parser().parse_args(arguments)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    models = (args.models or ("aae,vae" if args.quick else ",".join(OBJECTIVES))).split(",")
-    if unknown := set(models) - set(OBJECTIVES):
-        parser().error(f"--models {','.join(sorted(unknown))}: known are {','.join(OBJECTIVES)}")
-    return Options(
-        models=models,
-        size=args.size,
-        batch=args.batch,
-        width=args.width,
-        rounds=args.rounds or (9 if args.quick else 15),
-        seconds=args.seconds,
-        workers=args.workers,
-        device=find_device(args.device),
-        precision=args.precision,
-    )
+    print(json.dumps({"benchmark": "training", **measure(options)}))
 
 
 if __name__ == "__main__":
-    main(asked(sys.argv[1:]))
+    run_benchmark(main)

@@ -6,14 +6,13 @@ concepts whose frequencies fall as j^-0.9, some of them the same; its 16 feature
 direction of each, with noise.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.time_and_memory import timed
 from replearn.arrays import Vectors
 from replearn.concepts.table import ConceptTable
 from replearn.detection.fit_detector import fit_rule
@@ -64,20 +63,13 @@ def tune(images: int, concepts: int) -> dict[str, Any]:
     task = DetectionTask(learn, choose, "match", 100)
     index = index_vectors(learn.concepts.ids, learn.vectors, concepts=learn.concepts)
     found = index.search_others(choose.vectors, max(KS), choose.concepts.ids)
-    start = _clocks()
-    fitted = fit_neighbours(task, Searched(index.ids, index.engine, found=found))
-    between = _clocks()
-    detector = fit_rule(fitted, task, encoder=None, identity="")
-    end = _clocks()
+    searched = Searched(index.ids, index.engine, found=found)
+    fitted, vote = timed(lambda: fit_neighbours(task, searched))
+    detector, rule = timed(lambda: fit_rule(fitted, task, encoder=None, identity=""))
     assert isinstance(fitted.scorer, NeighbourScorer)
     return {
         "neighbours": found.rows.shape[1],
-        "vote": dict(zip(("seconds", "processor"), between - start, strict=True)),
-        "rule": dict(zip(("seconds", "processor"), end - between, strict=True)),
+        "vote": asdict(vote),
+        "rule": asdict(rule),
         "chosen": {**asdict(fitted.scorer.vote), "rule": detector.rule.name},
     }
-
-
-def _clocks() -> NDArray[np.float64]:
-    """Return the seconds that have passed, and those that this process has computed."""
-    return np.array([time.perf_counter(), time.process_time()])

@@ -34,6 +34,9 @@ def parameters(count: int, annotation: str = "int") -> str:
 def test_a_function_is_as_long_as_the_lines_of_code_in_its_body(tmp_path: Path) -> None:
     assert sizes(tmp_path, replearn__a=function(40)) == []
     assert sizes(tmp_path, replearn__a=function(41)) == ["replearn/a.py:2 long: 41 lines of code"]
+    assert sizes(tmp_path, replearn__a="", benchmarks__a=function(41)) == [
+        "benchmarks/a.py:2 long: 41 lines of code"
+    ]
 
 
 def test_a_function_has_at_most_eight_parameters_and_self_is_none(tmp_path: Path) -> None:
@@ -54,10 +57,12 @@ def test_a_constructor_and_a_dataclass_may_be_wide(tmp_path: Path) -> None:
     assert sizes(tmp_path, replearn__a=constructor + fields) == []
 
 
-def test_a_stage_may_have_any_number_of_options_but_no_long_body(tmp_path: Path) -> None:
+def test_a_stage_or_a_benchmark_may_have_any_number_of_options_but_no_long_body(
+    tmp_path: Path,
+) -> None:
     option = "Annotated[int | None, typer.Option(help='So many.')]"
     stage = f"def stage({parameters(20, option)}):\n    pass\n"
-    assert sizes(tmp_path, pipelines__a=stage) == []
+    assert sizes(tmp_path, pipelines__a=stage, benchmarks__a=stage) == []
     assert sizes(tmp_path, pipelines__a=stage + "    pass\n" * 40) == [
         "pipelines/a.py:1 stage: 41 lines of code"
     ]

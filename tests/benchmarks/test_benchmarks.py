@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.racing import Contender, elsewhere, race
-from benchmarks.training import asked
+from benchmarks.turns import Options, Training, elsewhere, take_turns
 from replearn.detection.decisions.rules import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +34,32 @@ def last_line(module: str, *words: object) -> dict[str, Any]:
     return last
 
 
-def test_training_ends_with_the_ratios_to_each_rival() -> None:
+@pytest.mark.parametrize(
+    ("module", "words", "status", "said"),
+    [
+        ("neighbors", "--rows 0 --approximate-rows 100 --factories nonsense", 2, "'nonsense'"),
+        ("training", "--models nonsense", 2, "--models nonsense: unknown; known: aae"),
+        ("training", "--device nonsense", 1, "device 'nonsense': not usable here"),
+        ("model_sheets", "missing missing missing", 1, "missing"),
+    ],
+)
+def test_bad_input_ends_a_benchmark_with_one_line_and_the_status_of_a_stage(
+    module: str, words: str, status: int, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *words.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"benchmarks.{module}: ")
+    assert said in line
+
+
+def test_training_ends_with_the_ratios_to_each_baseline() -> None:
     tiny = "--size 16 --width 4 --batch 8 --rounds 1 --seconds 0.01 --workers 1 --device cpu"
     last = last_line("training", "--models", "vae,combined", *tiny.split())
     assert set(last["bare"]) == {"vae", "combined"}
@@ -44,42 +68,52 @@ def test_training_ends_with_the_ratios_to_each_rival() -> None:
     for facts in filter(None, measured):
         assert 0 < facts["low"] <= facts["ratio"] <= facts["high"]
         assert facts["replearn"] > 0
-        assert facts["rival"] > 0
+        assert facts["baseline"] > 0
 
 
 @contextlib.contextmanager
-def telling_where(facts: list[Callable[[], int]]) -> Iterator[Contender]:
-    """Give a contender that returns the fact of this number, about where it is."""
+def telling_where(facts: list[Callable[[], int]]) -> Iterator[Training]:
+    """Give a training that returns the fact of this number, about where it is."""
     yield lambda number: facts[number]()
 
 
-def test_a_contender_with_a_process_of_its_own_has_as_many_threads_there() -> None:
+def test_a_training_with_a_process_of_its_own_has_as_many_threads_there() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(3)  # not what a new process would have
     try:
-        with elsewhere(telling_where, [os.getpid, torch.get_num_threads]) as contender:
-            assert contender(0) != os.getpid()
-            assert contender(1) == 3
+        with elsewhere(telling_where, [os.getpid, torch.get_num_threads]) as training:
+            assert training(0) != os.getpid()
+            assert training(1) == 3
     finally:
         torch.set_num_threads(threads)
 
 
-def test_the_two_of_a_race_change_places_and_a_chance_round_moves_no_quartile() -> None:
-    options = asked(["--rounds", "5", "--seconds", "0.001", "--device", "cpu"])
-    played: list[str] = []
+def test_two_trainings_change_places_and_a_chance_round_moves_no_quartile() -> None:
+    options = Options(
+        models=[],
+        size=16,
+        batch=64,
+        width=4,
+        rounds=5,
+        seconds=0.001,
+        workers=0,
+        device=torch.device("cpu"),
+        precision="auto",
+    )
+    trained: list[str] = []
     speeds = iter([1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 90.0])
 
     def ours(steps: int) -> float:
-        played.append("ours")
+        trained.append("ours")
         return next(speeds)
 
-    def rival(steps: int) -> float:
-        played.append("rival")
+    def baseline(steps: int) -> float:
+        trained.append("baseline")
         return 1.0
 
-    facts = race(ours, rival, options).facts()
-    rounds = played[4:]
-    assert rounds[:4] == ["ours", "rival", "rival", "ours"]
+    facts = take_turns(ours, baseline, options).facts()
+    rounds = trained[4:]
+    assert rounds[:4] == ["ours", "baseline", "baseline", "ours"]
     assert (facts["low"], facts["ratio"], facts["high"]) == (2.0, 2.0, 2.0)
 
 
@@ -110,9 +144,9 @@ def test_all_rules_are_compared_on_phantoms_and_on_a_file(tmp_path: Path) -> Non
 def test_logistic_ends_with_ratios_excesses_and_growth() -> None:
     tiny = "--rows 600 --width 8 --labels 6 --exact 2 --rounds 2 --scale 0.01 --growth-width 8"
     last = last_line("logistic", *tiny.split(), "--growth-labels", 8)
-    for tail in "ab":
-        assert 0 < last[tail]["least"] <= last[tail]["ratio"] <= last[tail]["most"]
-        assert abs(last[tail]["excess"]) < 1e-6
+    for labels in "ab":
+        assert 0 < last[labels]["least"] <= last[labels]["ratio"] <= last[labels]["most"]
+        assert abs(last[labels]["excess"]) < 1e-6
     assert len(last["growth"]["by_rows"]) == len(last["growth"]["by_labels"]) == 3
 
 
@@ -121,7 +155,7 @@ def test_neighbors_ends_with_ratios_recalls_and_memory() -> None:
     more = ("--approximate-width", 8, "--approximate-queries", 50, "--factories", "IVF16,Flat")
     last = last_line("neighbors", *tiny.split(), *more, "--tuned", 60, "--concepts", 12)
     assert 0 < last["exact"]["least"] <= last["exact"]["ratio"] <= last["exact"]["most"]
-    assert last["memory"]["mb"] > last["memory"]["matrix_mb"] > 0
+    assert last["memory"]["mib"] > last["memory"]["matrix_mib"] > 0
     assert 0 < last["one_query"]["seconds"] < last["one_query"]["command"]
     (row,) = last["approximate"]
     assert row["recall_at_10"] > 0.8
@@ -149,7 +183,15 @@ def test_extraction_ends_with_ratios_and_with_growth() -> None:
     assert [row["images"] for row in rows] == [10, 20, 40]
     for row in rows:
         assert all(row[f"{stage} s"] > 0 for stage in ("prepare", "extract"))
-        assert all(row[f"{stage} peak MB"] > 0 for stage in ("prepare", "extract"))
+        assert all(row[f"{stage} peak MiB"] > 0 for stage in ("prepare", "extract"))
+
+
+def test_an_automatic_device_that_is_a_processor_has_plans_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    tiny = "--images 24 --size 16 --width 4 --jobs 1 --rounds 1 --device auto"
+    assert len(last_line("extraction", *tiny.split())["plans"]) == 3
 
 
 @pytest.mark.slow

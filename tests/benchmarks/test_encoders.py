@@ -22,7 +22,7 @@ from benchmarks import encoders, measuring, probes
 from benchmarks.datasets import Classes, Concepts, Form, Labels, open_data, prepare_data
 from benchmarks.measuring import Job, extract, layers_of, train
 from benchmarks.recipes import (
-    FLOORS,
+    BASELINES,
     SCALES,
     Recipe,
     choose,
@@ -283,9 +283,9 @@ def test_all_recipes_are_models_of_the_library(scale: str) -> None:
             training_settings(recipe, SCALES[scale], colour=colour, own=False, overrides={})
 
 
-def test_floors_are_always_in_the_table() -> None:
+def test_baselines_are_always_in_the_table() -> None:
     known = recipes(TINY, colour=False)
-    assert list(choose(["gan"], known)) == [*FLOORS, "gan"]
+    assert list(choose(["gan"], known)) == [*BASELINES, "gan"]
     assert set(choose([], known)) == set(known) - {"combined"}
     with pytest.raises(UsageError, match="nonsense"):
         choose(["nonsense"], known)
@@ -300,6 +300,14 @@ def test_a_configuration_keeps_its_own_length_unless_steps_are_asked_for() -> No
 
     assert (settings().epochs, settings().batch_size) == (7, 100)
     assert settings(steps=5).length(1000) == 5
+
+
+def test_a_configuration_is_read_and_checked_as_for_a_training(tmp_path: Path) -> None:
+    assert encoders._configs([Path("bigan-mnist")])["bigan-mnist"].model == "bigan"  # shipped
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("{model: aae, arguments: {widht: 8}}")
+    with pytest.raises(UsageError, match="widht"):
+        encoders._configs([wrong])
 
 
 def job(work: Path, recipe: Recipe, layers: tuple[str, ...]) -> Job:
@@ -329,15 +337,17 @@ def test_both_layers_come_from_one_training(tmp_path: Path) -> None:
 def test_an_untrained_network_keeps_its_weights_and_measures_its_normalisation(
     tmp_path: Path,
 ) -> None:
-    floor = job(tmp_path, Recipe("sdae", {"width": 4}, trained=False), ("code",))
-    prepare_data(floor.form, tmp_path, tmp_path)
-    data = open_data(floor.form, tmp_path)
-    network, _ = train(floor, data.pixels["train"], tmp_path)
-    codes = extract(floor, network, "code", data)["train"]
+    baseline = job(tmp_path, Recipe("sdae", {"width": 4}, trained=False), ("code",))
+    prepare_data(baseline.form, tmp_path, tmp_path)
+    data = open_data(baseline.form, tmp_path)
+    network, _ = train(baseline, data.pixels["train"], tmp_path)
+    codes = extract(baseline, network, "code", data)["train"]
     # The SDAE normalises its code, so the measured statistics show in it.
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=0.1)
     np.testing.assert_allclose(codes.std(axis=0), 1, atol=0.1)
-    assert floor.key("code") != replace(floor, recipe=Recipe("sdae", {"width": 4})).key("code")
+    assert baseline.key("code") != replace(baseline, recipe=Recipe("sdae", {"width": 4})).key(
+        "code"
+    )
 
 
 # Results ------------------------------------------------------------------------------------------

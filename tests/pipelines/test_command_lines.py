@@ -53,12 +53,9 @@ def check_names(stage: str, *words: str) -> None:
 def check_benchmark(name: str, *words: str) -> None:
     """Fail unless the benchmark exists and could begin with these words."""
     module = importlib.import_module(f"benchmarks.{name}")
-    if hasattr(module, "asked"):
-        module.asked(list(words))
-    else:
-        app = typer.Typer(add_completion=False)
-        app.command()(module.main)
-        refuse_unreadable(app, list(words))
+    app = typer.Typer(add_completion=False)
+    app.command()(module.main)
+    refuse_unreadable(app, list(words))
 
 
 def check_make(*words: str) -> None:

@@ -51,8 +51,10 @@ def test_the_chain_runs_in_colour_on_train_concepts_only(run: Run, tmp_path: Pat
     status, _, err = run("compare", tmp_path / "compare.yaml", data, out)
     assert status == 0
     assert "already trained" in err
-    draw_models = [ROOT / "benchmarks/model_sheets.py", out, data / "test-concepts.tsv", out]
-    done = subprocess.run([sys.executable, *map(str, draw_models)], capture_output=True, text=True)
+    draw_models = ["-m", "benchmarks.model_sheets", out, data / "test-concepts.tsv", out]
+    done = subprocess.run(
+        [sys.executable, *map(str, draw_models)], cwd=ROOT, capture_output=True, text=True
+    )
     last = json.loads(done.stdout.splitlines()[-1])
     assert last == {"benchmark": "model_sheets", "written": ["aae.png"]}
     together = cv2.imread(str(out / "aae.png"))

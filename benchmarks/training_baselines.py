@@ -1,4 +1,4 @@
-"""Who trains the same networks: our trainer, a bare loop, pythae, a loop over image files."""
+"""The trainer and its baselines on the same networks: a bare loop, pythae, image files."""
 
 import contextlib
 import importlib
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from benchmarks.racing import Contender, Options, clocked
+from benchmarks.turns import Options, Training, clocked
 from replearn.arrays import Pixels
 from replearn.encoders.contract import Objective
 from replearn.encoders.models import build, check_arguments
@@ -98,8 +98,8 @@ def style_of(trainer: Trainer) -> Style:
     )
 
 
-def trained_by_replearn(trainer: Trainer) -> Contender:
-    """Return the trainer as a contender."""
+def trained_by_replearn(trainer: Trainer) -> Training:
+    """Return the training by replearn's trainer."""
 
     def train(steps: int) -> int:
         for _ in range(steps):
@@ -132,26 +132,26 @@ class Bare:
         self.device = options.device
 
     def step(self, images: Tensor) -> None:
-        """Let every player move once on images float [N, C, H, W] of the device."""
-        for player, terms in self.moves(images):
+        """Update every player once on images float [N, C, H, W] of the device."""
+        for player, terms in self.losses(images):
             self.optimisers[player].zero_grad()
             torch.autograd.backward(torch.stack(list(terms.values())).sum())
             self.optimisers[player].step()
 
-    def moves(self, images: Tensor) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    def losses(self, images: Tensor) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Yield what the objective's losses yield, computed in the style's type."""
         losses = self.objective.losses(images, 0.0)
         half = self.style.dtype is torch.bfloat16
         while True:
             # Around the losses alone: what a player does with them is to stay in float32.
             with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-                move = next(losses, None)
-            if move is None:
+                terms = next(losses, None)
+            if terms is None:
                 return
-            yield move
+            yield terms
 
 
-def trained_bare(bare: Bare, images: Tensor, batch: int) -> Contender:
+def trained_bare(bare: Bare, images: Tensor, batch: int) -> Training:
     """Return a loop over images float [N, C, H, W] of the device, in a new order each epoch."""
 
     def batches() -> Iterator[Tensor]:
@@ -173,9 +173,11 @@ def trained_bare(bare: Bare, images: Tensor, batch: int) -> Contender:
 # pythae ------------------------------------------------------------------------------------------
 
 
-def dressed(base: type[nn.Module], part: nn.Module, answer: Callable[[Tensor], Any]) -> nn.Module:
-    """Return a module of pythae's kind `base` with the part's parameters, and this forward."""
-    kind = type(base.__name__, (base,), {"forward": lambda self, inputs: answer(inputs)})
+def as_pythae_module(
+    base: type[nn.Module], part: nn.Module, forward: Callable[[Tensor], Any]
+) -> nn.Module:
+    """Return a module of pythae's class `base` with the part's parameters and this `forward`."""
+    kind = type(base.__name__, (base,), {"forward": lambda self, inputs: forward(inputs)})
     module: nn.Module = kind()
     module.part = part
     return module
@@ -195,7 +197,7 @@ def pythae_model(model: AAE, options: Options) -> Any:
     def decode(codes: Tensor) -> Any:
         return reply(reconstruction=model.decoder(codes))
 
-    def judge(codes: Tensor) -> Any:
+    def discriminate(codes: Tensor) -> Any:
         return reply(embedding=model.critic(codes).sigmoid())  # it wants probabilities
 
     return models.Adversarial_AE(
@@ -204,9 +206,9 @@ def pythae_model(model: AAE, options: Options) -> Any:
             latent_dim=model.encoder.head.out_features,
             deterministic_posterior=True,
         ),
-        encoder=dressed(kinds.BaseEncoder, model.encoder, encode),
-        decoder=dressed(kinds.BaseDecoder, model.decoder, decode),
-        discriminator=dressed(kinds.BaseDiscriminator, model.critic, judge),
+        encoder=as_pythae_module(kinds.BaseEncoder, model.encoder, encode),
+        decoder=as_pythae_module(kinds.BaseDecoder, model.decoder, decode),
+        discriminator=as_pythae_module(kinds.BaseDiscriminator, model.critic, discriminate),
     )
 
 
@@ -232,8 +234,8 @@ def pythae_trainer(images: Tensor, folder: str, options: Options) -> Any:
 @contextlib.contextmanager
 def trained_by_pythae(
     images: np.ndarray[Any, np.dtype[np.float32]], options: Options
-) -> Iterator[Contender]:
-    """Give pythae's trainer as a contender; what it writes and says is dropped."""
+) -> Iterator[Training]:
+    """Give the training by pythae's trainer; what it writes and says is dropped."""
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         trainer = pythae_trainer(torch.from_numpy(images), folder, options)
@@ -277,7 +279,7 @@ def write_files(folder: Path, count: int) -> None:
         picture.save(folder / f"{number}.jpg", quality=90)
 
 
-def trained_from_files(bare: Bare, folder: Path, options: Options) -> Contender:
+def trained_from_files(bare: Bare, folder: Path, options: Options) -> Training:
     """Return the bare loop on batches that workers read from a folder."""
     images = Folder(folder, options.size)
     ahead = PREFETCH * max(1, options.workers)
@@ -299,7 +301,7 @@ def trained_from_files(bare: Bare, folder: Path, options: Options) -> Contender:
             bare.step(batch.to(options.device, non_blocking=True))
         return 0
 
-    def contend(steps: int) -> float:
+    def timed(steps: int) -> float:
         # What workers have ready when the clock starts was read before, so they have to leave as
         # much ready when it stops; the few batches before and after are not counted.
         stream = iter(loader(ahead + steps + ahead))
@@ -312,4 +314,4 @@ def trained_from_files(bare: Bare, folder: Path, options: Options) -> Contender:
             pass
         return rate
 
-    return contend
+    return timed

@@ -1,4 +1,4 @@
-"""Two contenders take turns, so that what slows the machine for a while slows both."""
+"""Two trainings take turns, so that what slows the machine for a while slows both."""
 
 import math
 import multiprocessing
@@ -16,7 +16,7 @@ WARM = 2  # steps before the clock is first looked at
 LEAST = 2  # steps in a round, however slow they are
 
 # Trains for so many steps or a few more, and returns the images per second.
-Contender = Callable[[int], float]
+Training = Callable[[int], float]
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,21 @@ class Options:
 
 @dataclass(frozen=True)
 class Result:
-    """Trainer and rival in one row: the images per second of each round."""
+    """Trainer and baseline in one row: the images per second of each round."""
 
     replearn: list[float]
-    rival: list[float]
+    baseline: list[float]
 
     def facts(self) -> dict[str, float]:
         """Return the medians, and between what the middle half of the rounds' ratios lies."""
-        ratios = [ours / theirs for ours, theirs in zip(self.replearn, self.rival, strict=True)]
+        ratios = [ours / theirs for ours, theirs in zip(self.replearn, self.baseline, strict=True)]
         low, ratio, high = map(float, np.quantile(ratios, [0.25, 0.5, 0.75]))
         numbers = {
             "ratio": ratio,
             "low": low,
             "high": high,
             "replearn": float(np.median(self.replearn)),
-            "rival": float(np.median(self.rival)),
+            "baseline": float(np.median(self.baseline)),
         }
         return {name: round(number, 3) for name, number in numbers.items()}
 
@@ -69,34 +69,34 @@ def clocked(train: Callable[[], int], device: torch.device) -> float:
     return images / (time.perf_counter() - start)
 
 
-def race(ours: Contender, rival: Contender, options: Options) -> Result:
+def take_turns(ours: Training, baseline: Training, options: Options) -> Result:
     """Let both warm up, then take turns; who went first in a round goes second in the next."""
     turns = []
-    for contender in (ours, rival):
-        contender(WARM)
-        rate = contender(LEAST)
-        turns.append((contender, max(LEAST, math.ceil(options.seconds * rate / options.batch))))
+    for training in (ours, baseline):
+        training(WARM)
+        rate = training(LEAST)
+        turns.append((training, max(LEAST, math.ceil(options.seconds * rate / options.batch))))
     rounds = []
     for _ in range(options.rounds):
-        rounds.append({contender: contender(steps) for contender, steps in turns})
+        rounds.append({training: training(steps) for training, steps in turns})
         turns.reverse()
-    return Result([round_[ours] for round_ in rounds], [round_[rival] for round_ in rounds])
+    return Result([round_[ours] for round_ in rounds], [round_[baseline] for round_ in rounds])
 
 
 @contextmanager
 def elsewhere(
-    enter: Callable[..., AbstractContextManager[Contender]], *given: Any
-) -> Iterator[Contender]:
-    """Give a contender a process of its own, so that ours does not set up the rival's as well.
+    enter: Callable[..., AbstractContextManager[Training]], *given: Any
+) -> Iterator[Training]:
+    """Give a training a process of its own, which the trainer in this process does not set up.
 
     Args:
-        enter: makes the contender, in that process.
+        enter: makes the training, in that process.
         given: its arguments.
     """
     spawning = multiprocessing.get_context("spawn")
     here, there = spawning.Pipe()
     process = spawning.Process(
-        target=_take_turns, args=(there, torch.get_num_threads(), enter, given)
+        target=_serve_turns, args=(there, torch.get_num_threads(), enter, given)
     )
     process.start()
     there.close()
@@ -112,17 +112,17 @@ def elsewhere(
         process.join()
 
 
-def _take_turns(
+def _serve_turns(
     pipe: Connection,
     threads: int,
-    enter: Callable[..., AbstractContextManager[Contender]],
+    enter: Callable[..., AbstractContextManager[Training]],
     given: tuple[Any, ...],
 ) -> None:
     torch.set_num_threads(threads)
-    with enter(*given) as contender:
+    with enter(*given) as training:
         while True:
             try:
                 steps = pipe.recv()
-            except EOFError:  # the race is over
+            except EOFError:  # there are no more rounds
                 return
-            pipe.send(contender(steps))
+            pipe.send(training(steps))
