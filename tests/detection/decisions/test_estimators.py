@@ -55,6 +55,13 @@ def scored(count: int = 120) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return special.expit(logits).astype(np.float32), shown.astype(np.int64)
 
 
+def stored_whole(matrix: NDArray[Any]) -> sparse.csr_array:
+    """Return a sparse matrix that stores its zeros too."""
+    rows, columns = np.indices(matrix.shape)
+    pairs = rows.ravel(), columns.ravel()
+    return sparse.csr_array((matrix.ravel(), pairs), shape=matrix.shape)
+
+
 @pytest.mark.parametrize("empty", ["skip", "match"])
 @pytest.mark.parametrize("limit", [None, 2])
 @pytest.mark.parametrize("name", list(SAME))
@@ -107,11 +114,20 @@ def test_true_concepts_without_a_column_count(kind: type[DecisionRule]) -> None:
 def test_sparse_scores_and_labels_give_the_same_sparse_decisions(kind: type[DecisionRule]) -> None:
     scores, Y = scored()
     dense = kind().fit(scores, Y).predict(scores)
-    forms: list[Any] = [sparse.csr_array, sparse.csr_matrix]
+    forms: list[Any] = [sparse.csr_array, sparse.csr_matrix, stored_whole]
     for form in forms:
-        named = kind().fit(form(scores), form(Y)).predict(form(scores))
+        labels = form(Y)
+        stored = labels.nnz
+        named = kind().fit(form(scores), labels).predict(form(scores))
         assert isinstance(named, sparse.csr_array)
         np.testing.assert_array_equal(named.toarray(), dense)
+        assert labels.nnz == stored  # what the caller holds stays as it is
+
+
+def test_a_label_that_is_stored_twice_is_refused() -> None:
+    twice = sparse.csr_array((np.ones(2), [1, 1], [0, 2]), shape=(1, 3))
+    with pytest.raises(DataError, match="others than 0 and 1"):
+        ThresholdRule().fit(np.ones((1, 3)), twice)
 
 
 @pytest.mark.parametrize("kind", EVERY)
