@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from replearn.detection.decisions.rules import RuleName
+from replearn.detection.decisions.scores import check_scoring
 from replearn.detection.voting import Kind
 from replearn.errors import UsageError
 from replearn.metrics import EmptyRule
@@ -86,10 +87,16 @@ class Scoring:
     Attributes:
         empty: what an image without true concepts counts, see `metrics.f1_per_image`.
         limit: at most this many concepts for an image.
+
+    Raises:
+        DataError: `empty` is not known, or `limit` is no number of concepts.
     """
 
     empty: EmptyRule = "skip"
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        check_scoring(self.empty, self.limit)
 
 
 @dataclass(frozen=True)

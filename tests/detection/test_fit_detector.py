@@ -149,6 +149,15 @@ def test_what_determines_a_detector_is_in_its_identity() -> None:
     assert len({one.identity, *(other.identity for other in others)}) == 7
 
 
+@pytest.mark.parametrize(
+    ("scoring", "message"),
+    [({"empty": "Skip"}, "empty 'Skip': give one of skip, match"), ({"limit": -1}, "limit -1: ")],
+)
+def test_a_scoring_that_means_nothing_is_refused(scoring: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Scoring(**scoring)
+
+
 def test_a_cluster_and_a_device_exclude_each_other() -> None:
     with pytest.raises(UsageError, match="with --cluster its processors compute"):
         Resources(cluster="ray", device="cuda")

@@ -7,7 +7,8 @@ is twenty times as fast as finding their order.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,27 @@ class ScoredImages:
     def f1(self, named: sparse.csr_array) -> NDArray[np.float64]:
         """Return the F1 of each image [N] for the concepts named; NaN where it does not count."""
         return f1_per_image(self.truth, named, self.counts, empty=self.empty)
+
+
+def check_scoring(empty: str, limit: int | None) -> None:
+    """Refuse a scoring that is not known: what an image without true concepts counts, the limit.
+
+    Raises:
+        DataError: `empty` is no EmptyRule, or `limit` no number of concepts.
+    """
+    if empty not in get_args(EmptyRule):
+        raise DataError(f"empty {empty!r}: give one of {', '.join(get_args(EmptyRule))}")
+    check_limit(limit)
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse what is no number of concepts.
+
+    Raises:
+        DataError: it is neither None nor a whole number of at least 0.
+    """
+    if limit is not None and not (isinstance(limit, Integral) and limit >= 0):
+        raise DataError(f"limit {limit!r}: give a whole number from 0 on, or None for no limit")
 
 
 class Block(NamedTuple):

@@ -184,6 +184,42 @@ def test_what_cannot_be_decided_about_is_refused(
         kind().fit(scores, Y)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"empty": "Skip"}, "empty 'Skip': give one of skip, match"),
+        ({"limit": -1}, "limit -1: give a whole number from 0 on"),
+        ({"limit": 2.5}, "limit 2.5: "),
+    ],
+)
+@pytest.mark.parametrize("kind", EVERY)
+def test_settings_that_mean_nothing_are_refused(
+    kind: type[DecisionRule], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        kind(**settings).fit(*scored())
+    with pytest.raises(DataError, match=message):
+        kind().fit(*scored()).set_params(**settings).predict(scored()[0])
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5])
+def test_counts_that_no_image_can_have_are_refused_by_the_image(wrong: float) -> None:
+    scores, Y = scored()
+    counts = Y.sum(axis=1).tolist()
+    counts[7] += wrong
+    rule = ThresholdRule()
+    for refused in (rule.fit, rule.fit(scores, Y).score):
+        with pytest.raises(DataError, match=rf"counts\[7\] {counts[7]} where row 7 of Y has"):
+            refused(scores, Y, counts=counts)
+
+
+def test_weights_of_images_are_refused_because_the_mean_has_none() -> None:
+    scores, Y = scored()
+    score: Any = ThresholdRule().fit(scores, Y).score
+    with pytest.raises(TypeError, match="sample_weight"):
+        score(scores, Y, sample_weight=np.ones(len(Y)))
+
+
 def test_other_numbers_of_counts_than_of_images_are_refused() -> None:
     scores, Y = scored()
     with pytest.raises(DataError, match="2 counts for 120 images"):
