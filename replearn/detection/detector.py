@@ -19,7 +19,8 @@ from replearn.artefacts.files import read_json, write_json
 from replearn.artefacts.identity import check_same
 from replearn.artefacts.workspace import creating
 from replearn.detection.decisions.rules import Rule, from_facts, to_facts
-from replearn.detection.decisions.scores import Scores
+from replearn.detection.decisions.scores import Scores, check_limit
+from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import SCORERS, Scorer
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
@@ -74,8 +75,10 @@ class Detector:
             limit: at most this many concepts for an image, those of the highest scores.
 
         Raises:
-            DataError: the features are of another encoder, or of another width.
+            DataError: the features are of another encoder or width or are not [N, D], one holds NaN
+                or infinity, or the limit is no number of concepts.
         """
+        check_limit(limit)
         concepts = []
         for scores in self._scores(features):
             named = self.rule.decide(scores, limit=limit)
@@ -152,8 +155,14 @@ class Detector:
         vectors = features.vectors if isinstance(features, Features) else features
         if isinstance(features, Features) and None not in (self.encoder, features.encoder):
             check_same(self.encoder, features.encoder, "the encoder of the features")
+        if vectors.ndim != 2:
+            raise DataError(
+                f"features {list(vectors.shape)} where [N, D] is expected; give rows of features"
+            )
         for start in range(0, len(vectors), _BATCH):
-            yield self.scorer.scores(vectors[start : start + _BATCH])
+            batch = vectors[start : start + _BATCH]
+            check_finite(batch, first=start)
+            yield self.scorer.scores(batch)
 
     def _stacked(self, blocks: Sequence[Vectors]) -> Vectors:
         empty = np.zeros((0, len(self.vocabulary)), np.float32)

@@ -27,6 +27,7 @@ from replearn.detection.fit_scorers import (
     fit_neighbours,
 )
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
+from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
 from replearn.detection.settings import DetectorSettings, Resources, Scoring
 from replearn.detection.task import DetectionTask, LabelledFeatures
@@ -85,6 +86,7 @@ def fit_detector(
         groups,
     )
     task.check_features()
+    check_finite(task.valid.vectors, task.valid.name)
     if index is not None:
         index.check_made_of(task.train.concepts.ids, task.train.identity, "index")
     return _fit(task, settings, index, resources, _identify(task, settings, index))

@@ -266,6 +266,31 @@ def test_features_of_another_width_are_refused(width: int, name: str) -> None:
         detector.concepts(np.zeros((2, width), np.float32))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", DETECTORS)
+def test_features_that_are_not_finite_are_refused_by_their_row(
+    name: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replearn.detection.detector._BATCH", 16)
+    detector, queries = fit(name, task()), QUERIES.copy()
+    queries[37, 2] = value
+    for ask in (detector.concepts, detector.predict, detector.predict_proba):
+        with pytest.raises(DataError, match="row 37 of the features holds NaN or infinity"):
+            ask(queries)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_one_vector_alone_is_refused_by_its_shape(name: str) -> None:
+    with pytest.raises(DataError, match=r"features \[6\] where \[N, D\] is expected"):
+        fit(name, task()).predict(QUERIES[0])
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5])
+def test_a_limit_that_is_no_number_of_concepts_is_refused(limit: Any) -> None:
+    with pytest.raises(DataError, match=f"limit {limit}: give a whole number"):
+        fit("linear", task()).concepts(QUERIES, limit=limit)
+
+
 def without_file(name: str) -> Harm:
     return lambda folder: (folder / name).unlink()
 

@@ -82,6 +82,15 @@ def test_features_of_another_encoder_or_width_are_refused() -> None:
         fit_detector(TRAIN, (replace(features, vectors=features.vectors[:, :4]), table))
 
 
+@pytest.mark.parametrize("method", get_args(Method))
+def test_features_that_are_not_finite_are_refused_before_anything_is_fitted(method: Method) -> None:
+    features, table = VALID
+    vectors = features.vectors.copy()
+    vectors[3] = np.nan
+    with pytest.raises(DataError, match="row 3 of the validation features holds NaN"):
+        fit_detector(TRAIN, (replace(features, vectors=vectors), table), QUICK, method=method)
+
+
 def test_settings_are_an_object_or_keywords_which_replace_its_own() -> None:
     settings = DetectorSettings(method="knn", neighbours=3, vote="rank", metric="l2")
     scorer = fit_detector(TRAIN, VALID, settings, vote="uniform").scorer

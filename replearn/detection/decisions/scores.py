@@ -112,7 +112,7 @@ def blocks(scores: Scores) -> Iterator[Block]:
         else:
             values, columns = _pad(part)
         if np.isnan(values).any():
-            raise DataError("scores hold NaN; the detector has diverged")
+            raise DataError("scores hold NaN; every score must be a number")
         yield Block(images, values, columns)
 
 
