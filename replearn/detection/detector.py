@@ -89,23 +89,34 @@ class Detector:
     def predict(self, features: Features | Vectors) -> NDArray[np.int8]:
         """Return which concepts of the vocabulary each image has, 0/1 [N, L].
 
-        Arguments and errors are those of `concepts`.
+        Args:
+            features: as in `concepts`.
+
+        Raises:
+            DataError: as `concepts`.
         """
-        named = [self.rule.decide(scores).toarray() for scores in self._scores(features)]
-        return self._stacked(named).astype(np.int8)
+        decided = (self.rule.decide(scores) for scores in self._scores(features))
+        return self._stacked([named.astype(np.int8).toarray() for named in decided], np.int8)
 
     def predict_proba(self, features: Features | Vectors) -> NDArray[np.float32]:
         """Return the score of each concept, float32 [N, L] in [0, 1].
 
         Those of logistic regression, alone or fused, are probabilities; those of neighbours are
-        shares of their votes.  Arguments and errors are those of `concepts`.
+        shares of their votes.
+
+        Args:
+            features: as in `concepts`.
+
+        Raises:
+            DataError: as `concepts`.
         """
-        scores = [
+        dense = (
             some.toarray() if isinstance(some, sparse.csr_array) else some
             for some in self._scores(features)
-        ]
+        )
         # Shares of votes may add up to a little more than one.
-        return np.minimum(self._stacked(scores), 1).astype(np.float32, copy=False)
+        scores = [np.minimum(some, 1).astype(np.float32, copy=False) for some in dense]
+        return self._stacked(scores, np.float32)
 
     def fit(self, features: object, y: object = None) -> NoReturn:
         """Refuse to learn: `fit_detector` makes detectors.
@@ -164,9 +175,8 @@ class Detector:
             check_finite(batch, first=start)
             yield self.scorer.scores(batch)
 
-    def _stacked(self, blocks: Sequence[Vectors]) -> Vectors:
-        empty = np.zeros((0, len(self.vocabulary)), np.float32)
-        return np.concatenate([*blocks]) if blocks else empty
+    def _stacked(self, blocks: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
+        return np.concatenate([np.zeros((0, len(self.vocabulary)), dtype), *blocks])
 
 
 def save_detector(folder: Path, detector: Detector) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -31,7 +32,7 @@ from replearn.detection.fit_scorers import (
     fit_neighbours,
 )
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
-from replearn.detection.scorers import SCORERS, LinearScorer
+from replearn.detection.scorers import SCORERS, ConstantScorer, LinearScorer
 from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
@@ -198,6 +199,15 @@ def test_the_constant_detector_names_the_best_constant_everywhere(empty: EmptyRu
     columns, _ = best_constant(truth, on.train.concepts.counts, empty=empty)
     expected = sorted(words[column] for column in columns)
     assert [sorted(named) for named in detector.concepts(QUERIES)] == [expected] * len(QUERIES)
+
+
+def test_the_constant_scores_of_many_images_take_no_room_for_what_is_zero() -> None:
+    vectors = np.broadcast_to(np.float32(0), (1_000_000, WIDTH))
+    scores = ConstantScorer([70_000, 5], 100_000).scores(vectors)  # dense, 373 GiB
+    assert scores.nnz == 2 * len(vectors)
+    assert scores[[999_999]].indices.tolist() == [5, 70_000]
+    assert scores.has_canonical_format
+    assert ConstantScorer([], 3).scores(vectors[:2]).toarray().tolist() == [[0] * 3] * 2
 
 
 def test_the_constant_detector_names_nothing_where_that_is_better_on_validation() -> None:
@@ -369,7 +379,10 @@ def test_probabilities_are_the_scores_that_the_rule_decides_by(name: str) -> Non
     assert scores.dtype == np.float32
     assert scores.min() >= 0
     assert scores.max() <= 1
-    decided = detector.rule.decide(detector.scorer.scores(QUERIES)).toarray()
+    plain = detector.scorer.scores(QUERIES)
+    dense = plain.toarray() if isinstance(plain, sparse.csr_array) else plain
+    np.testing.assert_allclose(scores, np.minimum(dense, 1), rtol=1e-6)
+    decided = detector.rule.decide(plain).toarray()
     np.testing.assert_array_equal(decided, detector.predict(QUERIES))
     assert scores[decided == 1].mean() > scores[decided == 0].mean()
     assert detector.predict_proba(QUERIES[:0]).shape == (0, len(detector.vocabulary))

@@ -20,7 +20,13 @@ from replearn.detection.decisions.estimators import (
     ThresholdRule,
     TopKRule,
 )
-from replearn.detection.decisions.rules import RULES, RuleName, choose_rule, compare_rules
+from replearn.detection.decisions.rules import (
+    RULES,
+    GlobalThreshold,
+    RuleName,
+    choose_rule,
+    compare_rules,
+)
 from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.errors import DataError
@@ -92,7 +98,7 @@ def test_what_was_fitted_is_at_hand() -> None:
     scores, Y = scored()
     fitted: list[Any] = [kind().fit(scores, Y) for kind in EVERY]
     threshold, each, number, expected, best = fitted
-    assert (scores >= threshold.threshold_).sum() <= threshold.predict(scores).sum()
+    assert GlobalThreshold(threshold.threshold_, threshold.least_) == threshold.rule_
     assert each.thresholds_.shape == expected.biases_.shape == (6,)
     assert (number.predict(scores).sum(axis=1) == number.k_).all()
     assert {len(one.classes_) for one in fitted} == {one.n_features_in_ for one in fitted} == {6}
