@@ -32,7 +32,7 @@ from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
 from replearn.detection.settings import DetectorSettings, Resources, Scoring
 from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.features import Features
-from replearn.neighbors.build_index import index_vectors
+from replearn.neighbors.build_index import build_index
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
 from replearn.settings import check_settings
@@ -207,10 +207,8 @@ def _index_with_concepts(
     train = task.train
     if index is not None:
         return index.with_concepts(train.concepts.select(index.ids))
-    built = index_vectors(
-        train.concepts.ids, train.vectors, concepts=train.concepts, metric=settings.metric
-    )
-    return replace(built, encoder=train.encoder, identity=train.identity, history=(train.identity,))
+    features = Features(train.concepts.ids, train.vectors, train.identity, encoder=train.encoder)
+    return build_index(features, concepts=train.concepts, metric=settings.metric)
 
 
 def fit_rule(

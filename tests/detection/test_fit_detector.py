@@ -147,6 +147,12 @@ def test_what_determines_a_detector_is_in_its_identity() -> None:
         fit_detector(TRAIN, VALID, settings, resources=Resources(jobs=1)).identity == one.identity
     )
     assert fit_detector(TRAIN, VALID, settings, concepts=9).identity == one.identity, "of linear"
+    indexes = [
+        build_index(TRAIN[0]),
+        build_index(TRAIN[0], factory="HNSW8"),
+        build_index(TRAIN[0], factory="IVF2,Flat"),
+        build_index(TRAIN[0], factory="IVF2,Flat", recall=1.0),
+    ]
     others = [
         fit_detector(TRAIN, VALID, settings, neighbours=4),
         fit_detector(TRAIN, VALID, settings, rule="top-k"),
@@ -154,8 +160,9 @@ def test_what_determines_a_detector_is_in_its_identity() -> None:
         fit_detector(TRAIN, VALID, settings, scoring=Scoring(limit=3)),
         fit_detector(TRAIN, VALID, settings, groups={"train-0": "patient"}),
         fit_detector(VALID, TRAIN, settings),
+        *(fit_detector(TRAIN, VALID, settings, index=index) for index in indexes),
     ]
-    assert len({one.identity, *(other.identity for other in others)}) == 7
+    assert len({one.identity, *(other.identity for other in others)}) == 1 + len(others)
 
 
 @pytest.mark.parametrize(
