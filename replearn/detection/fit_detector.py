@@ -87,6 +87,7 @@ def fit_detector(
     )
     task.check_features()
     check_finite(task.valid.vectors, task.valid.name)
+    task.check_groups("groups")
     if index is not None:
         index.check_made_of(task.train.concepts.ids, task.train.identity, "index")
     return _fit(task, settings, index, resources, _identify(task, settings, index))

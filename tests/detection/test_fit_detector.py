@@ -33,6 +33,7 @@ def pair(part: str, count: int, seed: int) -> Pair:
 
 
 TRAIN, VALID = pair("train", 80, 0), pair("valid", 40, 1)
+EVERY_ID = [*TRAIN[0].ids, *VALID[0].ids]
 QUERIES = pair("test", 20, 2)[0].vectors
 QUICK = DetectorSettings(rule="threshold", neighbours=5, vote="uniform")
 
@@ -89,6 +90,13 @@ def test_features_that_are_not_finite_are_refused_before_anything_is_fitted(meth
     vectors[3] = np.nan
     with pytest.raises(DataError, match="row 3 of the validation features holds NaN"):
         fit_detector(TRAIN, (replace(features, vectors=vectors), table), QUICK, method=method)
+
+
+def test_groups_of_other_images_are_refused_and_images_without_one_are_told() -> None:
+    with pytest.raises(DataError, match="groups: has a group for none of the 120 images, such as"):
+        fit_detector(TRAIN, VALID, QUICK, groups={"train_0": "patient"})
+    with pytest.warns(ReplearnWarning, match="groups: 119 of 120 images have no group and are one"):
+        fit_detector(TRAIN, VALID, QUICK, groups={"train-0": "patient"})
 
 
 def test_settings_are_an_object_or_keywords_which_replace_its_own() -> None:
@@ -158,7 +166,7 @@ def test_what_determines_a_detector_is_in_its_identity() -> None:
         fit_detector(TRAIN, VALID, settings, rule="top-k"),
         fit_detector(TRAIN, VALID, settings, scoring=Scoring("match")),
         fit_detector(TRAIN, VALID, settings, scoring=Scoring(limit=3)),
-        fit_detector(TRAIN, VALID, settings, groups={"train-0": "patient"}),
+        fit_detector(TRAIN, VALID, settings, groups={id_: id_ for id_ in EVERY_ID}),
         fit_detector(VALID, TRAIN, settings),
         *(fit_detector(TRAIN, VALID, settings, index=index) for index in indexes),
     ]
