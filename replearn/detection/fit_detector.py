@@ -16,7 +16,7 @@ from replearn.artefacts.workers import joblib_on
 from replearn.artefacts.workspace import creating
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot
-from replearn.detection.decisions.rules import GROUP, RULES, RuleName, choose_rule, compare_rules
+from replearn.detection.decisions.rules import RuleName, choose_rule, compare_rules, rules_for
 from replearn.detection.detector import Detector, save_detector
 from replearn.detection.fit_scorers import (
     KS,
@@ -58,7 +58,7 @@ def fit_detector(
             images.
         valid: the same of other images.
         settings: which detector; a linear one by default.
-        scoring: how predictions are scored; by default as in the editions to 2019.
+        scoring: how predictions are scored; by default as in the editions to 2020, without a limit.
         groups: the group (patient, study) of each id; no image is scored by its own group.
         index: of the training features; without one, neighbours are searched exactly.
         resources: where a regression is fitted; by default as joblib is configured.
@@ -238,7 +238,7 @@ def fit_rule(
         scorer=scorer,
         vocabulary=vocabulary,
         rule=chosen,
-        threshold=task.threshold(scores, vocabulary).value,
+        threshold=task.threshold(scores, vocabulary, images.truth).value,
         constant=[vocabulary[column] for column in task.constant(vocabulary)],
         validation={key: outcomes[chosen.name][key] for key in ("f1", "interval", "images")},
         comparison=list(outcomes.values()),
@@ -269,5 +269,4 @@ def _rules_for(scorer: Scorer, vocabulary: list[str]) -> list[RuleName]:
     # All scores of a constant are the same: they can be named together or not at all.
     if isinstance(scorer, ConstantScorer):
         return ["threshold"]
-    single = len(vocabulary) <= GROUP
-    return [rule for rule in RULES if not (single and rule == "per-group")]
+    return rules_for(len(vocabulary))

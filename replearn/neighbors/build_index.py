@@ -70,9 +70,7 @@ def build_index(
     if factory != "Flat":
         facts = {"metric": metric, "factory": factory, "recall": recall}
         identity = identify("index", features=features.identity, **facts)
-    return replace(
-        index, encoder=features.encoder, identity=identity, history=(features.identity,)
-    )
+    return replace(index, encoder=features.encoder, identity=identity, history=(features.identity,))
 
 
 def index_vectors(

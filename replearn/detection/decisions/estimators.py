@@ -18,8 +18,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from replearn.arrays import Integers
 from replearn.detection.decisions.rules import (
-    GROUP,
-    RULES,
     ExpectedF1,
     GlobalThreshold,
     LabelThresholds,
@@ -29,6 +27,7 @@ from replearn.detection.decisions.rules import (
     TopK,
     choose_rule,
     compare_rules,
+    rules_for,
 )
 from replearn.detection.decisions.scores import ScoredImages, Scores, check_scoring
 from replearn.detection.label_matrix import label_matrix
@@ -277,9 +276,7 @@ class BestRule(DecisionRule):
     comparison_: list[RuleScore]
 
     def _fitted(self, images: ScoredImages) -> Rule:
-        single = images.scores.shape[1] <= GROUP
-        names = [name for name in RULES if not (single and name == "per-group")]
-        self.comparison_ = compare_rules(images, names)
+        self.comparison_ = compare_rules(images, rules_for(images.scores.shape[1]))
         rule = choose_rule(images, self.comparison_)
         self.name_ = rule.name
         return rule
