@@ -90,6 +90,12 @@ class Scoring:
 
     Raises:
         DataError: `empty` is not known, or `limit` is no number of concepts.
+
+    Example:
+        >>> rules = replearn.imageclef.edition(2024)
+        >>> scoring = replearn.Scoring(empty=rules.empty, limit=rules.max_concepts)
+        >>> pair = (features, concepts)
+        >>> detector = replearn.fit_detector(pair, (features, chosen_on), scoring=scoring)
     """
 
     empty: EmptyRule = "skip"
@@ -110,6 +116,11 @@ class Resources:
 
     Raises:
         UsageError: both a cluster and a device are given.
+
+    Example:
+        >>> resources = replearn.Resources(jobs=2)
+        >>> pair = (features, concepts)
+        >>> detector = replearn.fit_detector(pair, (features, chosen_on), resources=resources)
     """
 
     jobs: int = 1
