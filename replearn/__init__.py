@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from replearn.detection.detector import Detector, load_detector
     from replearn.detection.fit_detector import fit_detector
     from replearn.detection.logistic.regression import MultiLabelLogisticRegression
-    from replearn.detection.settings import DetectorSettings
+    from replearn.detection.settings import DetectorSettings, Resources, Scoring
     from replearn.encoders.encoder import Encoder, load_encoder
     from replearn.encoders.extraction import extract
     from replearn.encoders.models import MODELS, list_models
@@ -56,6 +56,8 @@ __all__ = [
     "ImageSet",
     "Index",
     "MultiLabelLogisticRegression",
+    "Resources",
+    "Scoring",
     "Selection",
     "ThresholdRule",
     "TopKRule",
@@ -86,7 +88,7 @@ _NAMES = {
     "detection.detector": ("Detector", "load_detector"),
     "detection.fit_detector": ("fit_detector",),
     "detection.logistic.regression": ("MultiLabelLogisticRegression",),
-    "detection.settings": ("DetectorSettings",),
+    "detection.settings": ("DetectorSettings", "Resources", "Scoring"),
     "encoders.encoder": ("Encoder", "load_encoder"),
     "encoders.extraction": ("extract",),
     "encoders.models": ("MODELS", "list_models"),

@@ -50,8 +50,8 @@ def f1_per_image(
         predicted: 0/1 matrix [N, L] of the same images and concepts.
         counts: how many true concepts each image has [N], also outside the L columns; the row
             sums of `truth` by default.
-        empty: what an image without any true concept scores.  `skip` (editions to 2019): NaN, it
-            does not count.  `match` (since 2022): 1 if nothing is predicted, otherwise 0.
+        empty: what an image without any true concept scores.  `skip` (editions to 2020): NaN, it
+            does not count.  `match` (since 2021): 1 if nothing is predicted, otherwise 0.
 
     Raises:
         DataError: the shapes differ.

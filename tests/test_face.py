@@ -26,7 +26,7 @@ NAMES = {
     *("ConceptTable", "read_concepts", "Features"),
     *("MODELS", "list_models", "Encoder", "train", "load_encoder", "extract"),
     *("MultiLabelLogisticRegression", "Detector", "DetectorSettings"),
-    *("fit_detector", "load_detector"),
+    *("Scoring", "Resources", "fit_detector", "load_detector"),
     *("ThresholdRule", "ConceptThresholdsRule", "TopKRule", "ExpectedF1Rule", "BestRule"),
     *("Index", "build_index", "load_index", "ImageSearch"),
     *("imageclef", "metrics"),

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 
 from replearn.comparison.data_folder import DataFolder, find_data_folder
 from replearn.comparison.encoder_task import EncoderTask, index_task, run_task
-from replearn.comparison.results import Result
+from replearn.comparison.results import Result, find_best_encoder
 from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import copy_training_sheets, draw_queries
 from replearn.comparison.tables import write_comparison_facts, write_tables
@@ -106,6 +106,5 @@ def _prepare_images(
 
 def _best_task(tasks: Sequence[EncoderTask], results: Sequence[Result]) -> EncoderTask:
     """Return the first training of the encoder with the best detector on validation."""
-    trained = [result for result in results if result.encoder != "none"]
-    best = max(trained, key=lambda result: result.f1_valid).encoder
+    best = find_best_encoder(results)
     return next(task for task in tasks if task.encoder == best)

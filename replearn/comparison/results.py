@@ -147,6 +147,12 @@ def find_best(results: Sequence[Result]) -> str:
     return max(groups, key=lambda name: np.mean([r.f1_valid for r in groups[name]]))
 
 
+def find_best_encoder(results: Sequence[Result]) -> str:
+    """Return the encoder of the detector that is best by `find_best`, the constant left out."""
+    learned = [result for result in results if result.encoder != "none"]
+    return group_by_name(learned)[find_best(learned)][0].encoder
+
+
 def _tex(cell: str) -> str:
     for plain, written in (("%", r"\%"), ("_", r"\_"), ("±", r"$\pm$"), ("+", "$+$")):
         cell = cell.replace(plain, written)

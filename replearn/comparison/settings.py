@@ -19,6 +19,11 @@ DETECTORS: dict[str, DetectorSettings] = {
     "fused": DetectorSettings(method="fused"),
 }
 
+# Names that a comparison has itself: of the encoder and the row of the constant prediction, and of
+# what lies or is timed beside the detectors of an encoder.
+_NO_ENCODER = "none"
+_NO_DETECTORS = ("constant", "encoder", "index", "train", "valid", "test")
+
 
 class Published(BaseModel):
     """Scores from a paper, shown beside ours where the test list is the paper's by its length."""
@@ -53,12 +58,21 @@ class Comparison(BaseModel):
             raise UsageError(f"{unknown[0]!r}: no such detector; known: {known}")
         return {name: DETECTORS[name] for name in given}
 
+    @field_validator("encoders")
+    @classmethod
+    def _check_encoders(cls, encoders: dict[str, Configuration]) -> dict[str, Configuration]:
+        if _NO_ENCODER in encoders:
+            raise UsageError(f"{_NO_ENCODER}: stands for no encoder in tables; give another name")
+        return encoders
+
     @field_validator("detectors")
     @classmethod
-    def _constant_is_in_every_table(
+    def _check_detectors(
         cls, detectors: dict[str, DetectorSettings]
     ) -> dict[str, DetectorSettings]:
         for name, detector in detectors.items():
+            if name in _NO_DETECTORS:
+                raise UsageError(f"{name}: a comparison has its own {name}; give another name")
             if detector.method == "constant":
                 raise UsageError(
                     f"{name}.method: 'constant' is in every table; give linear, knn or fused"
@@ -75,6 +89,8 @@ class Comparison(BaseModel):
                 if name not in self.detectors:
                     known = ", ".join(self.detectors)
                     raise UsageError(f"rows.{encoder}: no detector {name!r}; there are {known}")
+        if not any(map(self.detectors_of, self.encoders)):
+            raise UsageError("detectors: no encoder has any; give at least one")
         return self
 
     def detectors_of(self, encoder: str) -> dict[str, DetectorSettings]:

@@ -19,7 +19,8 @@ from replearn.artefacts.files import read_json, write_json
 from replearn.artefacts.identity import check_same
 from replearn.artefacts.workspace import creating
 from replearn.detection.decisions.rules import Rule, from_facts, to_facts
-from replearn.detection.decisions.scores import Scores
+from replearn.detection.decisions.scores import Scores, check_limit
+from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import SCORERS, Scorer
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
@@ -74,8 +75,10 @@ class Detector:
             limit: at most this many concepts for an image, those of the highest scores.
 
         Raises:
-            DataError: the features are of another encoder, or of another width.
+            DataError: the features are of another encoder or width or are not [N, D], one holds NaN
+                or infinity, or the limit is no number of concepts.
         """
+        check_limit(limit)
         concepts = []
         for scores in self._scores(features):
             named = self.rule.decide(scores, limit=limit)
@@ -86,23 +89,34 @@ class Detector:
     def predict(self, features: Features | Vectors) -> NDArray[np.int8]:
         """Return which concepts of the vocabulary each image has, 0/1 [N, L].
 
-        Arguments and errors are those of `concepts`.
+        Args:
+            features: as in `concepts`.
+
+        Raises:
+            DataError: as `concepts`.
         """
-        named = [self.rule.decide(scores).toarray() for scores in self._scores(features)]
-        return self._stacked(named).astype(np.int8)
+        decided = (self.rule.decide(scores) for scores in self._scores(features))
+        return self._stacked([named.astype(np.int8).toarray() for named in decided], np.int8)
 
     def predict_proba(self, features: Features | Vectors) -> NDArray[np.float32]:
         """Return the score of each concept, float32 [N, L] in [0, 1].
 
         Those of logistic regression, alone or fused, are probabilities; those of neighbours are
-        shares of their votes.  Arguments and errors are those of `concepts`.
+        shares of their votes.
+
+        Args:
+            features: as in `concepts`.
+
+        Raises:
+            DataError: as `concepts`.
         """
-        scores = [
+        dense = (
             some.toarray() if isinstance(some, sparse.csr_array) else some
             for some in self._scores(features)
-        ]
+        )
         # Shares of votes may add up to a little more than one.
-        return np.minimum(self._stacked(scores), 1).astype(np.float32, copy=False)
+        scores = [np.minimum(some, 1).astype(np.float32, copy=False) for some in dense]
+        return self._stacked(scores, np.float32)
 
     def fit(self, features: object, y: object = None) -> NoReturn:
         """Refuse to learn: `fit_detector` makes detectors.
@@ -152,12 +166,17 @@ class Detector:
         vectors = features.vectors if isinstance(features, Features) else features
         if isinstance(features, Features) and None not in (self.encoder, features.encoder):
             check_same(self.encoder, features.encoder, "the encoder of the features")
+        if vectors.ndim != 2:
+            raise DataError(
+                f"features {list(vectors.shape)} where [N, D] is expected; give rows of features"
+            )
         for start in range(0, len(vectors), _BATCH):
-            yield self.scorer.scores(vectors[start : start + _BATCH])
+            batch = vectors[start : start + _BATCH]
+            check_finite(batch, first=start)
+            yield self.scorer.scores(batch)
 
-    def _stacked(self, blocks: Sequence[Vectors]) -> Vectors:
-        empty = np.zeros((0, len(self.vocabulary)), np.float32)
-        return np.concatenate([*blocks]) if blocks else empty
+    def _stacked(self, blocks: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
+        return np.concatenate([np.zeros((0, len(self.vocabulary)), dtype), *blocks])
 
 
 def save_detector(folder: Path, detector: Detector) -> None:

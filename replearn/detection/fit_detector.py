@@ -16,7 +16,7 @@ from replearn.artefacts.workers import joblib_on
 from replearn.artefacts.workspace import creating
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot
-from replearn.detection.decisions.rules import GROUP, RULES, RuleName, choose_rule, compare_rules
+from replearn.detection.decisions.rules import RuleName, choose_rule, compare_rules, rules_for
 from replearn.detection.detector import Detector, save_detector
 from replearn.detection.fit_scorers import (
     KS,
@@ -27,11 +27,12 @@ from replearn.detection.fit_scorers import (
     fit_neighbours,
 )
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
+from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
 from replearn.detection.settings import DetectorSettings, Resources, Scoring
 from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.features import Features
-from replearn.neighbors.build_index import index_vectors
+from replearn.neighbors.build_index import build_index
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
 from replearn.settings import check_settings
@@ -57,7 +58,7 @@ def fit_detector(
             images.
         valid: the same of other images.
         settings: which detector; a linear one by default.
-        scoring: how predictions are scored; by default as in the editions to 2019.
+        scoring: how predictions are scored; by default as in the editions to 2020, without a limit.
         groups: the group (patient, study) of each id; no image is scored by its own group.
         index: of the training features; without one, neighbours are searched exactly.
         resources: where a regression is fitted; by default as joblib is configured.
@@ -85,6 +86,8 @@ def fit_detector(
         groups,
     )
     task.check_features()
+    check_finite(task.valid.vectors, task.valid.name)
+    task.check_groups("groups")
     if index is not None:
         index.check_made_of(task.train.concepts.ids, task.train.identity, "index")
     return _fit(task, settings, index, resources, _identify(task, settings, index))
@@ -205,10 +208,8 @@ def _index_with_concepts(
     train = task.train
     if index is not None:
         return index.with_concepts(train.concepts.select(index.ids))
-    built = index_vectors(
-        train.concepts.ids, train.vectors, concepts=train.concepts, metric=settings.metric
-    )
-    return replace(built, encoder=train.encoder, identity=train.identity, history=(train.identity,))
+    features = Features(train.concepts.ids, train.vectors, train.identity, encoder=train.encoder)
+    return build_index(features, concepts=train.concepts, metric=settings.metric)
 
 
 def fit_rule(
@@ -237,7 +238,7 @@ def fit_rule(
         scorer=scorer,
         vocabulary=vocabulary,
         rule=chosen,
-        threshold=task.threshold(scores, vocabulary).value,
+        threshold=task.threshold(scores, vocabulary, images.truth).value,
         constant=[vocabulary[column] for column in task.constant(vocabulary)],
         validation={key: outcomes[chosen.name][key] for key in ("f1", "interval", "images")},
         comparison=list(outcomes.values()),
@@ -268,5 +269,4 @@ def _rules_for(scorer: Scorer, vocabulary: list[str]) -> list[RuleName]:
     # All scores of a constant are the same: they can be named together or not at all.
     if isinstance(scorer, ConstantScorer):
         return ["threshold"]
-    single = len(vocabulary) <= GROUP
-    return [rule for rule in RULES if not (single and rule == "per-group")]
+    return rules_for(len(vocabulary))

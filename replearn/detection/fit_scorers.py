@@ -26,7 +26,7 @@ from replearn.detection.scorers import (
     Scorer,
 )
 from replearn.detection.task import DetectionTask
-from replearn.detection.voting import Kind, Vote
+from replearn.detection.voting import Kind, Vote, squared_distances
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
 
@@ -88,7 +88,8 @@ def fit_linear(
     labels = multi_hot(task.train.concepts, concepts)
     train, valid, folds = task.train.vectors, task.valid.vectors, task.folds()
     best: tuple[float, LinearScorer, NDArray[np.float32]] | None = None
-    given = clone(model or MultiLabelLogisticRegression())
+    truth = multi_hot(task.valid.concepts, concepts)
+    given = model or MultiLabelLogisticRegression()
     models = [clone(given).set_params(warm_start=True) for _ in folds]
     for C in Cs:
         scores = np.zeros((len(valid), len(concepts)), np.float32)
@@ -98,7 +99,7 @@ def fit_linear(
             weights, intercepts = fold_model.folded()
             scorer = LinearScorer(weights, intercepts, C)
             scores[of_valid] = np.asarray(scorer.scores(select_rows(valid, of_valid)))
-        f1 = task.threshold(scores, concepts).f1
+        f1 = task.threshold(scores, concepts, truth).f1
         # As good is no reason to stop: as long as L1 leaves no weight, every C is.
         if best is not None and f1 < best[0]:
             break
@@ -166,7 +167,7 @@ def fit_neighbours(
 def _spread(hits: Hits, metric: str) -> float:
     """Return half the squared distance by which the farthest is farther than the nearest."""
     distances = np.where(hits.rows < 0, 0, hits.distances)
-    squared = 2 * distances if metric == "cosine" else distances**2
+    squared = squared_distances(distances, metric)
     gaps = squared.max(axis=1, initial=0) - squared[:, 0]
     return max(float(np.median(gaps[hits.rows[:, 0] >= 0])) / 2, 1e-6) if gaps.any() else 1.0
 

@@ -8,7 +8,7 @@ from replearn.artefacts.identity import check_same
 from replearn.concepts.table import read_ids
 from replearn.console import warn
 from replearn.detection.detector import Detector, load_detector
-from replearn.errors import DataError
+from replearn.errors import DataError, some_of
 from replearn.features import Features
 from replearn.imageclef.editions import edition as find_edition
 from replearn.imageclef.submissions import write_submission
@@ -63,7 +63,7 @@ def predict_run(
 def predict_concepts(
     detector: Detector, features: Features, ids: Sequence[str], *, limit: int | None
 ) -> list[list[str]]:
-    """Return the concepts of each image [M], the likeliest first.
+    """Return the concepts of each image [M], in the order of `Detector.concepts`.
 
     An image without features gets the best constant prediction, with a warning.
 
@@ -77,8 +77,10 @@ def predict_concepts(
     if without:
         warn(
             f"{len(without)} of {len(ids)} images have no features and get the best constant "
-            f"prediction: {', '.join(without)}"
+            f"prediction: {some_of(without)}"
         )
-    predicted = detector.concepts(features.vectors, limit=limit)
-    of_image = dict(zip(features.ids, predicted, strict=True))
+    wanted = set(ids)
+    there = [id_ for id_ in features.ids if id_ in wanted]
+    predicted = detector.concepts(features.vectors_of(there), limit=limit)
+    of_image = dict(zip(there, predicted, strict=True))
     return [of_image.get(id_, detector.constant) for id_ in ids]

@@ -52,11 +52,13 @@ class ConstantScorer:
     def __str__(self) -> str:
         return self.kind
 
-    def scores(self, vectors: Vectors) -> Scores:
+    def scores(self, vectors: Vectors) -> sparse.csr_array:
         """Return scores [M, L] for features [M, D]."""
-        row = np.zeros(self.width, np.float32)
-        row[self.columns] = 1.0
-        return sparse.csr_array(np.tile(row, (len(vectors), 1)))
+        count, columns = len(vectors), np.sort(np.array(self.columns, np.intp))
+        ones = np.ones(count * len(columns), np.float32)
+        starts = len(columns) * np.arange(count + 1)
+        parts = (ones, np.tile(columns, count), starts)
+        return sparse.csr_array(parts, shape=(count, self.width))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the arrays into the folder and return the facts for `detector.json`."""

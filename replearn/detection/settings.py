@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from replearn.detection.decisions.rules import RuleName
+from replearn.detection.decisions.scores import check_scoring
 from replearn.detection.voting import Kind
 from replearn.errors import UsageError
 from replearn.metrics import EmptyRule
@@ -86,10 +87,22 @@ class Scoring:
     Attributes:
         empty: what an image without true concepts counts, see `metrics.f1_per_image`.
         limit: at most this many concepts for an image.
+
+    Raises:
+        DataError: `empty` is not known, or `limit` is no number of concepts.
+
+    Example:
+        >>> rules = replearn.imageclef.edition(2024)
+        >>> scoring = replearn.Scoring(empty=rules.empty, limit=rules.max_concepts)
+        >>> pair = (features, concepts)
+        >>> detector = replearn.fit_detector(pair, (features, chosen_on), scoring=scoring)
     """
 
     empty: EmptyRule = "skip"
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        check_scoring(self.empty, self.limit)
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,11 @@ class Resources:
 
     Raises:
         UsageError: both a cluster and a device are given.
+
+    Example:
+        >>> resources = replearn.Resources(jobs=2)
+        >>> pair = (features, concepts)
+        >>> detector = replearn.fit_detector(pair, (features, chosen_on), resources=resources)
     """
 
     jobs: int = 1

@@ -112,6 +112,30 @@ class DetectionTask:
                 "extract both with the same encoder"
             )
 
+    def check_groups(self, name: str) -> None:
+        """Refuse groups of none of the images, and warn of images without one.
+
+        Args:
+            name: of the groups in messages.
+
+        Raises:
+            DataError: no image has a group.
+        """
+        if self.groups is None:
+            return
+        ids = {*self.train.concepts.ids, *self.valid.concepts.ids}
+        without = sorted(ids - self.groups.keys())
+        if len(without) == len(ids):
+            raise DataError(
+                f"{name}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "
+                "use the ids of the concepts"
+            )
+        if without:
+            warn(
+                f"{name}: {len(without)} of {len(ids)} images have no group and are one each "
+                f"({some_of(without)})"
+            )
+
     def scored(
         self, scores: Scores, vocabulary: Sequence[str], truth: sparse.csr_array | None = None
     ) -> ScoredImages:
@@ -194,7 +218,11 @@ def load_task(
         _load_labelled(*train), _load_labelled(*valid), scoring.empty, scoring.limit
     )
     task.check_features()
-    return replace(task, groups=_load_groups(groups, task)) if groups else task
+    if groups is None:
+        return task
+    task = replace(task, groups=read_names(groups))
+    task.check_groups(str(groups))
+    return task
 
 
 def _load_labelled(path: Path, concepts_path: Path) -> LabelledFeatures:
@@ -207,21 +235,3 @@ def _load_labelled(path: Path, concepts_path: Path) -> LabelledFeatures:
             "not used"
         )
     return labelled
-
-
-def _load_groups(path: Path, task: DetectionTask) -> dict[str, str]:
-    """Return the group of each id; a list with none of the task's images is of another task."""
-    groups = read_names(path)
-    ids = {*task.train.concepts.ids, *task.valid.concepts.ids}
-    without = sorted(ids - groups.keys())
-    if len(without) == len(ids):
-        raise DataError(
-            f"{path}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "
-            "write the ids as in the concept files"
-        )
-    if without:
-        warn(
-            f"{path}: {len(without)} of {len(ids)} images have no group and are one each "
-            f"({some_of(without)})"
-        )
-    return groups

@@ -49,7 +49,7 @@ class Vote:
         distances = np.where(rows < 0, 0, distances[:, : self.k])
         if self.kind == "union":
             return union_scores(rows, concepts)
-        weights = WEIGHTS[self.kind](_squared(distances, metric), metric, self.parameter)
+        weights = WEIGHTS[self.kind](squared_distances(distances, metric), metric, self.parameter)
         scores = weighted_scores(rows, weights, concepts)
         return _smooth(scores, concepts, self.k, self.smoothing) if self.smoothing else scores
 
@@ -113,7 +113,7 @@ def frequencies(concepts: sparse.csr_array) -> NDArray[np.float64]:
     return np.asarray(concepts.sum(axis=0, dtype=np.float64)) / max(concepts.shape[0], 1)
 
 
-def _squared(distances: Floats, metric: str) -> Floats:
+def squared_distances(distances: Floats, metric: str) -> Floats:
     """Return squared L2 distances [M, k]; for cosine, those between the normalised vectors."""
     return 2 * distances if metric == "cosine" else distances**2
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from replearn.arrays import Vectors
+from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError
 from replearn.features import Features
@@ -64,12 +65,12 @@ def build_index(
         recall=recall,
         build=build,
     )
-    return replace(
-        index,
-        encoder=features.encoder,
-        identity=features.identity,
-        history=(features.identity,),
-    )
+    # Every exact index of the same features finds the same.
+    identity = features.identity
+    if factory != "Flat":
+        facts = {"metric": metric, "factory": factory, "recall": recall}
+        identity = identify("index", features=features.identity, **facts)
+    return replace(index, encoder=features.encoder, identity=identity, history=(features.identity,))
 
 
 def index_vectors(

@@ -28,7 +28,7 @@ class Index:
         ids: one for each indexed image [N], all different.
         engine: searches their vectors, row by row in the order of the ids.
         encoder: identity of the encoder of the vectors, None if not known.
-        identity: of the index; in memory, that of its features.
+        identity: of the index; of an exact one in memory, that of its features.
         hints: where encoder and images lay, relative to the index; may be stale.
         recall: of an approximate engine, None for an exact one.
         history: identities of the features it was made of and of all changes, the latest last.

@@ -7,7 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from replearn.comparison.results import Result, to_csv, to_latex, to_markdown
+from replearn.comparison.results import (
+    Result,
+    find_best_encoder,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 from replearn.metrics import bootstrap_interval
 
 IDS = [f"image-{number}" for number in range(30)]
@@ -143,11 +149,13 @@ def test_the_choice_is_made_on_the_mean_over_seeds() -> None:
         for r in results()
     ]
     assert "\npca + linear, chosen on validation" in to_markdown(lucky, part="test")
+    assert find_best_encoder(lucky) == "pca"
 
 
 def test_the_constant_is_named_without_an_encoder_and_can_be_chosen() -> None:
     best = [replace(r, f1_valid=0.9) if r.encoder == "none" else r for r in results()]
     assert "\nconstant, chosen on validation" in to_markdown(best, part="test")
+    assert find_best_encoder(best) == "pca"
 
 
 def test_differences_are_those_of_the_same_images() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -31,7 +32,7 @@ from replearn.detection.fit_scorers import (
     fit_neighbours,
 )
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
-from replearn.detection.scorers import SCORERS, LinearScorer
+from replearn.detection.scorers import SCORERS, ConstantScorer, LinearScorer
 from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
@@ -200,6 +201,15 @@ def test_the_constant_detector_names_the_best_constant_everywhere(empty: EmptyRu
     assert [sorted(named) for named in detector.concepts(QUERIES)] == [expected] * len(QUERIES)
 
 
+def test_the_constant_scores_of_many_images_take_no_room_for_what_is_zero() -> None:
+    vectors = np.broadcast_to(np.float32(0), (1_000_000, WIDTH))
+    scores = ConstantScorer([70_000, 5], 100_000).scores(vectors)  # dense, 373 GiB
+    assert scores.nnz == 2 * len(vectors)
+    assert scores[[999_999]].indices.tolist() == [5, 70_000]
+    assert scores.has_canonical_format
+    assert ConstantScorer([], 3).scores(vectors[:2]).toarray().tolist() == [[0] * 3] * 2
+
+
 def test_the_constant_detector_names_nothing_where_that_is_better_on_validation() -> None:
     on = task()
     nothing = ConceptTable(on.valid.concepts.ids, [()] * len(on.valid.concepts))
@@ -264,6 +274,31 @@ def test_features_of_another_width_are_refused(width: int, name: str) -> None:
     detector = fit(name, task())
     with pytest.raises(DataError, match=f"width {width} .*{WIDTH}; use features of the same"):
         detector.concepts(np.zeros((2, width), np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", DETECTORS)
+def test_features_that_are_not_finite_are_refused_by_their_row(
+    name: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replearn.detection.detector._BATCH", 16)
+    detector, queries = fit(name, task()), QUERIES.copy()
+    queries[37, 2] = value
+    for ask in (detector.concepts, detector.predict, detector.predict_proba):
+        with pytest.raises(DataError, match="row 37 of the features holds NaN or infinity"):
+            ask(queries)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_one_vector_alone_is_refused_by_its_shape(name: str) -> None:
+    with pytest.raises(DataError, match=r"features \[6\] where \[N, D\] is expected"):
+        fit(name, task()).predict(QUERIES[0])
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5])
+def test_a_limit_that_is_no_number_of_concepts_is_refused(limit: Any) -> None:
+    with pytest.raises(DataError, match=f"limit {limit}: give a whole number"):
+        fit("linear", task()).concepts(QUERIES, limit=limit)
 
 
 def without_file(name: str) -> Harm:
@@ -344,7 +379,10 @@ def test_probabilities_are_the_scores_that_the_rule_decides_by(name: str) -> Non
     assert scores.dtype == np.float32
     assert scores.min() >= 0
     assert scores.max() <= 1
-    decided = detector.rule.decide(detector.scorer.scores(QUERIES)).toarray()
+    plain = detector.scorer.scores(QUERIES)
+    dense = plain.toarray() if isinstance(plain, sparse.csr_array) else plain
+    np.testing.assert_allclose(scores, np.minimum(dense, 1), rtol=1e-6)
+    decided = detector.rule.decide(plain).toarray()
     np.testing.assert_array_equal(decided, detector.predict(QUERIES))
     assert scores[decided == 1].mean() > scores[decided == 0].mean()
     assert detector.predict_proba(QUERIES[:0]).shape == (0, len(detector.vocabulary))

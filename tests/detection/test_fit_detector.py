@@ -33,6 +33,7 @@ def pair(part: str, count: int, seed: int) -> Pair:
 
 
 TRAIN, VALID = pair("train", 80, 0), pair("valid", 40, 1)
+EVERY_ID = [*TRAIN[0].ids, *VALID[0].ids]
 QUERIES = pair("test", 20, 2)[0].vectors
 QUICK = DetectorSettings(rule="threshold", neighbours=5, vote="uniform")
 
@@ -80,6 +81,22 @@ def test_features_of_another_encoder_or_width_are_refused() -> None:
         fit_detector(TRAIN, (replace(features, encoder="encoder:2"), table))
     with pytest.raises(DataError, match="features of width 4, those of the training features"):
         fit_detector(TRAIN, (replace(features, vectors=features.vectors[:, :4]), table))
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_features_that_are_not_finite_are_refused_before_anything_is_fitted(method: Method) -> None:
+    features, table = VALID
+    vectors = features.vectors.copy()
+    vectors[3] = np.nan
+    with pytest.raises(DataError, match="row 3 of the validation features holds NaN"):
+        fit_detector(TRAIN, (replace(features, vectors=vectors), table), QUICK, method=method)
+
+
+def test_groups_of_other_images_are_refused_and_images_without_one_are_told() -> None:
+    with pytest.raises(DataError, match="groups: has a group for none of the 120 images, such as"):
+        fit_detector(TRAIN, VALID, QUICK, groups={"train_0": "patient"})
+    with pytest.warns(ReplearnWarning, match="groups: 119 of 120 images have no group and are one"):
+        fit_detector(TRAIN, VALID, QUICK, groups={"train-0": "patient"})
 
 
 def test_settings_are_an_object_or_keywords_which_replace_its_own() -> None:
@@ -138,15 +155,31 @@ def test_what_determines_a_detector_is_in_its_identity() -> None:
         fit_detector(TRAIN, VALID, settings, resources=Resources(jobs=1)).identity == one.identity
     )
     assert fit_detector(TRAIN, VALID, settings, concepts=9).identity == one.identity, "of linear"
+    indexes = [
+        build_index(TRAIN[0]),
+        build_index(TRAIN[0], factory="HNSW8"),
+        build_index(TRAIN[0], factory="IVF2,Flat"),
+        build_index(TRAIN[0], factory="IVF2,Flat", recall=1.0),
+    ]
     others = [
         fit_detector(TRAIN, VALID, settings, neighbours=4),
         fit_detector(TRAIN, VALID, settings, rule="top-k"),
         fit_detector(TRAIN, VALID, settings, scoring=Scoring("match")),
         fit_detector(TRAIN, VALID, settings, scoring=Scoring(limit=3)),
-        fit_detector(TRAIN, VALID, settings, groups={"train-0": "patient"}),
+        fit_detector(TRAIN, VALID, settings, groups={id_: id_ for id_ in EVERY_ID}),
         fit_detector(VALID, TRAIN, settings),
+        *(fit_detector(TRAIN, VALID, settings, index=index) for index in indexes),
     ]
-    assert len({one.identity, *(other.identity for other in others)}) == 7
+    assert len({one.identity, *(other.identity for other in others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "message"),
+    [({"empty": "Skip"}, "empty 'Skip': give one of skip, match"), ({"limit": -1}, "limit -1: ")],
+)
+def test_a_scoring_that_means_nothing_is_refused(scoring: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Scoring(**scoring)
 
 
 def test_a_cluster_and_a_device_exclude_each_other() -> None:

@@ -217,10 +217,9 @@ def test_l2_weights_do_not_depend_on_the_unit_of_distances(
     )
 
 
-@pytest.mark.parametrize("kind", list(voting.WEIGHTS))
+@pytest.mark.parametrize("kind", sorted({*voting.WEIGHTS} - {"rank"}))
 def test_neighbours_at_no_distance_weigh_all_alike(kind: voting.Kind) -> None:
-    if kind != "rank":
-        np.testing.assert_allclose(weights(kind, np.zeros((1, 4)), "l2"), np.full((1, 4), 0.25))
+    np.testing.assert_allclose(weights(kind, np.zeros((1, 4)), "l2"), np.full((1, 4), 0.25))
 
 
 def test_the_inverse_distance_lets_copies_alone_vote() -> None:

@@ -16,9 +16,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from replearn.arrays import Integers
 from replearn.detection.decisions.rules import (
-    GROUP,
-    RULES,
     ExpectedF1,
     GlobalThreshold,
     LabelThresholds,
@@ -28,8 +27,9 @@ from replearn.detection.decisions.rules import (
     TopK,
     choose_rule,
     compare_rules,
+    rules_for,
 )
-from replearn.detection.decisions.scores import ScoredImages, Scores
+from replearn.detection.decisions.scores import ScoredImages, Scores, check_scoring
 from replearn.detection.label_matrix import label_matrix
 from replearn.errors import DataError
 from replearn.metrics import EmptyRule, mean_score
@@ -67,7 +67,8 @@ class DecisionRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 of Y by default.
 
         Raises:
-            DataError: the shapes differ, scores are NaN or below 0, or no image counts.
+            DataError: the shapes differ, scores are NaN or below 0, no image counts, a count is
+                below the row sum of Y, or a setting is not known.
         """
         images = self._scored(scores, Y, counts, reset=True)
         if not images.counting.any():
@@ -90,20 +91,16 @@ class DecisionRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         named = self.rule_.decide(checked, limit=self.limit).astype(np.int8)
         return named.toarray() if isinstance(checked, np.ndarray) else named
 
-    def score(
-        self,
-        scores: Scores,
-        Y: Any,
-        sample_weight: None = None,
-        counts: Sequence[int] | None = None,
-    ) -> float:
+    def score(self, scores: Scores, Y: Any, *, counts: Sequence[int] | None = None) -> float:
         """Return what the rules maximise: the mean F1 of the images that count.
 
         Args:
             scores: as in `fit`.
             Y: as in `fit`.
-            sample_weight: not known to the measure; None.
             counts: as in `fit`.
+
+        Raises:
+            DataError: as `fit`.
         """
         check_is_fitted(self)
         images = self._scored(scores, Y, counts, reset=False)
@@ -130,13 +127,11 @@ class DecisionRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         checked, truth = self._checked(scores, reset=reset), label_matrix(Y)
         if checked.shape != truth.shape:
             raise DataError(f"scores {list(checked.shape)} for labels {list(truth.shape)}")
-        known = truth.sum(axis=1) if counts is None else counts
-        numbers = np.asarray(known).astype(np.int64)
-        if numbers.shape != truth.shape[:1]:
-            raise DataError(f"{len(numbers)} counts for {truth.shape[0]} images")
+        numbers = _checked_counts(truth, counts)
         return ScoredImages(checked, truth, numbers, self.empty, self.limit)
 
     def _checked(self, scores: Scores, *, reset: bool) -> Scores:
+        check_scoring(self.empty, self.limit)
         options = {"reset": reset, "dtype": _KINDS, "ensure_all_finite": False}
         given: Any = validate_data(self, scores, accept_sparse="csr", **options)
         if given.size and given.min() < 0:
@@ -144,6 +139,24 @@ class DecisionRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(given, np.ndarray):
             return given
         return sparse.csr_array(given)
+
+
+def _checked_counts(truth: sparse.csr_array, counts: Sequence[int] | None) -> Integers:
+    """Return how many true concepts each image has [N], at least those that are columns."""
+    columns = truth.sum(axis=1).astype(np.int64)
+    if counts is None:
+        return columns
+    given = np.asarray(counts)
+    if given.shape != columns.shape:
+        raise DataError(f"{given.size} counts for {len(columns)} images")
+    wrong = np.flatnonzero(~((given >= columns) & (given % 1 == 0)))
+    if len(wrong):
+        image = wrong[0]
+        raise DataError(
+            f"counts[{image}] {given[image]} where row {image} of Y has {columns[image]} labels; "
+            "give the whole number of true concepts of each image"
+        )
+    return given.astype(np.int64)
 
 
 class ThresholdRule(DecisionRule):
@@ -263,9 +276,7 @@ class BestRule(DecisionRule):
     comparison_: list[RuleScore]
 
     def _fitted(self, images: ScoredImages) -> Rule:
-        single = images.scores.shape[1] <= GROUP
-        names = [name for name in RULES if not (single and name == "per-group")]
-        self.comparison_ = compare_rules(images, names)
+        self.comparison_ = compare_rules(images, rules_for(images.scores.shape[1]))
         rule = choose_rule(images, self.comparison_)
         self.name_ = rule.name
         return rule

@@ -214,6 +214,11 @@ _KINDS = (GlobalThreshold, GroupThresholds, TopK, LabelThresholds, ExpectedF1)
 RULES: dict[RuleName, _Kind] = {rule.name: rule for rule in _KINDS}
 
 
+def rules_for(width: int) -> list[RuleName]:
+    """Return the rules to choose from for so many concepts; a single group is all of them."""
+    return [name for name in RULES if name != "per-group" or width > GROUP]
+
+
 def to_facts(rule: Rule) -> dict[str, Any]:
     """Return a fitted rule as what JSON can hold."""
     return {"name": rule.name} | vars(rule)

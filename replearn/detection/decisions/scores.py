@@ -7,7 +7,8 @@ is twenty times as fast as finding their order.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,27 @@ class ScoredImages:
         return f1_per_image(self.truth, named, self.counts, empty=self.empty)
 
 
+def check_scoring(empty: str, limit: int | None) -> None:
+    """Refuse a scoring that is not known: what an image without true concepts counts, the limit.
+
+    Raises:
+        DataError: `empty` is no EmptyRule, or `limit` no number of concepts.
+    """
+    if empty not in get_args(EmptyRule):
+        raise DataError(f"empty {empty!r}: give one of {', '.join(get_args(EmptyRule))}")
+    check_limit(limit)
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse what is no number of concepts.
+
+    Raises:
+        DataError: it is neither None nor a whole number of at least 0.
+    """
+    if limit is not None and not (isinstance(limit, Integral) and limit >= 0):
+        raise DataError(f"limit {limit!r}: give a whole number from 0 on, or None for no limit")
+
+
 class Block(NamedTuple):
     """The scores of consecutive images, side by side.
 
@@ -90,7 +112,7 @@ def blocks(scores: Scores) -> Iterator[Block]:
         else:
             values, columns = _pad(part)
         if np.isnan(values).any():
-            raise DataError("scores hold NaN; the detector has diverged")
+            raise DataError("scores hold NaN; every score must be a number")
         yield Block(images, values, columns)
 
 

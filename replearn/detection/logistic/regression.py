@@ -119,8 +119,10 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             Y: 0/1 [N, L], sparse or dense.
 
         Raises:
-            DataError: the numbers of rows differ, X holds NaN or infinity, or Y is not 0/1.
+            DataError: the numbers of rows differ, X holds NaN or infinity, Y is not 0/1, or a
+                setting does not fit.
         """
+        share = self._checked_share()
         source, labels = self._rows(X, reset=True), label_matrix(Y)
         if source.shape[0] != labels.shape[0]:
             raise DataError(
@@ -129,7 +131,6 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         mean, scale = _scaling(source, self.standardize)
         rate = np.asarray(labels.sum(axis=0, dtype=np.float64)) / source.shape[0]
         weights = self._start(rate, mean, scale)
-        share = self._checked_share()
         solver = _Solver(1 / self.C, share, self.tol, self.max_iter, self.memory, self.device)
         groups = _groups(np.flatnonzero((rate > 0) & (rate < 1)), self.n_jobs)
         if len(groups) > 1:
@@ -202,7 +203,11 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             options = {"reset": reset, "dtype": kinds, "ensure_all_finite": False}
             return np.asarray(validate_data(self, rows, **options))
         if reset:
-            self.n_features_in_ = rows.shape[-1]
+            if len(rows.shape) != 2 or 0 in rows.shape:
+                raise DataError(
+                    f"features {list(rows.shape)} where [N, D] is expected, at least one of each"
+                )
+            self.n_features_in_ = rows.shape[1]
         if rows.shape[1:] != (self.n_features_in_,):
             raise DataError(
                 f"features {list(rows.shape)} where [N, {self.n_features_in_}] is expected"
@@ -215,6 +220,11 @@ class MultiLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
             raise DataError(f"C {self.C}: it must be above 0")
         if self.penalty not in shares:
             raise DataError(f"penalty {self.penalty!r}: known are {', '.join(shares)}")
+        if not 0 <= self.l1_ratio <= 1:
+            raise DataError(f"l1_ratio {self.l1_ratio}: it must be from 0 to 1")
+        for name, value in (("max_iter", self.max_iter), ("tol", self.tol)):
+            if not value >= 0:
+                raise DataError(f"{name} {value}: it must not be below 0")
         return shares[self.penalty]
 
     def _start(self, rate: Floats, mean: Floats, scale: Floats) -> Floats:

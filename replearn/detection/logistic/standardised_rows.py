@@ -78,17 +78,26 @@ def moments(X: RowSource) -> tuple[Floats, Floats]:
     return mean + shift, np.sqrt(np.maximum(variance, 0))
 
 
-def check_finite(X: RowSource) -> None:
-    """Raise a DataError that names the first rows with NaN or infinity, if there are any."""
+def check_finite(X: RowSource, name: str = "the features", *, first: int = 0) -> None:
+    """Refuse rows with NaN or infinity.
+
+    Args:
+        X: features [N, D].
+        name: of all features in messages.
+        first: number of the first of these rows among all.
+
+    Raises:
+        DataError: there are some; the message has the numbers of the first ones.
+    """
     bad: list[int] = []
     for rows in _slices(X.shape[0]):
         finite = np.isfinite(np.asarray(X[rows])).all(axis=1)
-        bad += [rows.start + int(row) for row in np.flatnonzero(~finite)]
+        bad += [first + rows.start + int(row) for row in np.flatnonzero(~finite)]
         if len(bad) > 2:
             break
     if bad:
         raise DataError(
-            f"row {', '.join(map(str, bad[:3]))} of the features holds NaN or infinity; "
+            f"row {', '.join(map(str, bad[:3]))} of {name} holds NaN or infinity; "
             "leave such rows out or extract the features again"
         )
 

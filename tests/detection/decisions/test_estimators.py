@@ -20,7 +20,13 @@ from replearn.detection.decisions.estimators import (
     ThresholdRule,
     TopKRule,
 )
-from replearn.detection.decisions.rules import RULES, RuleName, choose_rule, compare_rules
+from replearn.detection.decisions.rules import (
+    RULES,
+    GlobalThreshold,
+    RuleName,
+    choose_rule,
+    compare_rules,
+)
 from replearn.detection.decisions.scores import ScoredImages
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.errors import DataError
@@ -55,6 +61,13 @@ def scored(count: int = 120) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return special.expit(logits).astype(np.float32), shown.astype(np.int64)
 
 
+def stored_whole(matrix: NDArray[Any]) -> sparse.csr_array:
+    """Return a sparse matrix that stores its zeros too."""
+    rows, columns = np.indices(matrix.shape)
+    pairs = rows.ravel(), columns.ravel()
+    return sparse.csr_array((matrix.ravel(), pairs), shape=matrix.shape)
+
+
 @pytest.mark.parametrize("empty", ["skip", "match"])
 @pytest.mark.parametrize("limit", [None, 2])
 @pytest.mark.parametrize("name", list(SAME))
@@ -85,7 +98,7 @@ def test_what_was_fitted_is_at_hand() -> None:
     scores, Y = scored()
     fitted: list[Any] = [kind().fit(scores, Y) for kind in EVERY]
     threshold, each, number, expected, best = fitted
-    assert (scores >= threshold.threshold_).sum() <= threshold.predict(scores).sum()
+    assert GlobalThreshold(threshold.threshold_, threshold.least_) == threshold.rule_
     assert each.thresholds_.shape == expected.biases_.shape == (6,)
     assert (number.predict(scores).sum(axis=1) == number.k_).all()
     assert {len(one.classes_) for one in fitted} == {one.n_features_in_ for one in fitted} == {6}
@@ -107,11 +120,20 @@ def test_true_concepts_without_a_column_count(kind: type[DecisionRule]) -> None:
 def test_sparse_scores_and_labels_give_the_same_sparse_decisions(kind: type[DecisionRule]) -> None:
     scores, Y = scored()
     dense = kind().fit(scores, Y).predict(scores)
-    forms: list[Any] = [sparse.csr_array, sparse.csr_matrix]
+    forms: list[Any] = [sparse.csr_array, sparse.csr_matrix, stored_whole]
     for form in forms:
-        named = kind().fit(form(scores), form(Y)).predict(form(scores))
+        labels = form(Y)
+        stored = labels.nnz
+        named = kind().fit(form(scores), labels).predict(form(scores))
         assert isinstance(named, sparse.csr_array)
         np.testing.assert_array_equal(named.toarray(), dense)
+        assert labels.nnz == stored  # what the caller holds stays as it is
+
+
+def test_a_label_that_is_stored_twice_is_refused() -> None:
+    twice = sparse.csr_array((np.ones(2), [1, 1], [0, 2]), shape=(1, 3))
+    with pytest.raises(DataError, match="others than 0 and 1"):
+        ThresholdRule().fit(np.ones((1, 3)), twice)
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -166,6 +188,42 @@ def test_what_cannot_be_decided_about_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         kind().fit(scores, Y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"empty": "Skip"}, "empty 'Skip': give one of skip, match"),
+        ({"limit": -1}, "limit -1: give a whole number from 0 on"),
+        ({"limit": 2.5}, "limit 2.5: "),
+    ],
+)
+@pytest.mark.parametrize("kind", EVERY)
+def test_settings_that_mean_nothing_are_refused(
+    kind: type[DecisionRule], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        kind(**settings).fit(*scored())
+    with pytest.raises(DataError, match=message):
+        kind().fit(*scored()).set_params(**settings).predict(scored()[0])
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5])
+def test_counts_that_no_image_can_have_are_refused_by_the_image(wrong: float) -> None:
+    scores, Y = scored()
+    counts = Y.sum(axis=1).tolist()
+    counts[7] += wrong
+    rule = ThresholdRule()
+    for refused in (rule.fit, rule.fit(scores, Y).score):
+        with pytest.raises(DataError, match=rf"counts\[7\] {counts[7]} where row 7 of Y has"):
+            refused(scores, Y, counts=counts)
+
+
+def test_weights_of_images_are_refused_because_the_mean_has_none() -> None:
+    scores, Y = scored()
+    score: Any = ThresholdRule().fit(scores, Y).score
+    with pytest.raises(TypeError, match="sample_weight"):
+        score(scores, Y, sample_weight=np.ones(len(Y)))
 
 
 def test_other_numbers_of_counts_than_of_images_are_refused() -> None:

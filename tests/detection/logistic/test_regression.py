@@ -1,6 +1,7 @@
 """Many-label logistic regression against scikit-learn's exact solver, label by label."""
 
 import pickle
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -415,6 +416,16 @@ def test_features_in_a_file_of_another_width_are_refused(tmp_path: Path) -> None
             model.predict(narrow)
 
 
+@pytest.mark.parametrize("shape", [(2000,), (0, 12), (2000, 0), (20, 10, 12)])
+def test_a_dataset_that_is_no_table_of_features_is_refused_by_its_shape(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        stored = file.create_dataset("vectors", data=np.zeros(shape))
+        with pytest.raises(DataError, match=rf"{re.escape(str([*shape]))} where \[N, D\] is exp"):
+            MultiLabelLogisticRegression().fit(stored, np.ones((len(stored), 3)))
+
+
 # Forms of the solution ---------------------------------------------------------------------------
 
 
@@ -507,7 +518,14 @@ def test_an_elastic_net_without_a_share_of_l1_is_the_l2_penalty() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"penalty": "l3"}, "penalty 'l3': known are l2, l1, elasticnet"), ({"C": 0}, "C 0: ")],
+    [
+        ({"penalty": "l3"}, "penalty 'l3': known are l2, l1, elasticnet"),
+        ({"C": 0}, "C 0: "),
+        ({"l1_ratio": 1.5}, "l1_ratio 1.5: it must be from 0 to 1"),
+        ({"l1_ratio": float("nan")}, "l1_ratio nan: "),
+        ({"max_iter": -1}, "max_iter -1: it must not be below 0"),
+        ({"tol": -1e-9}, "tol -1e-09: "),
+    ],
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
