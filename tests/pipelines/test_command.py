@@ -307,6 +307,34 @@ def test_a_damaged_artefact_is_named(chain: Path, run: Run, tmp_path: Path) -> N
         assert len(err.splitlines()) == 1
 
 
+def test_a_damaged_artefact_is_made_anew_by_the_remedy_that_is_named(
+    chain: Path, run: Run, tmp_path: Path
+) -> None:
+    made, part = tmp_path / "made", f"{chain}/aae-train.h5 {chain}/data/train-concepts.tsv"
+    valid = f"{chain}/aae-valid.h5 {chain}/data/valid-concepts.tsv"
+    fit, predict = f"classify {part} {valid} {made}", f"predict {made} {chain}/aae-test.h5"
+    for make, use, missing in (
+        (f"index {chain}/aae-train.h5 {made}", f"query {made} phantom_000000", "index.faiss"),
+        (f"{fit} --method constant", f"{predict} {tmp_path}/constant.csv", "detector.json"),
+        (fit, f"{predict} {tmp_path}/linear.csv", "detector.safetensors"),
+        (f"{fit} --method knn", f"{predict} {tmp_path}/knn.csv", "index/index.faiss"),
+    ):
+        assert run(*make.split())[0] == 0
+        if missing == "detector.json":
+            facts = json.loads((made / missing).read_text())
+            (made / missing).write_text(json.dumps({"identity": facts["identity"]}))
+        else:
+            (made / missing).unlink()
+        status, _, err = run(*use.split())
+        assert status == 1
+        remedy = re.search(r"; remove (\S+) and (index|classify) again$", err)
+        assert remedy, err
+        assert remedy.group(2) == make.split()[0]
+        shutil.rmtree(remedy.group(1))
+        assert run(*make.split())[0] == run(*use.split())[0] == 0
+        shutil.rmtree(made)
+
+
 def test_overwriting_never_touches_a_folder_with_other_files(
     chain: Path, run: Run, tmp_path: Path
 ) -> None:
