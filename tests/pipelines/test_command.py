@@ -210,6 +210,34 @@ def test_output_that_nobody_reads_ends_quietly(case: str, tmp_path: Path, lines:
             assert (done.returncode, said) == (141, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("case", [*READERS, "more than a buffer holds"])
+def test_a_full_disk_is_told_in_one_line(
+    case: str, unbuffered: str, tmp_path: Path, lines: Lines
+) -> None:
+    words = READERS.get(case, "vocabulary {many}").format(
+        run=lines("run.txt", "a\tC1"),
+        ids=lines("ids.txt", "a"),
+        many=lines("many.txt", *(f"a{n}\tC{n:07}" for n in range(2000))),
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "replearn", *words.split()],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    message = done.stderr.splitlines()[-1]
+    assert message.count("replearn") == done.stderr.count("replearn") == 1
+    if case != "what a stage complains of":
+        assert message.endswith("writing the output: No space left on device")
+
+
 WITHOUT_EXTRAS = """
 import sys
 from pipelines.__main__ import PARTS, main
