@@ -307,6 +307,21 @@ def test_a_command_that_lacks_a_part_says_what_to_install(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("missing", ["gradio", "httpx"])
+def test_serve_asks_for_gradio_only_where_gradio_is_missing(missing: str, chain: Path) -> None:
+    pytest.importorskip("gradio", reason="gradio is missing: make setup EXTRAS=cpu,app")
+    code = (
+        "import sys; from pipelines.__main__ import main; "
+        f"sys.modules[{missing!r}] = None; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "serve", str(chain / "index")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    needs = "serve needs gradio; pip install 'replearn[app]'"
+    assert (needs in done.stderr) == (missing == "gradio")
+    assert missing in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_evaluating_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pipelines.__main__ import main; main(['evaluate', '--help']); "
