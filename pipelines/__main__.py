@@ -53,11 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one stage and return the exit status: 0 done, 1 failed on the data, 2 wrong usage."""
     try:
         status = _run(sys.argv[1:] if arguments is None else arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
     except BrokenPipeError:
         _drop_unread()
         return _UNREAD
+    except OSError as error:  # as where the disk is full
+        if sys.__stdout__ is not None:
+            _drop(sys.__stdout__.fileno())
+        print(f"replearn: writing the output: {error.strerror or error}", file=sys.stderr)
+        return 1
     return status
 
 
@@ -84,6 +88,8 @@ def _run(arguments: list[str]) -> int:
         # Typer makes SystemExit of any pipe that was closed; only those to a reader end quietly.
         if isinstance(error, SystemExit) and _drop_unread():
             return _UNREAD
+        if isinstance(error, OSError):
+            _flush()  # which fails too if stdout is what cannot be written
         cause = error.__context__ if isinstance(error, SystemExit) else error
         message, status = _explain(stage, cause or error)
         print(f"replearn {stage}: {' '.join(message.split())}", file=sys.stderr)
@@ -115,15 +121,25 @@ def _explain(stage: str, error: BaseException) -> tuple[str, int]:
     return f"{type(error).__name__}: {error} (traceback in {log.name})", 1
 
 
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
 def _drop_unread() -> bool:
     """Return whether stdout or stderr is a pipe that was closed; what waits for it is dropped."""
     poll = select.poll()
     for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
         poll.register(stream.fileno(), 0)
     closed = [descriptor for descriptor, event in poll.poll(0) if event & select.POLLERR]
-    for descriptor in closed:  # Python writes there once more when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    for descriptor in closed:
+        _drop(descriptor)
     return bool(closed)
+
+
+def _drop(descriptor: int) -> None:
+    """Write to nowhere from now on; Python writes what waits once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def command(stage: str) -> typer.Typer:

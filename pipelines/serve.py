@@ -65,8 +65,10 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = temporary
         try:
             from replearn.retrieval.page import serve_page
-        except ImportError:
-            raise UsageError("serve needs gradio; pip install 'replearn[app]'")
+        except ModuleNotFoundError as error:
+            if error.name != "gradio":
+                raise
+            raise UsageError("serve needs gradio; pip install 'replearn[app]'") from None
         say(f"http://{host}:{port}: {len(search.index):,} images; stop with Ctrl-C")
         auth = (user, password) if user and password else None
         serve_page(explorer, host, port, auth, max_megabytes)

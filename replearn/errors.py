@@ -15,6 +15,25 @@ class DataError(ValueError):
     """A file, an image set or an artefact cannot be used as it is (exit status 1)."""
 
 
+class DamagedError(DataError):
+    """A part of an artefact is missing, damaged or of another one: it has to be made anew.
+
+    A folder that still states its identity would be taken for complete, so it must go first.
+
+    Attributes:
+        what: is wrong, with the file.
+        remedy: names the folder to remove where the code that raises it knows the artefact.
+    """
+
+    def __init__(self, what: str, remedy: str = "remove the artefact and make it again") -> None:
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
+
 class UsageError(ValueError):
     """The command or the configuration asks for something that does not exist (exit status 2)."""
 

@@ -22,7 +22,7 @@ from replearn.detection.decisions.rules import Rule, from_facts, to_facts
 from replearn.detection.decisions.scores import Scores, check_limit
 from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import SCORERS, Scorer
-from replearn.errors import DataError, UsageError
+from replearn.errors import DamagedError, DataError, UsageError
 from replearn.features import Features
 
 _BATCH = 8192  # images that are scored at a time
@@ -225,4 +225,7 @@ def load_detector(folder: Path | str) -> Detector:
             identity=facts["identity"],
         )
     except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: lacks or does not know {error}; classify again") from None
+        what = f"{path}: lacks or does not know {error}"
+    except DamagedError as error:
+        what = error.what
+    raise DamagedError(what, f"remove {folder} and classify again")

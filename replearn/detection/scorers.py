@@ -18,7 +18,7 @@ from replearn.detection import voting
 from replearn.detection.decisions.scores import Scores
 from replearn.detection.fusion import Evidence, Fusion
 from replearn.detection.voting import Vote
-from replearn.errors import DataError
+from replearn.errors import DamagedError, DataError
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index, save_index
@@ -112,9 +112,9 @@ class LinearScorer:
             arrays = safetensors.numpy.load_file(path)
             scorer = cls(arrays["coefficients"], arrays["intercepts"], facts["C"])
         except (OSError, KeyError, safetensors.SafetensorError) as error:
-            raise DataError(f"{path}: missing or damaged ({error}); classify again") from None
+            raise DamagedError(f"{path}: missing or damaged ({error})") from None
         if len(scorer.intercepts) != facts.get("known", len(facts["vocabulary"])):
-            raise DataError(f"{path}: is of another vocabulary than detector.json; classify again")
+            raise DamagedError(f"{path}: is of another vocabulary than detector.json")
         return scorer
 
 
@@ -155,7 +155,7 @@ class NeighbourScorer:
         """Open what `save` wrote."""
         index = load_index(folder / "index")
         if index.concepts is None:
-            raise DataError(f"{folder / 'index'}: has no concepts; classify again")
+            raise DamagedError(f"{folder / 'index'}: has no concepts")
         matrix = multi_hot(index.concepts, facts["vocabulary"])
         return cls(index, matrix, Vote(**facts["vote"]))
 

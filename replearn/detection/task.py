@@ -128,7 +128,7 @@ class DetectionTask:
         if len(without) == len(ids):
             raise DataError(
                 f"{name}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "
-                "use the ids of the concepts"
+                "write the ids as in the concept tables"
             )
         if without:
             warn(

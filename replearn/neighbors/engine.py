@@ -168,7 +168,11 @@ def even_blocks(count: int, most: int) -> Iterator[slice]:
 
     Kernels are slow on a small remainder.
     """
-    number = -(-count // most)
+    return even_parts(count, -(-count // most))
+
+
+def even_parts(count: int, number: int) -> Iterator[slice]:
+    """Yield so many slices of 0 to `count`, as even as can be."""
     edges = np.linspace(0, count, number + 1).astype(int).tolist()
     yield from (slice(start, stop) for start, stop in pairwise(edges))
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from replearn.arrays import Vectors
 from replearn.artefacts.identity import digest
-from replearn.errors import DataError, UsageError
+from replearn.errors import DamagedError, DataError, UsageError
 from replearn.neighbors.engine import Engine, Hits, Space, blocks_of, even_blocks
 
 _METRICS = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
@@ -171,7 +171,7 @@ class FaissEngine:
             verify: reads all of it first, to see whether it is what was written.
 
         Raises:
-            DataError: the file is missing, damaged, or not the one that was written.
+            DamagedError: the file is missing, damaged, or not the one that was written.
         """
         path, factory = folder / FILE, facts["factory"]
         _check_file(path, facts, verify=verify)
@@ -180,9 +180,9 @@ class FaissEngine:
         try:
             index = faiss.read_index(str(path), flag if mapped else 0)
         except (RuntimeError, MemoryError):
-            raise DataError(f"{path}: missing or damaged; index again") from None
+            raise DamagedError(f"{path}: missing or damaged") from None
         if (index.d, index.metric_type) != (space.width, _METRICS[space.metric]):
-            raise DataError(f"{folder}: ids and vectors do not belong together; index again")
+            raise DamagedError(f"{folder}: ids and vectors do not belong together")
         labels = facts["labels"]
         engine = cls(
             space,
@@ -241,12 +241,10 @@ def _read_ahead(vectors: NDArray[np.float32]) -> None:
 
 def _check_file(path: Path, facts: dict[str, Any], *, verify: bool) -> None:
     if not path.exists():
-        raise DataError(f"{path}: missing or damaged; index again")
+        raise DamagedError(f"{path}: missing or damaged")
     changed = facts["imprint"] != fingerprint(path)
     if changed or (verify and facts["hash"] != file_digest(path)):
-        raise DataError(
-            f"{path}: missing or damaged, or of other vectors than index.json; index again"
-        )
+        raise DamagedError(f"{path}: missing or damaged, or of other vectors than index.json")
 
 
 def fingerprint(path: Path) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replearn.arrays import Vectors
-from replearn.errors import DataError, UsageError, brief
+from replearn.errors import DamagedError, DataError, UsageError, brief
 from replearn.neighbors.build_index import Builder
 from replearn.neighbors.engine import Engine, Hits, Space, even_blocks
 from replearn.neighbors.recall import Recall, tune_recall
@@ -149,15 +149,14 @@ class MilvusEngine:
         uri = str(folder / FILE) if facts["uri"] == FILE else facts["uri"]
         labels = np.array(facts["labels"], np.int64)
         if facts["uri"] == FILE and not (folder / FILE).exists():
-            raise DataError(f"{folder / FILE}: missing or damaged; index again")
+            raise DamagedError(f"{folder / FILE}: missing or damaged")
         collection, after = facts["collection"], facts["next"]
         engine = cls(space, uri, collection, facts["factory"], labels, after)
         there, others = engine._count(""), engine._count(f"row >= {after}")
         if there != len(labels) or others:
-            raise DataError(
+            raise DamagedError(
                 f"{uri}: {there} vectors in {collection!r}, {others} of them new, where "
-                f"{len(labels)} were indexed: changed by another index or a copy of this one; "
-                f"remove {folder} and index again"
+                f"{len(labels)} were indexed: changed by another index or a copy of this one"
             )
         return engine
 
@@ -217,8 +216,8 @@ def _connect(uri: str) -> MilvusClient:
         return MilvusClient(uri)
     except (MilvusException, ValueError, OSError) as error:
         if Path(uri).exists():
-            what = "another process has it open, or it is damaged; wait for it, or index again"
-            raise DataError(f"{uri}: Milvus cannot open it: {what}") from None
+            what = "another process has it open (wait for that one), or it is damaged"
+            raise DamagedError(f"{uri}: Milvus cannot open it: {what}") from None
         why = error.message if isinstance(error, MilvusException) else brief(error)
         raise DataError(f"{uri}: no Milvus there ({why}); start it, or give another") from None
 
@@ -231,13 +230,11 @@ def _open(uri: str, collection: str) -> MilvusClient:
     """
     client = _connect(uri)
     if not client.has_collection(collection):
-        raise DataError(f"{uri}: has no collection {collection!r}; index again")
+        raise DamagedError(f"{uri}: has no collection {collection!r}")
     try:
         client.load_collection(collection)
     except MilvusException as error:
-        raise DataError(
-            f"{uri}: Milvus cannot read {collection!r} ({error.message}); index again"
-        ) from None
+        raise DamagedError(f"{uri}: Milvus cannot read {collection!r} ({error.message})") from None
     return client
 
 

@@ -9,7 +9,6 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,9 +21,13 @@ from replearn.arrays import Vectors
 from replearn.artefacts.disk_rows import select_rows
 from replearn.errors import UsageError
 from replearn.neighbors import faiss_engine
-from replearn.neighbors.engine import Hits, Metric, ReadOnlyEngine, Space, even_blocks, merge
+from replearn.neighbors.engine import Hits, Metric, ReadOnlyEngine, Space, even_parts, merge
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.recall import Recall, tune_recall
+
+# The parts that this process has opened, for every search takes all.  FAISS keeps no file open for
+# them, and maps what it can; a part that was replaced has other facts.
+_opened: dict[tuple[Path, str, Metric, bytes], FaissEngine] = {}
 
 
 @dataclass
@@ -99,7 +102,8 @@ class ShardedEngine(ReadOnlyEngine):
         """
         engine = cls(space, folder, facts["parts"])
         for number, part in enumerate(engine.parts):
-            FaissEngine.load(engine._part(number), part, space, verify=verify)
+            opened = FaissEngine.load(engine._part(number), part, space, verify=verify)
+            _opened[_key(engine._part(number), part, space)] = opened
         return engine
 
     def _part(self, number: int) -> Path:
@@ -135,10 +139,15 @@ def build_shards(
     """
     if not 1 <= number <= len(vectors):
         raise UsageError(f"--shards {number}: 1 to {len(vectors)}, the number of images")
-    ranges = list(even_blocks(len(vectors), -(-len(vectors) // number)))
     made = joblib.Parallel(n_jobs=jobs)(
-        joblib.delayed(_build)(folder / f"shard-{n:04d}", space, some, factory, recall)
-        for n, some in enumerate(select_rows(vectors, range(r.start, r.stop)) for r in ranges)
+        joblib.delayed(_build)(
+            folder / f"shard-{n:04d}",
+            space,
+            select_rows(vectors, range(part.start, part.stop)),
+            factory,
+            recall,
+        )
+        for n, part in enumerate(even_parts(len(vectors), number))
     )
     engine = ShardedEngine(space, folder, [facts for facts, _ in made], jobs)
     reached = [part for _, part in made if part is not None]
@@ -168,11 +177,12 @@ def _search(folder: Path, facts: dict[str, Any], space: Space, vectors: Vectors,
 
 
 def _open_part(folder: Path, facts: dict[str, Any], space: Space) -> FaissEngine:
-    """Return a part, opened once in each process; a part that was replaced has other facts."""
-    return _open_cached(folder, json.dumps(facts), space.metric, space.centre.tobytes())
+    """Return a part, opened once in each process."""
+    key = _key(folder, facts, space)
+    if key not in _opened:
+        _opened[key] = FaissEngine.load(folder, facts, space)
+    return _opened[key]
 
 
-@lru_cache(maxsize=64)
-def _open_cached(folder: Path, facts: str, metric: Metric, centre: bytes) -> FaissEngine:
-    space = Space(metric, np.frombuffer(centre, np.float32))
-    return FaissEngine.load(folder, json.loads(facts), space)
+def _key(folder: Path, facts: dict[str, Any], space: Space) -> tuple[Path, str, Metric, bytes]:
+    return folder, json.dumps(facts), space.metric, space.centre.tobytes()

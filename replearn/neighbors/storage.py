@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from replearn.artefacts.files import read_json, write_json
 from replearn.artefacts.identity import digest
 from replearn.concepts.table import ConceptTable, write_concepts
-from replearn.errors import DataError, UsageError
+from replearn.errors import DamagedError, DataError, UsageError
 from replearn.neighbors.engine import Engine, Metric, Space
 from replearn.neighbors.index import Index
 from replearn.neighbors.recall import Recall
@@ -54,7 +55,7 @@ def load_index(
     """Open an index folder.
 
     Args:
-        folder: what `replearn index` or `neighbors.folder.create_index` made.
+        folder: what `replearn index` or `neighbors.index_folder.create_index` made.
         mapped: leaves vectors in their file until they are needed; such an index cannot change.
         device: where to search, such as `cuda`.
         verify: reads all vectors first, to see whether they are those that were written.
@@ -69,6 +70,18 @@ def load_index(
         (2, 5)
     """
     folder = Path(folder)
+    try:
+        index = _read_index(folder, mapped=mapped, verify=verify)
+    except DamagedError as error:
+        raise DamagedError(error.what, _remedy(folder)) from None
+    return replace(index, engine=_move(index.engine, device))
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove {folder} and index again"
+
+
+def _read_index(folder: Path, *, mapped: bool, verify: bool) -> Index:
     path = folder / "index.json"
     if not path.exists():
         raise DataError(f"{folder}: not an index folder (it has no index.json)")
@@ -83,15 +96,14 @@ def load_index(
         ids_there, concepts_hash = digest(*ids), facts["concepts_hash"]
         history = tuple(facts["history"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: lacks or does not know {error}; index again") from None
+        raise DamagedError(f"{path}: lacks or does not know {error}") from None
     try:
         engine = load(folder, engine_facts, space, mapped, verify)
     except KeyError as error:
-        raise DataError(f"{path}: lacks {error}; index again") from None
+        raise DamagedError(f"{path}: lacks {error}") from None
     if ids_there != ids_hash or len(ids) != len(engine):
-        raise DataError(f"{folder}: ids and vectors do not belong together; index again")
+        raise DamagedError(f"{folder}: ids and vectors do not belong together")
     source = _concept_source(folder, ids, concepts_hash)
-    engine = _move(engine, device)
     return Index(ids, engine, **known, recall=recall, history=history, concept_source=source)
 
 
@@ -108,7 +120,10 @@ def open_to_change(folder: Path, work: Path) -> Index:
     if not (folder / _MILVUS_FILE).exists():
         return load_index(folder, mapped=False)
     shutil.copytree(folder, work / "changing")
-    return load_index(work / "changing", mapped=False)
+    try:
+        return load_index(work / "changing", mapped=False)
+    except DamagedError as error:
+        raise DamagedError(error.what, _remedy(folder)) from None
 
 
 def collection_of(folder: Path) -> str | None:
@@ -166,14 +181,14 @@ def _concept_source(
     """Return a function that reads the concepts, as they are seldom needed; None without any.
 
     Raises:
-        DataError: they are not those of this index.
+        DamagedError: they are not those of this index.
     """
     path = folder / "concepts.tsv"
     if known_hash is None:
         return None
     content = path.read_bytes() if path.exists() else b""
     if digest(content) != known_hash:
-        raise DataError(f"{path}: missing, damaged or of another index; index again")
+        raise DamagedError(f"{path}: missing, damaged or of another index")
     return lambda: _read_concepts(content.decode(), ids)
 
 

@@ -40,15 +40,15 @@ def build_page(
     *,
     part: str,
     curves: Mapping[str, Mapping[str, Curve]],
-    best_predictions: Predictions | None,
+    best_predictions: Predictions,
 ) -> Page:
     """Return the page of a comparison.
 
     Args:
         results: of all encoders, detectors and seeds.
         part: the scored images, `test` or `valid`.
-        curves: by encoder and detector, of one seed.
-        best_predictions: of the detector chosen on validation, None if they are not there.
+        curves: by encoder and detector, of one seed; none if their files are not there.
+        best_predictions: of the detector chosen on validation.
     """
     best = find_best(results)
     seeds = len({result.seed for result in results})
@@ -158,8 +158,8 @@ def _paint_intervals(
 def _threshold_panel(curves: Mapping[str, Mapping[str, Curve]]) -> Panel | Absent:
     title = "Thresholds"
     if not curves:
-        reason = "the features and detectors of the comparison, or the validation concepts, are "
-        return Absent(title, f"{reason} not where they were.")
+        reason = "some features of validation images (valid.h5) or detectors of the first training "
+        return Absent(title, f"{reason}are not in the comparison's folder; run compare again.")
     highest = max(c.f1.max() for by_detector in curves.values() for c in by_detector.values())
     figures = [
         _curve_figure(encoder, by_detector, float(highest))

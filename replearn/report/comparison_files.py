@@ -87,14 +87,19 @@ class ComparisonFiles:
         )
 
     def load_curves(self, results: Sequence[Result]) -> dict[str, dict[str, Curve]]:
-        """Return the threshold curves of the first seed, by encoder and detector."""
+        """Return the threshold curves of the first seed, by encoder and detector.
+
+        Without the features or the detector of one of them there are none.
+        """
         valid = read_concepts(self.lists["valid"])
-        curves: dict[str, dict[str, Curve]] = {}
         first_seed = min(result.seed for result in results)
-        for result in results:
-            if result.seed == first_seed and result.encoder != "none":
-                curve = self._load_curve(result, valid)
-                curves.setdefault(result.encoder, {})[result.detector] = curve
+        shown = [r for r in results if r.seed == first_seed and r.encoder != "none"]
+        if not all(path.exists() for result in shown for path in self._curve_files(result)):
+            return {}
+        curves: dict[str, dict[str, Curve]] = {}
+        for result in shown:
+            curve = self._load_curve(result, valid)
+            curves.setdefault(result.encoder, {})[result.detector] = curve
         return curves
 
     def _find_list(self, stated: str) -> Path:
@@ -123,10 +128,14 @@ class ComparisonFiles:
         score = imageclef.evaluate_run(self._run_file(result), self.truth, self.rules)
         return replace(result, per_image=score.per_image)
 
-    def _load_curve(self, result: Result, valid: ConceptTable) -> Curve:
+    def _curve_files(self, result: Result) -> tuple[Path, Path]:
+        """Return the features of the validation images and the detector of a result."""
         folder = self.folder / f"seed-{result.seed}" / result.encoder
-        features = Features.load(folder / "valid.h5")
-        detector = load_detector(folder / result.detector)
+        return folder / "valid.h5", folder / result.detector
+
+    def _load_curve(self, result: Result, valid: ConceptTable) -> Curve:
+        features_path, detector_folder = self._curve_files(result)
+        features, detector = Features.load(features_path), load_detector(detector_folder)
         labelled = set(valid.ids)
         ids = [id_ for id_ in features.ids if id_ in labelled]
         ids = ids[:: -(-len(ids) // _CURVE_IMAGES)]

@@ -106,16 +106,14 @@ def _concept_names(
     run: Path, concepts: Path | None, names: Path | None
 ) -> dict[str, tuple[str, ...]]:
     """Return the names of the concepts of each image, as far as they are known."""
-    name_of = read_names(names) if names else {}
-    tables = [read_concepts(concepts)] if concepts else []
     comparison = run.resolve().parent.parent.parent
-    if not tables and has_facts(comparison):
-        facts = read_facts(comparison)
-        name_of = name_of or facts.names
-        paths = [comparison / path for path in facts.parts.values()]
-        tables = [read_concepts(path) for path in paths if path.exists()]
+    facts = read_facts(comparison) if has_facts(comparison) else None
+    known_names = facts.names if facts else {}
+    name_of = read_names(names) if names else known_names
+    lists = [comparison / path for path in facts.parts.values()] if facts else []
+    paths = [concepts] if concepts else [path for path in lists if path.exists()]
     return {
         id_: tuple(name_of.get(c, c) for c in of_image)
-        for table in tables
+        for table in map(read_concepts, paths)
         for id_, of_image in zip(table.ids, table.concepts, strict=True)
     }

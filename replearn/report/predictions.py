@@ -35,7 +35,7 @@ class Predictions:
 
 
 def build_panels(
-    best: str, part: str, per_image: Mapping[str, float], predictions: Predictions | None
+    best: str, part: str, per_image: Mapping[str, float], predictions: Predictions
 ) -> list[Panel | Absent]:
     """Return all panels about predictions.
 
@@ -43,12 +43,8 @@ def build_panels(
         best: name of the detector.
         part: the scored images, `test` or `valid`.
         per_image: F1 of each image by id, NaN where it does not count.
-        predictions: of this detector, None if they are not there.
+        predictions: of this detector.
     """
-    titles = ("Concepts", "Best images", "Worst images")
-    if predictions is None:
-        reason = "the run file of the chosen detector or the truth is not where it was."
-        return [Absent(title, reason) for title in titles]
     best_ids, worst_ids = (
         _ranked(per_image, predictions.truth, sign)[:_EXTREMES] for sign in (-1, 1)
     )

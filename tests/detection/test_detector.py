@@ -34,7 +34,7 @@ from replearn.detection.fit_scorers import (
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.scorers import SCORERS, ConstantScorer, LinearScorer
 from replearn.detection.task import DetectionTask, LabelledFeatures
-from replearn.errors import DataError, UsageError
+from replearn.errors import DamagedError, DataError, UsageError
 from replearn.features import Features
 from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
 from replearn.neighbors.build_index import index_vectors
@@ -355,6 +355,8 @@ def test_a_damaged_detector_is_refused_in_one_line(harm: str, tmp_path: Path) ->
         load_detector(tmp_path)
     assert "\n" not in str(refusal.value)
     assert str(tmp_path) in str(refusal.value)
+    if isinstance(refusal.value, DamagedError):
+        assert str(refusal.value).endswith(f"; remove {tmp_path} and classify again")
 
 
 def test_every_kind_of_scorer_is_tested_here() -> None:

@@ -5,6 +5,8 @@ import importlib.util
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.neighbors import faiss_engine
 from replearn.neighbors.build_index import Builder, build_with_faiss, index_vectors
-from replearn.neighbors.engine import Hits, Metric, Space, even_blocks, merge
+from replearn.neighbors.engine import Hits, Metric, Space, even_blocks, even_parts, merge
 from replearn.neighbors.faiss_engine import FaissEngine
 from replearn.neighbors.index import Index
 from replearn.neighbors.recall import exact_neighbours, measure_recall, tune_recall
@@ -218,7 +220,7 @@ def test_a_collection_that_milvus_cannot_read_is_named(tmp_path: Path) -> None:
     save_index(tmp_path / "index", index_of("milvus", random(40, 4), "l2", tmp_path))
     for path in (tmp_path / "index").rglob("*.idx"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"milvus.db: Milvus cannot read .* index again"):
+    with pytest.raises(DataError, match=r"milvus.db: Milvus cannot read .* remove .* index again"):
         load_index(tmp_path / "index")
 
 
@@ -419,6 +421,50 @@ def test_shards_are_built_of_rows_on_disk_by_other_processes(tmp_path: Path) -> 
     np.testing.assert_array_equal(engine.vectors(range(90)), vectors)
 
 
+@pytest.mark.parametrize("number", [30, 100])
+def test_there_are_as_many_shards_as_asked_for(number: int, tmp_path: Path) -> None:
+    space, vectors = Space("l2", np.zeros(2, np.float32)), random(100, 2)
+    engine, _ = build_shards(tmp_path, space, vectors, factory="Flat", number=number)
+    sizes = [part["count"] for part in engine.parts]
+    assert len(sizes) == number
+    assert max(sizes) - min(sizes) <= 1
+    np.testing.assert_array_equal(engine.vectors(range(100)), vectors)
+
+
+def test_a_search_opens_no_shard_that_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = 100
+    made = partial(build_shards, tmp_path / "parts", number=number)
+    index = index_vectors(
+        names(200),
+        random(200, 2),
+        build=lambda space, vectors, factory, recall: made(space, vectors, factory=factory),
+    )
+    save_index(tmp_path / "index", index)
+    opened: list[Path] = []
+    load = FaissEngine.load
+
+    def counting(folder: Path, *arguments: Any, **options: Any) -> FaissEngine:
+        opened.append(folder)
+        return load(folder, *arguments, **options)
+
+    monkeypatch.setattr(FaissEngine, "load", counting)
+    index = load_index(tmp_path / "index")
+    for _ in range(2):
+        index.search(random(1, 2), 5)
+        index.vectors(index.ids)
+    assert len(opened) == len(set(opened)) == number
+
+
+def test_a_shard_that_was_damaged_since_it_was_opened_is_refused(tmp_path: Path) -> None:
+    save_index(tmp_path / "index", index_of("shards", random(90, 5), "l2", tmp_path))
+    load_index(tmp_path / "index").search(random(1, 5), 1)
+    (tmp_path / "index" / "shard-0001" / "index.faiss").unlink()
+    with pytest.raises(DataError, match=r"shard-0001/index\.faiss: missing .* and index again"):
+        load_index(tmp_path / "index")
+
+
 @pytest.mark.parametrize("number", [0, 6])
 def test_there_are_no_more_shards_than_vectors(number: int, tmp_path: Path) -> None:
     space = Space("l2", np.zeros(2, np.float32))
@@ -436,6 +482,16 @@ def test_blocks_are_even_and_in_order(count: int, most: int) -> None:
     sizes = [part.stop - part.start for part in parts]
     assert max(sizes, default=0) <= most
     assert max(sizes, default=0) - min(sizes, default=0) <= 1
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**4))
+def test_parts_are_as_many_as_asked_for_and_none_is_empty(count: int, number: int) -> None:
+    number = min(count, number)
+    parts = list(even_parts(count, number))
+    assert len(parts) == number
+    assert (parts[0].start, parts[-1].stop) == (0, count)
+    assert all(one.stop == other.start for one, other in pairwise(parts))
+    assert min(part.stop - part.start for part in parts) >= 1
 
 
 @given(st.integers(1, 5), st.integers(0, 4), st.integers(0, 2**32 - 1))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from replearn.concepts.table import ConceptTable
-from replearn.errors import DataError, UsageError
+from replearn.errors import DamagedError, DataError, UsageError
 from replearn.features import Features
 from replearn.neighbors.build_index import build_index, index_vectors
 from replearn.neighbors.engine import Metric
@@ -366,3 +366,5 @@ def test_a_damaged_index_is_refused_in_one_line(harm: str, tmp_path: Path) -> No
         load_index(folder)
     assert "\n" not in str(refusal.value)
     assert str(folder) in str(refusal.value)
+    if isinstance(refusal.value, DamagedError):
+        assert str(refusal.value).endswith(f"; remove {folder} and index again")

@@ -210,6 +210,34 @@ def test_output_that_nobody_reads_ends_quietly(case: str, tmp_path: Path, lines:
             assert (done.returncode, said) == (141, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("case", [*READERS, "more than a buffer holds"])
+def test_a_full_disk_is_told_in_one_line(
+    case: str, unbuffered: str, tmp_path: Path, lines: Lines
+) -> None:
+    words = READERS.get(case, "vocabulary {many}").format(
+        run=lines("run.txt", "a\tC1"),
+        ids=lines("ids.txt", "a"),
+        many=lines("many.txt", *(f"a{n}\tC{n:07}" for n in range(2000))),
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "replearn", *words.split()],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    message = done.stderr.splitlines()[-1]
+    assert message.count("replearn") == done.stderr.count("replearn") == 1
+    if case != "what a stage complains of":
+        assert message.endswith("writing the output: No space left on device")
+
+
 WITHOUT_EXTRAS = """
 import sys
 from pipelines.__main__ import PARTS, main
@@ -279,6 +307,21 @@ def test_a_command_that_lacks_a_part_says_what_to_install(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("missing", ["gradio", "httpx"])
+def test_serve_asks_for_gradio_only_where_gradio_is_missing(missing: str, chain: Path) -> None:
+    pytest.importorskip("gradio", reason="gradio is missing: make setup EXTRAS=cpu,app")
+    code = (
+        "import sys; from pipelines.__main__ import main; "
+        f"sys.modules[{missing!r}] = None; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "serve", str(chain / "index")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    needs = "serve needs gradio; pip install 'replearn[app]'"
+    assert (needs in done.stderr) == (missing == "gradio")
+    assert missing in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_evaluating_imports_nothing_heavy() -> None:
     code = (
         "import sys; from pipelines.__main__ import main; main(['evaluate', '--help']); "
@@ -305,6 +348,34 @@ def test_a_damaged_artefact_is_named(chain: Path, run: Run, tmp_path: Path) -> N
         assert status == 1
         assert name in err
         assert len(err.splitlines()) == 1
+
+
+def test_a_damaged_artefact_is_made_anew_by_the_remedy_that_is_named(
+    chain: Path, run: Run, tmp_path: Path
+) -> None:
+    made, part = tmp_path / "made", f"{chain}/aae-train.h5 {chain}/data/train-concepts.tsv"
+    valid = f"{chain}/aae-valid.h5 {chain}/data/valid-concepts.tsv"
+    fit, predict = f"classify {part} {valid} {made}", f"predict {made} {chain}/aae-test.h5"
+    for make, use, missing in (
+        (f"index {chain}/aae-train.h5 {made}", f"query {made} phantom_000000", "index.faiss"),
+        (f"{fit} --method constant", f"{predict} {tmp_path}/constant.csv", "detector.json"),
+        (fit, f"{predict} {tmp_path}/linear.csv", "detector.safetensors"),
+        (f"{fit} --method knn", f"{predict} {tmp_path}/knn.csv", "index/index.faiss"),
+    ):
+        assert run(*make.split())[0] == 0
+        if missing == "detector.json":
+            facts = json.loads((made / missing).read_text())
+            (made / missing).write_text(json.dumps({"identity": facts["identity"]}))
+        else:
+            (made / missing).unlink()
+        status, _, err = run(*use.split())
+        assert status == 1
+        remedy = re.search(r"; remove (\S+) and (index|classify) again$", err)
+        assert remedy, err
+        assert remedy.group(2) == make.split()[0]
+        shutil.rmtree(remedy.group(1))
+        assert run(*make.split())[0] == run(*use.split())[0] == 0
+        shutil.rmtree(made)
 
 
 def test_overwriting_never_touches_a_folder_with_other_files(

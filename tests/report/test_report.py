@@ -351,14 +351,6 @@ def test_a_comparison_shows_the_best_and_the_worst_with_what_was_missed() -> Non
     ]
 
 
-def test_a_comparison_whose_files_are_gone_still_has_its_table() -> None:
-    page = comparison.build_page(results(), part="valid", curves={}, best_predictions=None)
-    shown, missing = titles(page)
-    assert shown == ["Mean F1", "Table", "How far ahead"]
-    assert set(missing) == {"Thresholds", "Concepts", "Best images", "Worst images"}
-    check_self_contained(to_html(page))
-
-
 def test_reports_of_comparisons_do_not_wait_for_torch() -> None:
     uses = "import sys, replearn.report.build; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", uses], check=True)
@@ -414,6 +406,29 @@ def test_an_encoder_is_reported_with_the_images_of_its_comparison(compared: Path
     for title in ("Reconstructions", "Critic balance", "Map of embeddings", "Nearest neighbours"):
         assert title in tags.text
     assert "Plain x-ray" in tags.text
+
+
+@pytest.mark.parametrize("gone", ["aae/valid.h5", "pca/knn-vote"])
+def test_a_comparison_whose_features_or_detectors_are_gone_lacks_only_the_thresholds(
+    gone: str, compared: Path, tmp_path: Path
+) -> None:
+    kept = compared / "out/seed-0" / gone
+    kept.rename(tmp_path / "away")
+    try:
+        assert main(["report", f"{compared}/out", f"{tmp_path}/report.html"]) == 0
+    finally:
+        (tmp_path / "away").rename(kept)
+    tags = check_self_contained((tmp_path / "report.html").read_text(encoding="utf-8"))
+    missing = tags.text.split("Not shown")[-1]
+    assert "Thresholds: some features of validation images" in " ".join(missing.split())
+    assert missing.count(": ") == 1  # one panel
+
+
+def test_a_concept_file_of_its_own_keeps_the_names_of_the_comparison(compared: Path) -> None:
+    out = compared / "own.html"
+    words = ["report", f"{compared}/out/seed-0/pca/encoder", f"{out}", "--concepts"]
+    assert main([*words, f"{compared}/data/train-concepts.tsv"]) == 0
+    assert "Plain x-ray" in out.read_text(encoding="utf-8")
 
 
 def test_another_report_is_not_replaced_unasked(
