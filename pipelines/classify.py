@@ -39,7 +39,7 @@ def classify(
         ),
     ] = "linear",
     concepts: Annotated[
-        int, typer.Option(help="linear, fused: number of concepts, the most frequent.")
+        int, typer.Option(min=1, help="linear, fused: number of concepts, the most frequent.")
     ] = 500,
     penalty: Annotated[
         Penalty,
@@ -98,7 +98,8 @@ def classify(
     Example: replearn classify train.h5 train.tsv valid.h5 valid.tsv runs/linear
     """
     rules = edition_of(edition)
-    _check_options(method, concepts, refit)
+    if refit and method != "linear":
+        raise UsageError(f"--refit: only for --method linear, not {method}")
     settings = DetectorSettings(
         method=method,
         concepts=concepts,
@@ -117,14 +118,6 @@ def classify(
     )
     if detector is not None:
         _print_rules(detector)
-
-
-def _check_options(method: str, concepts: int, refit: bool) -> None:
-    """Refuse invalid settings, with a message that names the options."""
-    if concepts < 1:
-        raise UsageError(f"--concepts {concepts}: at least 1")
-    if refit and method != "linear":
-        raise UsageError(f"--refit: only for --method linear, not {method}")
 
 
 def _print_rules(detector: Detector) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.table import read_names
-from replearn.errors import UsageError
 from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
 
 
@@ -20,7 +19,7 @@ def query(
         Path | None,
         typer.Option(help="The encoder, if it was moved."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Number of images to find.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of images to find.")] = 10,
     exclude_self: Annotated[
         bool, typer.Option("--exclude-self", help="Leave out the query itself.")
     ] = False,
@@ -46,8 +45,6 @@ def query(
 
     Example: replearn query runs/index new.png -k 5 --sheet found.png
     """
-    if k < 1:
-        raise UsageError(f"-k {k}: at least 1")
     search = ImageSearch.open(
         index_folder,
         encoder=encoder,

@@ -21,7 +21,7 @@ def vocabulary(
         Path | None, typer.Option(help="Write `concept TAB images` to this file instead of stdout.")
     ] = None,
     top: Annotated[
-        int | None, typer.Option(help="List only this many concepts, the most frequent.")
+        int | None, typer.Option(min=1, help="List only this many concepts, the most frequent.")
     ] = None,
     inverse: Annotated[
         Path | None, typer.Option(help="Write `concept TAB id;id;...`, the images of each concept.")
@@ -35,8 +35,6 @@ def vocabulary(
 
     Example: replearn vocabulary train-concepts.tsv --top 500 --out words.tsv
     """
-    if top is not None and top < 1:
-        raise UsageError(f"--top {top}: at least 1")
     places = [path.absolute() for path in (out, inverse, pairs) if path]
     if len(set(places)) < len(places):
         raise UsageError("--out, --inverse and --pairs: give each a file of its own")

@@ -36,7 +36,7 @@ def build_index(
     recall: float = 0.95,
     build: Builder = build_with_faiss,
 ) -> Index:
-    """Index features in memory; `folder.create_index` makes a folder.
+    """Index features in memory; `index_folder.create_index` makes a folder.
 
     Args:
         features: of the images to find.

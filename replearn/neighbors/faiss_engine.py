@@ -204,15 +204,13 @@ class FaissEngine:
         return flat.reshape(len(self), self.space.width)
 
     def to(self, device: str) -> Engine:
-        """Return an engine that does the same search on a device, such as `cuda`.
+        """Return an engine that does the same search on another device, such as `cuda`.
 
         Without faiss-gpu an exact index is searched there by torch.
 
         Raises:
             UsageError: the structure cannot be searched there.
         """
-        if device == "cpu":
-            return self
         if device.startswith("cuda") and _has_gpu():
             resources = faiss.StandardGpuResources()  # searching uses it: it has to stay
             number = int(device.partition(":")[2] or 0)

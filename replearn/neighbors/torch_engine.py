@@ -34,7 +34,7 @@ class TorchEngine(ReadOnlyEngine):
     device: str
     rows: int = _ROWS
     owner: object = None
-    exact: bool = True
+    exact: ClassVar[bool] = True
     kind: ClassVar[str] = "torch"
     description: ClassVar[str] = "an index on a device"
     remedy: ClassVar[str] = "load it on the CPU"

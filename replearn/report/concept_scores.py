@@ -12,6 +12,8 @@ from replearn.detection.decisions.scores import Scores
 from replearn.detection.decisions.threshold import name_above
 from replearn.metrics import EmptyRule, mean_f1
 
+_STEPS = 50  # thresholds of a curve
+
 
 @dataclass(frozen=True)
 class ConceptScore:
@@ -71,7 +73,6 @@ def f1_at_thresholds(
     *,
     empty: EmptyRule,
     limit: int | None = None,
-    steps: int = 50,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return thresholds in (0, 1], closer where they are low, and the mean F1 at each.
 
@@ -81,10 +82,9 @@ def f1_at_thresholds(
         counts: true concepts of each image [N], also those outside the L columns.
         empty: what an image without true concepts counts, see `metrics.f1_per_image`.
         limit: at most this many concepts for an image.
-        steps: number of thresholds.
     """
     # Concepts are rare, so F1 changes most at low probabilities.
-    thresholds = np.linspace(0, 1, steps + 1)[1:] ** 2
+    thresholds = np.linspace(0, 1, _STEPS + 1)[1:] ** 2
     f1 = [
         mean_f1(truth, name_above(scores, t, limit=limit), counts, empty=empty)
         for t in thresholds.tolist()

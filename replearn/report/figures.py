@@ -28,6 +28,8 @@ SERIES = ("#0a0000", "#0a0001", "#0a0002", "#0a0003", "#0a0004", "#0a0005")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (2, 2)))
 
+_GAP = 2  # pixels between the images of a sheet
+
 _VARIABLES = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -142,14 +144,13 @@ def use_log_scale(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def make_gaps_transparent(sheet: NDArray[np.uint8], side: int, gap: int = 2) -> NDArray[np.uint8]:
+def make_gaps_transparent(sheet: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Make the white between the images of a sheet [H, W, 3] transparent, uint8 [H, W, 4].
 
     Args:
         sheet: from `replearn.encoders.sheets.sheet`.
         side: of its square images, in pixels.
-        gap: between them, in pixels.
     """
-    in_gap = [np.arange(length) % (side + gap) < gap for length in sheet.shape[:2]]
+    in_gap = [np.arange(length) % (side + _GAP) < _GAP for length in sheet.shape[:2]]
     opaque = ~(in_gap[0][:, None] | in_gap[1])
     return np.dstack([sheet, np.where(opaque, 255, 0).astype(np.uint8)])

@@ -1,8 +1,7 @@
 """Every kind of detector: tuned as promised, the same after loading, refused when damaged."""
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,12 @@ from replearn.errors import DamagedError, DataError, UsageError
 from replearn.features import Features
 from replearn.metrics import EmptyRule, bootstrap_interval, f1_of_sets
 from replearn.neighbors.build_index import index_vectors
+from tests.damage import Harm, change, cut, without_file
 
 WIDTH = 6
 DETECTORS = ["constant", "linear", "knn-union", "knn-vote", "fused"]
 LEARNING = DETECTORS[1:]
 EMPTY_RULES: list[EmptyRule] = ["skip", "match"]
-Harm = Callable[[Path], object]  # what is done to the folder of a detector
 
 
 def labelled(part: str, count: int, seed: int, images: str = "") -> LabelledFeatures:
@@ -301,47 +300,30 @@ def test_a_limit_that_is_no_number_of_concepts_is_refused(limit: Any) -> None:
         fit("linear", task()).concepts(QUERIES, limit=limit)
 
 
-def without_file(name: str) -> Harm:
-    return lambda folder: (folder / name).unlink()
-
-
-def cut(name: str, size: int) -> Harm:
-    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
-
-
-def change(**facts: Any) -> Harm:
-    """Return what overwrites facts in `detector.json`; `...` removes one."""
-
-    def harm(folder: Path) -> None:
-        path = folder / "detector.json"
-        changed = json.loads(path.read_text()) | facts
-        path.write_text(json.dumps({k: v for k, v in changed.items() if v is not ...}))
-
-    return harm
-
+changed = partial(change, "detector.json")
 
 HARM: dict[str, tuple[str, Harm, str]] = {
     "no detector.json": ("constant", without_file("detector.json"), "not a detector folder"),
     "empty detector.json": ("linear", cut("detector.json", 0), "not readable as JSON"),
     "cut detector.json": ("knn-vote", cut("detector.json", -9), "not readable as JSON"),
-    "no threshold": ("constant", change(threshold=...), "lacks .*'threshold'"),
-    "no vocabulary": ("knn-vote", change(vocabulary=...), "lacks .*'vocabulary'"),
-    "no width": ("constant", change(width=...), "lacks .*'width'"),
-    "unknown rule": ("linear", change(rule={"name": "oracle"}), "does not know 'oracle'"),
-    "rule without its number": ("linear", change(rule={"name": "top-k"}), "lacks .*'k'"),
-    "unknown kind": ("linear", change(kind="forest"), "does not know 'forest'"),
+    "no threshold": ("constant", changed(threshold=...), "lacks .*'threshold'"),
+    "no vocabulary": ("knn-vote", changed(vocabulary=...), "lacks .*'vocabulary'"),
+    "no width": ("constant", changed(width=...), "lacks .*'width'"),
+    "unknown rule": ("linear", changed(rule={"name": "oracle"}), "does not know 'oracle'"),
+    "rule without its number": ("linear", changed(rule={"name": "top-k"}), "lacks .*'k'"),
+    "unknown kind": ("linear", changed(kind="forest"), "does not know 'forest'"),
     "no weights": ("linear", without_file("detector.safetensors"), "missing or damaged"),
     "no whole weights": ("linear", cut("detector.safetensors", -1), "missing or damaged"),
     "cut in the header": ("linear", cut("detector.safetensors", 20), "missing or damaged"),
-    "other vocabulary": ("linear", change(vocabulary=["C1"]), "another vocabulary"),
+    "other vocabulary": ("linear", changed(vocabulary=["C1"]), "another vocabulary"),
     "no index": ("knn-union", without_file("index/index.json"), "not an index folder"),
     "cut index": ("knn-vote", cut("index/index.faiss", -1), "missing or damaged"),
     "no concepts": ("knn-union", without_file("index/concepts.tsv"), "missing, damaged"),
     "fewer concepts": ("knn-vote", cut("index/concepts.tsv", 200), "of another index"),
     "fused without weights": ("fused", without_file("detector.safetensors"), "missing or damaged"),
     "fused without index": ("fused", without_file("index/index.faiss"), "missing or damaged"),
-    "no fusion": ("fused", change(fusion=...), "lacks .*'fusion'"),
-    "unknown vote": ("knn-vote", change(vote={"kind": "rank", "size": 3}), "size"),
+    "no fusion": ("fused", changed(fusion=...), "lacks .*'fusion'"),
+    "unknown vote": ("knn-vote", changed(vote={"kind": "rank", "size": 3}), "size"),
 }
 
 

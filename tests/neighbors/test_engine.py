@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from replearn.artefacts.disk_rows import DiskRows, Segment, as_array
 from replearn.concepts.table import ConceptTable
@@ -28,21 +27,12 @@ from replearn.neighbors.recall import exact_neighbours, measure_recall, tune_rec
 from replearn.neighbors.sharded_engine import build_shards
 from replearn.neighbors.storage import _LOADERS, load_index, open_to_change, save_index
 from replearn.neighbors.torch_engine import TorchEngine
+from tests.neighbors.vectors import METRICS, Matrix, names, plain_distances, random
 
-Matrix = NDArray[np.float32]
-METRICS: list[Metric] = ["cosine", "l2"]
 ENGINES = ["faiss", "mapped", "torch", "torch in blocks", "shards", "milvus"]
 CHANGING = ["faiss", "milvus"]
 STORED = ["faiss", "shards", "milvus"]
 NO_MILVUS = importlib.util.find_spec("pymilvus") is None
-
-
-def random(count: int, width: int, seed: int = 0) -> Matrix:
-    return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
-
-
-def names(count: int, start: int = 0) -> list[str]:
-    return [f"image-{number}" for number in range(start, start + count)]
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -80,14 +70,6 @@ def index_of(kind: str, vectors: Matrix, metric: Metric, folder: Path, **known: 
     return index
 
 
-def plain(queries: Matrix, vectors: Matrix, metric: Metric) -> NDArray[np.float64]:
-    """Return the distance of each query to each vector [M, N], in double precision."""
-    a, b = queries.astype(np.float64), vectors.astype(np.float64)
-    if metric == "l2":
-        return np.asarray(np.linalg.norm(a[:, None] - b, axis=2))
-    return np.asarray(1 - a @ b.T / np.linalg.norm(a, axis=1)[:, None] / np.linalg.norm(b, axis=1))
-
-
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", ENGINES)
 def test_every_engine_finds_what_numpy_finds_whatever_the_batch(
@@ -96,7 +78,7 @@ def test_every_engine_finds_what_numpy_finds_whatever_the_batch(
     vectors, queries = 3 + random(210, 6), 3 + random(1100, 6, 1)
     vectors[7] = vectors[3]  # a tie
     index = index_of(kind, vectors, metric, tmp_path)
-    expected = plain(queries, vectors, metric)
+    expected = plain_distances(queries, vectors, metric)
     for count in (1, 2, 1100):
         distances, rows = index.search(queries[:count], 9)
         nearest = np.sort(expected[:count], axis=1)[:, :9]
@@ -158,12 +140,12 @@ def test_after_adding_and_removing_it_finds_what_a_new_index_finds(
     )
     assert len(index) == len(index.engine) == 52
     everything = np.concatenate([np.delete(first, [0, 7, 39], axis=0), more])
-    expected = np.sort(plain(queries, everything, metric), axis=1)[:, :8]
+    expected = np.sort(plain_distances(queries, everything, metric), axis=1)[:, :8]
     save_index(tmp_path / "index", index)
     for one in (index, load_index(tmp_path / "index")):
         distances, rows = one.search(queries, 8)
         np.testing.assert_allclose(distances, expected, atol=2e-4)
-        found = np.take_along_axis(plain(queries, everything, metric), rows, axis=1)
+        found = np.take_along_axis(plain_distances(queries, everything, metric), rows, axis=1)
         np.testing.assert_allclose(found, expected, atol=2e-4)
         assert one.concepts is not None
         assert one.concepts.ids == one.ids
@@ -314,7 +296,7 @@ def test_no_image_finds_itself_or_its_group_among_others(count: int, k: int, see
     queries = vectors[:6] + 0.01
     ids = [*names(count)[:5], "elsewhere"][: len(queries)]
     hits = index.search_others(queries, k, ids, groups)
-    everything = plain(queries, vectors, "l2")
+    everything = plain_distances(queries, vectors, "l2")
     for image, id_ in enumerate(ids):
         own = groups.get(id_, id_)
         others = [n for n, o in enumerate(index.ids) if groups.get(o, o) != own]
@@ -349,7 +331,7 @@ def test_an_approximate_index_is_set_to_the_recall_asked_for_and_says_it(
     assert "recall@10 0." in str(index.recall)
     # By brute force, on images that neither chose nor measured the effort.
     queries = clustered(200, seed=5)
-    nearest = np.argsort(plain(queries, vectors, metric), axis=1)[:, :10]
+    nearest = np.argsort(plain_distances(queries, vectors, metric), axis=1)[:, :10]
     rows = index.search(queries, 10).rows
     shared = [len(set(a) & set(b)) for a, b in zip(rows.tolist(), nearest.tolist(), strict=True)]
     assert np.mean(shared) / 10 > 0.8
@@ -373,7 +355,7 @@ def test_the_measured_recall_is_the_share_of_the_true_ten_that_are_found() -> No
     space = Space("l2", vectors.mean(axis=0))
     chosen = np.array([5, 900, 17])
     truth = exact_neighbours(space, vectors, chosen, 10)
-    distances = plain(vectors[chosen], vectors, "l2")
+    distances = plain_distances(vectors[chosen], vectors, "l2")
     distances[np.arange(3), chosen] = np.inf
     np.testing.assert_array_equal(truth.rows, np.argsort(distances, axis=1)[:, :10])
     exact = faiss_engine.build(space, vectors, "Flat")

@@ -1,18 +1,17 @@
 """Exact search against NumPy, where it loses digits, and what a damaged index says."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import faiss
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DamagedError, DataError, UsageError
@@ -21,31 +20,12 @@ from replearn.neighbors.build_index import build_index, index_vectors
 from replearn.neighbors.engine import Metric
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index, save_index
-
-METRICS: list[Metric] = list(get_args(Metric))
-Matrix = NDArray[np.floating[Any]]
-Harm = Callable[[Path], object]  # what is done to the folder of an index
-
-
-def random(count: int, width: int, seed: int = 0) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
-
-
-def names(count: int) -> list[str]:
-    return [f"image-{number}" for number in range(count)]
+from tests.damage import Harm, change, cut, without_file, write
+from tests.neighbors.vectors import METRICS, Matrix, names, plain_distances, random
 
 
 def index_of(vectors: Matrix, metric: Metric, **settings: Any) -> Index:
     return index_vectors(names(len(vectors)), vectors, metric=metric, **settings)
-
-
-def plain_distances(queries: Matrix, vectors: Matrix, metric: Metric) -> NDArray[np.float64]:
-    """Return the distance of each query to each vector [M, N], in double precision."""
-    a, b = queries.astype(np.float64), vectors.astype(np.float64)
-    if metric == "l2":
-        return np.asarray(np.linalg.norm(a[:, None] - b, axis=2))
-    norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
-    return np.asarray(1 - a @ b.T / norms)
 
 
 @given(
@@ -88,13 +68,6 @@ def test_one_query_finds_what_it_finds_among_many(metric: Metric) -> None:
 def test_distances_ascend(metric: Metric) -> None:
     distances, _ = index_of(random(300, 16), metric).search(random(50, 16, seed=1), 300)
     assert (np.diff(distances, axis=1) >= 0).all()
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_asking_for_more_neighbours_than_there_are_returns_all(metric: Metric) -> None:
-    distances, rows = index_of(random(4, 3), metric).search(random(2, 3, seed=1), 10)
-    assert distances.shape == (2, 4)
-    np.testing.assert_array_equal(np.sort(rows, axis=1), [[0, 1, 2, 3]] * 2)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -219,20 +192,6 @@ def save(folder: Path) -> Index:
     return index
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("factory", ["Flat", "HNSW16"])
-def test_a_loaded_index_finds_what_the_saved_one_finds(
-    factory: str, metric: Metric, tmp_path: Path
-) -> None:
-    index = index_of(10 + random(80, 6), metric, factory=factory)
-    save_index(tmp_path, index)
-    queries = 10 + random(20, 6, seed=1)
-    for loaded, saved in zip(
-        load_index(tmp_path).search(queries, 7), index.search(queries, 7), strict=True
-    ):
-        np.testing.assert_array_equal(loaded, saved)
-
-
 def test_a_loaded_index_knows_all_that_the_saved_one_knew(tmp_path: Path) -> None:
     saved, loaded = save(tmp_path), load_index(tmp_path)
     for fact in ("ids", "metric", "encoder", "identity", "concepts", "hints"):
@@ -290,25 +249,6 @@ def test_ids_and_concepts_come_back_whatever_the_first_id_is(first: str, tmp_pat
     assert (loaded.ids, loaded.concepts) == (ids, table)
 
 
-def without_file(name: str) -> Harm:
-    return lambda folder: (folder / name).unlink()
-
-
-def cut(name: str, size: int) -> Harm:
-    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
-
-
-def change(**facts: Any) -> Harm:
-    """Return what overwrites facts in `index.json`; `...` removes one."""
-
-    def harm(folder: Path) -> None:
-        path = folder / "index.json"
-        changed = json.loads(path.read_text()) | facts
-        path.write_text(json.dumps({k: v for k, v in changed.items() if v is not ...}))
-
-    return harm
-
-
 def part_of_another(name: str, metric: Metric = "cosine", count: int = 30) -> Harm:
     """Return what puts a part of another index of the same vectors in the place of this one's."""
 
@@ -323,9 +263,7 @@ def part_of_another(name: str, metric: Metric = "cosine", count: int = 30) -> Ha
     return harm
 
 
-def write(name: str, content: bytes) -> Harm:
-    return lambda folder: (folder / name).write_bytes(content)
-
+changed = partial(change, "index.json")
 
 HARM: dict[str, tuple[Harm, str]] = {
     "no index.json": (without_file("index.json"), "not an index folder"),
@@ -338,20 +276,23 @@ HARM: dict[str, tuple[Harm, str]] = {
     "cut index.json": (cut("index.json", -40), "not readable as JSON"),
     "not text": (write("index.json", b"\xff\xfe{}"), "not readable as JSON"),
     "a list": (write("index.json", b"[]"), r"index\.json: lacks"),
-    "no centre": (change(centre=...), r"index\.json: lacks .*'centre'"),
-    "no hash of its concepts": (change(concepts_hash=...), r"index\.json: lacks .*'concepts_hash'"),
-    "no factory": (change(engine={"kind": "faiss"}), r"index\.json: lacks 'factory'"),
-    "no ids": (change(ids=...), r"index\.json: lacks .*'ids'"),
-    "an unknown metric": (change(metric="dot"), r"index\.json: lacks or does not know 'dot'"),
-    "a centre of words": (change(centre=["a"] * 6), r"index\.json: lacks or does not know"),
-    "a short centre": (change(centre=[0.0] * 5), "do not belong together"),
-    "other ids": (change(ids=names(30)[::-1]), "do not belong together"),
-    "another metric": (change(metric="l2"), "do not belong together"),
+    "no centre": (changed(centre=...), r"index\.json: lacks .*'centre'"),
+    "no hash of its concepts": (
+        changed(concepts_hash=...),
+        r"index\.json: lacks .*'concepts_hash'",
+    ),
+    "no factory": (changed(engine={"kind": "faiss"}), r"index\.json: lacks 'factory'"),
+    "no ids": (changed(ids=...), r"index\.json: lacks .*'ids'"),
+    "an unknown metric": (changed(metric="dot"), r"index\.json: lacks or does not know 'dot'"),
+    "a centre of words": (changed(centre=["a"] * 6), r"index\.json: lacks or does not know"),
+    "a short centre": (changed(centre=[0.0] * 5), "do not belong together"),
+    "other ids": (changed(ids=names(30)[::-1]), "do not belong together"),
+    "another metric": (changed(metric="l2"), "do not belong together"),
     "vectors of an L2 index": (part_of_another("index.faiss", "l2"), "of other vectors"),
     "fewer vectors": (part_of_another("index.faiss", count=29), "of other vectors"),
     "concepts of others": (part_of_another("concepts.tsv"), r"concepts\.tsv: .* of another index"),
     "no concepts": (without_file("concepts.tsv"), r"concepts\.tsv: missing"),
-    "an unknown engine": (change(engine={"kind": "oracle"}), "does not know 'oracle'"),
+    "an unknown engine": (changed(engine={"kind": "oracle"}), "does not know 'oracle'"),
 }
 
 

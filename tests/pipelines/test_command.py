@@ -82,6 +82,12 @@ WRONG = {
     "remove what is not there": (1, "index {valid} {work}/index --remove"),
     "query on no such device": (2, "query {work}/index phantom_000000 --device cuda:9"),
     "index by an unknown factory": (2, "index {work}/aae-train.h5 {new} --factory Tree"),
+    "query for no image": (2, "query {work}/index phantom_000000 -k 0"),
+    "count no concept": (2, "vocabulary {train} --top 0"),
+    "classify with no concept": (
+        2,
+        "classify {work}/aae-train.h5 {train} {work}/aae-valid.h5 {valid} {new} --concepts 0",
+    ),
     "query with another encoder": (
         1,
         "query {work}/index {data}/images/phantom_000000.png --encoder {work}/pca",
