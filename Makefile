@@ -190,6 +190,7 @@ check: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python .ci/sizes.py
+	@! git grep -nE '^(<<<<<<<|>>>>>>>) '
 
 test: $(READY)
 	$(VENV)/bin/pytest -n auto --maxprocesses 8 -m "not slow"
