@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from replearn.concepts.layouts import Entry, read_entries
+from replearn.concepts.gathering import Entry
+from replearn.concepts.layouts import read_entries
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.editions import Edition
