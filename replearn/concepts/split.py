@@ -10,6 +10,7 @@ import numpy as np
 from replearn.artefacts.files import write_results
 from replearn.concepts.table import ConceptTable, read_concepts, read_names, write_concepts
 from replearn.errors import DataError, UsageError
+from replearn.matching import match_names
 
 _logger = logging.getLogger(__name__)
 
@@ -86,8 +87,8 @@ def write_split(
         DataError: as `split`, or another list lies in the folder.
         UsageError: as `split`.
     """
-    group_of = read_names(groups) if groups else None
     table = read_concepts(concept_file)
+    group_of = _read_groups(groups, table) if groups else None
     parts = split(table, valid=valid, test=test, seed=seed, groups=group_of)
     paths = {part: _path_of(folder, part) for part in parts}
     leftovers = _leftovers(folder, set(parts), overwrite=overwrite)
@@ -99,6 +100,13 @@ def write_split(
     sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
     _logger.info(f"{sizes} images in {folder}")
     return paths
+
+
+def _read_groups(path: Path, table: ConceptTable) -> dict[str, str]:
+    """Return the group of each id; ids are matched as `match_names` does."""
+    named = read_names(path)
+    meant = match_names([*named], table.ids, path)
+    return {meant.get(name, name): group for name, group in named.items()}
 
 
 def _path_of(folder: Path, part: str) -> Path:

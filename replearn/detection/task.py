@@ -18,6 +18,7 @@ from replearn.detection.decisions.threshold import Threshold, best_constant, tun
 from replearn.detection.settings import Scoring
 from replearn.errors import DataError, some_of
 from replearn.features import Features
+from replearn.matching import match_names
 from replearn.metrics import EmptyRule
 
 _FOLDS = 5
@@ -47,7 +48,8 @@ class LabelledFeatures:
     ) -> "LabelledFeatures":
         """Join features and concepts by id; features without concepts are left out.
 
-        Concepts without features are left out with a warning.
+        Ids are matched as `match_names` does, and become those of the features.  Concepts without
+        features are left out with a warning.
 
         Args:
             features: of images, some of which may not be in the table.
@@ -58,24 +60,24 @@ class LabelledFeatures:
         Raises:
             DataError: no image has both.
         """
-        known = set(features.ids)
-        ids = [id_ for id_ in table.ids if id_ in known]
-        if not known:
+        if not len(features):
             raise DataError(f"{name}: has no images; extract features again")
         if not len(table):
             raise DataError(f"{table_name}: has no images; give the concepts of some")
-        if not ids:
+        meant = match_names(table.ids, features.ids, table_name)
+        if not meant:
             raise DataError(
                 f"{table_name}: none of its {len(table)} ids has features in {name} "
                 f"({table.ids[0]!r} there, {features.ids[0]!r} here)"
             )
-        if len(ids) < len(table):
-            missing = features.missing(table.ids)
+        if len(meant) < len(table):
+            missing = [id_ for id_ in table.ids if id_ not in meant]
             warn(
                 f"{table_name}: {len(missing)} of {len(table)} images have no features in {name} "
                 f"and are not used ({some_of(missing)})"
             )
-        vectors, concepts = features.vectors_of(ids), table.select(ids)
+        concepts = ConceptTable([*meant.values()], table.select([*meant]).concepts)
+        vectors = features.vectors_of(concepts.ids)
         return cls(vectors, concepts, features.identity, features.encoder, name)
 
 
@@ -220,7 +222,9 @@ def load_task(
     task.check_features()
     if groups is None:
         return task
-    task = replace(task, groups=read_names(groups))
+    named, ids = read_names(groups), [*task.train.concepts.ids, *task.valid.concepts.ids]
+    meant = match_names([*named], ids, groups)
+    task = replace(task, groups={meant.get(name, name): named[name] for name in named})
     task.check_groups(str(groups))
     return task
 

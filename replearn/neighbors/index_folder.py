@@ -17,6 +17,7 @@ from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.matching import match_names
 from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
 from replearn.neighbors.engine import Metric
 from replearn.neighbors.index import Index
@@ -215,8 +216,7 @@ def read_concepts_of(features: Features, source: Path, path: Path) -> ConceptTab
         DataError: the file cannot be read, or has a line for none of the images.
     """
     table = read_concepts(path)
-    known = set(table.ids)
-    without = sum(id_ not in known for id_ in features.ids)
+    without = len(features) - len(match_names(table.ids, features.ids, path))
     if without == len(features):
         raise DataError(f"{path}: has a line for none of the {without} images of {source}")
     if without:

@@ -14,6 +14,7 @@ from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.images.decoding import imdecode
+from replearn.matching import match_names
 from replearn.report.embeddings import EmbeddedImages
 from replearn.report.encoder import Sheet
 from replearn.report.pictures import finder_in
@@ -79,7 +80,9 @@ def load_images(
     source = images or _stated_source(path, loaded)
     if source is not None and not source.exists():
         warn(f"{source}: the images are not there; give their place with --images")
-    known = _concept_names(run, concepts, names)
+    named = _concept_names(run, concepts, names)
+    meant = match_names([*named], loaded.ids, concepts or run)
+    known = {id_: named[name] for name, id_ in meant.items()}
     check_same(loaded.encoder, identity, f"{path}: features of {run}")
     return EmbeddedImages(loaded, path.name, known, finder_in(source, loaded.ids))
 

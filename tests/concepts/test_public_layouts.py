@@ -86,8 +86,8 @@ READ = {
              "a column for each concept: `MEL`, `NV`, `BCC`, `AKIEC`, ... (7), ids in `image`, "
              "1 is shown, 0 and blank are not"),
     "ham10000": (HAM10000, [("bkl",), ("mel",)],
-                 "ids in `image_id`, concepts in `dx`, `;` between concepts, not used: `lesion_id`, "
-                 "`dx_type`, `age`, `sex`, ... (5)"),
+                 "ids in `image_id`, concepts in `dx`, `;` between concepts, not used: "
+                 "`lesion_id`, `dx_type`, `age`, `sex`, ... (5)"),
     "rsna": (RSNA, [(), ("Target",)],
              "a column for each concept: `Target`, ids in `patientId`, not used: `x`, `y`, "
              "`width`, `height`, 1 is shown, 0 and blank are not"),
@@ -162,7 +162,9 @@ def test_studies_without_images_are_read_by_the_column_that_is_named(write: Writ
         "10000032,50414267,,\n10000032,53189527,1.0,0.0\n10000764,57375967,,1.0\n"
     )
     for read in (read_concepts, read_ids):
-        with pytest.raises(DataError, match="which column names the images.* subject_id, study_id"):
+        with pytest.raises(
+            DataError, match=r"which column names the images.* subject_id, study_id"
+        ):
             read(path)
     table = read_concepts(path, columns=["study_id"])
     assert table.ids == ["50414267", "53189527", "57375967"]
