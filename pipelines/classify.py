@@ -1,10 +1,13 @@
 """classify: features with concepts -> a detector."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.table import read_labels
 from replearn.detection.decisions.rules import RuleName
 from replearn.detection.detector import Detector
 from replearn.detection.fit_detector import make_detector
@@ -87,6 +90,19 @@ def classify(
         typer.Option(help="Rule from scores to concepts; auto: the best rule on VALID."),
     ] = "auto",
     edition: Annotated[int, typer.Option(help="Year of ImageCLEF (score to maximise).")] = 2018,
+    layout: Annotated[
+        LayoutName | None, typer.Option(help="Layout of the concept files, if it is in doubt.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another detector.")
     ] = False,
@@ -112,7 +128,15 @@ def classify(
     )
     resources = Resources(jobs, cluster, device)
     scoring = Scoring(rules.empty, rules.max_concepts)
-    task = load_task((train, train_concepts), (valid, valid_concepts), scoring, groups=groups)
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    task = load_task(
+        (train, train_concepts),
+        (valid, valid_concepts),
+        scoring,
+        groups=groups,
+        read=partial(read_labels, reading=reading),
+    )
+    task.check_concepts(str(valid_concepts), str(train_concepts))
     detector = make_detector(
         folder, task, settings, index=index_folder, resources=resources, overwrite=overwrite
     )

@@ -11,6 +11,7 @@ import typer
 
 from replearn.comparison.compare import compare as run_comparison
 from replearn.comparison.settings import read_comparison
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
 from replearn.console import say
 
 
@@ -34,6 +35,20 @@ def compare(
     seeds: Annotated[
         int, typer.Option(min=1, help="Train every encoder with this many seeds.")
     ] = 1,
+    layout: Annotated[
+        LayoutName | None,
+        typer.Option(help="Layout of the concept lists, if it is in doubt."),
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,6 +75,7 @@ def compare(
         seeds=seeds,
         jobs=jobs,
         overwrite=overwrite,
+        reading=Reading.of_options(layout, separator, columns, uncertain),
     )
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     say(f"tables, sheets and run files are in {out}")

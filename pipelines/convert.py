@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
 from replearn.concepts.table import ConceptTable, arrange, read_ids, read_with_layout
 from replearn.console import say, warn
 
@@ -20,6 +21,19 @@ def convert(
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
     ] = None,
+    layout: Annotated[
+        LayoutName | None, typer.Option(help="Layout of CONCEPTS, if it is in doubt.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another file.")] = False,
 ) -> None:
     """Write a concept file of any layout as a valid file of an edition, or write nothing.
@@ -29,8 +43,9 @@ def convert(
     Example: replearn convert run-2018.txt run-2026.csv --edition 2026
     """
     rules = imageclef.edition(edition)
-    layout, table = read_with_layout(source)
-    say(f"{source}: {layout}; {len(table):,} images")
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    found, table = read_with_layout(source, reading)
+    say(f"{source}: {found}; {len(table):,} images")
     if ids:
         table = arrange(table, read_ids(ids), source)
     if rules.refuses("form"):

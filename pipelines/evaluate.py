@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
 from replearn.concepts.table import read_ids
 from replearn.console import say, warn
 
@@ -21,6 +22,19 @@ def evaluate(
         Path | None,
         typer.Option(help="Manually checked concepts: adds the secondary score (since 2023)."),
     ] = None,
+    layout: Annotated[
+        LayoutName | None, typer.Option(help="Layout of TRUTH and --manual, if it is in doubt.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a run file as the benchmark's evaluator would: mean F1 over images.
@@ -30,7 +44,8 @@ def evaluate(
     rules = imageclef.edition(edition)
     if rules.unconfirmed:
         say(f"{edition}: not confirmed is {rules.unconfirmed}")
-    score = imageclef.evaluate_run(run_file, truth, rules, manual)
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    score = imageclef.evaluate_run(run_file, truth, rules, manual, reading)
     report = imageclef.validate_run(run_file, read_ids(truth), rules)
     for warning in report.warnings:
         warn(f"{run_file}: {warning}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
 from replearn.concepts.table import read_ids
 from replearn.errors import UsageError
 from replearn.features import Features
@@ -28,6 +29,19 @@ def index(
     folder: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of the index.")],
     concepts: Annotated[
         Path | None, typer.Option(help="Concepts of the images, shown with every hit.")
+    ] = None,
+    layout: Annotated[
+        LayoutName | None, typer.Option(help="Layout of --concepts, if it is in doubt.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
     ] = None,
     metric: Annotated[Metric | None, typer.Option(help="The distance; default: cosine.")] = None,
     factory: Annotated[
@@ -68,7 +82,8 @@ def index(
         remove_images(folder, read_ids(features_path))
         return
     features = Features.load(features_path)
-    table = read_concepts_of(features, features_path, concepts) if concepts else None
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    table = read_concepts_of(features, features_path, concepts, reading) if concepts else None
     if add:
         add_images(folder, features, table, source=features_path)
         return

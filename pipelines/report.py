@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from replearn.artefacts.files import write_result
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
 from replearn.report.build import build_report
 
 
@@ -22,6 +23,19 @@ def report(
     concepts: Annotated[
         Path | None, typer.Option(help="For an encoder: concepts of the images.")
     ] = None,
+    layout: Annotated[
+        LayoutName | None, typer.Option(help="Layout of --concepts, if it is in doubt.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
+    ] = None,
     names: Annotated[
         Path | None, typer.Option(help="Names of concepts: lines of `concept TAB name`.")
     ] = None,
@@ -36,7 +50,13 @@ def report(
     Example: replearn report runs/demo runs/demo/report.html
     """
     html = build_report(
-        run, features=features, images=images, concepts=concepts, names=names, data=data
+        run,
+        features=features,
+        images=images,
+        concepts=concepts,
+        names=names,
+        data=data,
+        reading=Reading.of_options(layout, separator, columns, uncertain),
     )
     write_result(out, html, overwrite=overwrite)
     print(out)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
 from replearn.concepts.split import write_split
 
 
@@ -23,6 +24,19 @@ def split(
         typer.Option(help="Lines of `id TAB group`: a group (patient) stays in one part."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same parts.")] = 0,
+    layout: Annotated[
+        LayoutName | None, typer.Option(help="Layout of CONCEPTS, if it is in doubt.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other lists.")] = False,
 ) -> None:
     """Divide a concept file into train, validation and test lists.
@@ -37,4 +51,5 @@ def split(
         seed=seed,
         groups=groups,
         overwrite=overwrite,
+        reading=Reading.of_options(layout, separator, columns, uncertain),
     )

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
 from replearn.concepts.table import read_ids
 from replearn.detection.probe import open_probe
 from replearn.encoders.configuration import open_configured
@@ -32,6 +33,19 @@ def train(
     valid_concepts: Annotated[
         Path | None,
         typer.Option(help="Concepts of some of IMAGES: keeps the weights that detect these best."),
+    ] = None,
+    layout: Annotated[
+        LayoutName | None, typer.Option(help="Layout of --valid-concepts, if it is in doubt.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
     ] = None,
     init: Annotated[
         Path | None, typer.Option(metavar="ENCODER", help="Start from this encoder's weights.")
@@ -65,5 +79,6 @@ def train(
     run.check_images(config, images)  # before the labelled images are opened
     probe = None
     if valid_concepts and run.is_trained(config.model):
-        probe = open_probe(source, images.form, valid_concepts)
+        reading = Reading.of_options(layout, separator, columns, uncertain)
+        probe = open_probe(source, images.form, valid_concepts, reading)
     run.train(config, images, folder, probe=probe, init=init, resume=resume, overwrite=overwrite)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from replearn.artefacts.files import write_results
+from replearn.concepts.reading import LayoutName, Reading, Uncertain
 from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.concepts.vocabulary import count_concepts, frequent_pairs, images_of, pool
 from replearn.console import say
@@ -29,6 +30,19 @@ def vocabulary(
     pairs: Annotated[
         Path | None, typer.Option(help="Write `concept TAB concept TAB images that show both`.")
     ] = None,
+    layout: Annotated[
+        LayoutName | None, typer.Option(help="Layout of CONCEPTS, if it is in doubt.")
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between the concepts of a field.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
+    ] = None,
+    uncertain: Annotated[
+        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files.")] = False,
 ) -> None:
     """Count the concepts of one or several concept files, the most frequent first.
@@ -38,7 +52,8 @@ def vocabulary(
     places = [path.absolute() for path in (out, inverse, pairs) if path]
     if len(set(places)) < len(places):
         raise UsageError("--out, --inverse and --pairs: give each a file of its own")
-    table = pool(map(_read, concept_files))
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    table = pool(_read(path, reading) for path in concept_files)
     counts = count_concepts(table, top)
     words = list(counts)
     files: dict[Path, str | bytes] = {}
@@ -59,8 +74,8 @@ def vocabulary(
     )
 
 
-def _read(path: Path) -> ConceptTable:
-    layout, table = read_with_layout(path)
+def _read(path: Path, reading: Reading) -> ConceptTable:
+    layout, table = read_with_layout(path, reading)
     say(f"{path}: {layout}; {len(table):,} images")
     return table
 

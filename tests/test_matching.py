@@ -1,4 +1,4 @@
-"""Names of images, matched to ids whatever extension, folders or Unicode form they are written in."""
+"""Names of images, matched to ids whatever extension, folders or Unicode form they have."""
 
 import unicodedata
 

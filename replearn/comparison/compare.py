@@ -10,13 +10,17 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
+from replearn.artefacts.files import write_results
 from replearn.comparison.data_folder import DataFolder, find_data_folder
 from replearn.comparison.encoder_task import EncoderTask, index_task, run_task
 from replearn.comparison.results import Result, find_best_encoder
 from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import copy_training_sheets, draw_queries
 from replearn.comparison.tables import write_comparison_facts, write_tables
+from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.split import write_split
+from replearn.concepts.table import read_labels, write_concepts
+from replearn.concepts.vocabulary import check_known
 from replearn.console import as_shown_here
 from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
@@ -31,6 +35,7 @@ def compare(
     seeds: int = 1,
     jobs: int = 1,
     overwrite: bool = False,
+    reading: Reading = AS_FOUND,
 ) -> list[Result]:
     """Run all encoders with all of their detectors, and write tables and sheets.
 
@@ -41,13 +46,17 @@ def compare(
         seeds: number of trainings of each encoder.
         jobs: encoders at a time, each in a process of its own.
         overwrite: replace what was made from other inputs.
+        reading: what is said of the layout of the concept lists.
 
     Raises:
-        DataError: the data folder lacks a list, or something else lies in `out`.
+        DataError: the data folder lacks a list, a list cannot be read or has no concept that is
+            known in training, or something else lies in `out`.
         UsageError: a setting of an encoder is not known or does not fit.
     """
     _check_encoders(settings)
-    data = _with_validation(find_data_folder(data_folder), out, overwrite=overwrite)
+    given = find_data_folder(data_folder)
+    data = _with_validation(given, out, reading, overwrite=overwrite)
+    data = _with_plain_lists(data, given, out, reading, overwrite=overwrite)
     images = _prepare_images(settings, data, out, overwrite=overwrite)
     tasks = [
         EncoderTask(settings, data, images[name], out, name, seed, overwrite)
@@ -79,14 +88,45 @@ def _check_encoders(settings: Comparison) -> None:
         settings.form_of(name)
 
 
-def _with_validation(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
+def _with_validation(
+    data: DataFolder, out: Path, reading: Reading, *, overwrite: bool
+) -> DataFolder:
     """Split a tenth of the training list off for validation, unless there is a list for that."""
     if data.valid:
         return data
     paths = write_split(
-        data.train, out / "split", valid=0.1, groups=data.groups, overwrite=overwrite
+        data.train,
+        out / "split",
+        valid=0.1,
+        groups=data.groups,
+        overwrite=overwrite,
+        reading=reading,
     )
     return replace(data, train=paths["train"], valid=paths["valid"])
+
+
+def _with_plain_lists(
+    data: DataFolder, given: DataFolder, out: Path, reading: Reading, *, overwrite: bool
+) -> DataFolder:
+    """Read all lists, as unknown concepts are counted once; write them where a layout is said.
+
+    Whatever reads them later then finds it in the list.
+    """
+    paths = {part: path for part, path in data.parts.items() if part in ("valid", data.scored)}
+    paths = {"train": data.train, **paths}
+    tables = {
+        part: read_labels(path, reading if path == given.parts.get(part) else AS_FOUND)
+        for part, path in paths.items()
+    }
+    for part, path in paths.items():
+        check_known(tables[part], tables["train"], str(path), str(data.train))
+    if reading == AS_FOUND:
+        return data
+    plain = {part: out / "lists" / f"{part}-concepts.tsv" for part in paths}
+    lists: dict[Path, str | bytes] = {plain[part]: write_concepts(tables[part]) for part in plain}
+    write_results(lists, overwrite=overwrite)
+    test = plain.get("test", data.test)
+    return replace(data, train=plain["train"], valid=plain["valid"], test=test)
 
 
 def _prepare_images(

@@ -3,7 +3,7 @@
 from replearn.concepts.columns import Columns, Table
 from replearn.concepts.delimited import DelimitedText
 from replearn.concepts.gathering import APART, Gathered
-from replearn.concepts.reading import Kind
+from replearn.concepts.reading import LayoutName
 from replearn.errors import some_of
 
 _SPOKEN = {"\t": "TAB", ",": "comma", " ": "space", "\n": "LF", "\r\n": "CRLF", "\r": "CR"}
@@ -11,7 +11,7 @@ _NAMED = 4  # columns that are named
 
 
 def describe(
-    table: Table, text: DelimitedText | None, columns: Columns, kind: Kind, gathered: Gathered
+    table: Table, text: DelimitedText | None, columns: Columns, kind: LayoutName, gathered: Gathered
 ) -> str:
     """Return what a concept file looks like.
 
@@ -47,7 +47,7 @@ def _between(gathered: Gathered) -> list[str]:
     return [f"{_spoken(gathered.separator)} between concepts"] * (gathered.separator != APART)
 
 
-def _of_table(table: Table, columns: Columns, kind: Kind, gathered: Gathered) -> list[str]:
+def _of_table(table: Table, columns: Columns, kind: LayoutName, gathered: Gathered) -> list[str]:
     names = [f"`{table.name(n)}`" for n in columns.concepts]
     words = [f"ids in `{table.name(columns.id)}`"]
     if kind == "columns":

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from replearn.concepts.columns import Columns, Table
 from replearn.concepts.fields import are_lists, find_separator, is_missing, items_of, unique
 from replearn.concepts.headers import means
-from replearn.concepts.reading import Kind, Reading
+from replearn.concepts.reading import LayoutName, Reading
 from replearn.errors import DataError, quoted
 
 # Between the concepts of an entry that stand apart in the file: no text holds it.
@@ -43,7 +43,7 @@ class Gathered(NamedTuple):
     notes: list[str]
 
 
-def gather(table: Table, columns: Columns, kind: Kind, reading: Reading) -> Gathered:
+def gather(table: Table, columns: Columns, kind: LayoutName, reading: Reading) -> Gathered:
     """Return the images of a table with their concepts.
 
     Args:
@@ -235,7 +235,7 @@ def _cells(table: Table, columns: Columns, reading: Reading) -> Gathered:
     return Gathered(entries, APART, [])
 
 
-_GATHERERS: dict[Kind, Callable[[Table, Columns, Reading], Gathered]] = {
+_GATHERERS: dict[LayoutName, Callable[[Table, Columns, Reading], Gathered]] = {
     "lists": _lists,
     "rows": _rows,
     "columns": _columns,

@@ -20,7 +20,7 @@ from replearn.concepts.fields import split_field
 from replearn.concepts.gathering import Entry, gather, refuse_repeated_ids
 from replearn.concepts.headers import SINGLES, has_header, means
 from replearn.concepts.parquet_tables import read_parquet_table
-from replearn.concepts.reading import AS_FOUND, Kind, Reading
+from replearn.concepts.reading import AS_FOUND, LayoutName, Reading
 from replearn.errors import DataError, quoted
 from replearn.memory import no_garbage_collection
 from replearn.parquet import is_parquet
@@ -38,7 +38,7 @@ class Layout:
         description: what the file looks like, in words.
     """
 
-    kind: Kind
+    kind: LayoutName
     separator: str
     description: str
 
@@ -64,7 +64,7 @@ def read_entries(path: Path, reading: Reading = AS_FOUND) -> tuple[Layout, list[
         UsageError: it is Parquet, and pyarrow is not installed.
     """
     table, text = _open(path)
-    kind: Kind = "cells"
+    kind: LayoutName = "cells"
     if reading.layout is None and _is_spread(table, text):
         columns = Columns(0, tuple(range(2, table.width)))
     else:
@@ -134,7 +134,7 @@ def _is_spread(table: Table, text: DelimitedText | None) -> bool:
     return wide and all(row[1:2] in ([], [""]) for row in table.rows)
 
 
-def _kind_of(table: Table, columns: Columns) -> Kind:
+def _kind_of(table: Table, columns: Columns) -> LayoutName:
     if columns.states:
         return "columns"
     if len(columns.concepts) > 1:

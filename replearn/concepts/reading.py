@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from replearn.errors import UsageError
 
-Kind = Literal["lists", "rows", "columns", "cells"]
+LayoutName = Literal["lists", "rows", "columns", "cells"]
 Uncertain = Literal["absent", "present"]
 
 _SPOKEN_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
@@ -29,14 +29,14 @@ class Reading:
         UsageError: a value that cannot be.
     """
 
-    layout: Kind | None = None
+    layout: LayoutName | None = None
     separator: str | None = None
     columns: tuple[str, ...] = ()
     uncertain: Uncertain | None = None
 
     def __post_init__(self) -> None:
-        if self.layout not in (None, *get_args(Kind)):
-            raise UsageError(f"layout {self.layout}: one of {', '.join(get_args(Kind))}")
+        if self.layout not in (None, *get_args(LayoutName)):
+            raise UsageError(f"layout {self.layout}: one of {', '.join(get_args(LayoutName))}")
         if self.uncertain not in (None, *get_args(Uncertain)):
             raise UsageError(f"uncertain {self.uncertain}: absent or present")
         if self.separator == "":
@@ -47,7 +47,7 @@ class Reading:
     @classmethod
     def of_options(
         cls,
-        layout: Kind | None,
+        layout: LayoutName | None,
         separator: str | None,
         columns: str | None,
         uncertain: Uncertain | None,

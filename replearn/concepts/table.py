@@ -5,6 +5,7 @@ editions and of other public data sets; `layouts.py` tells them apart.
 """
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from replearn.artefacts.identity import digest
 from replearn.concepts.fields import are_lists, find_separator, is_missing
 from replearn.concepts.headers import has_header
 from replearn.concepts.layouts import Layout, read_entries, read_id_column, read_lines
-from replearn.concepts.reading import AS_FOUND, Kind, Reading, Uncertain
+from replearn.concepts.reading import AS_FOUND, LayoutName, Reading, Uncertain
 from replearn.console import warn
 from replearn.errors import DataError, quoted, some_of
+
+_logger = logging.getLogger(__name__)
 
 _HEADER = "ID\tconcepts\n"
 _UNLIKE_AN_ID = re.compile(r'[\t\n\r]|^".*"$|^\ufeff')
@@ -76,7 +79,7 @@ class ConceptTable:
 def read_concepts(
     path: Path | str,
     *,
-    layout: Kind | None = None,
+    layout: LayoutName | None = None,
     separator: str | None = None,
     columns: Sequence[str] = (),
     uncertain: Uncertain | None = None,
@@ -111,6 +114,30 @@ def read_with_layout(path: Path, reading: Reading = AS_FOUND) -> tuple[Layout, C
     layout, entries = read_entries(path, reading)
     concepts = [layout.split(entry.field) for entry in entries]
     return layout, ConceptTable([entry.id for entry in entries], concepts)
+
+
+def read_labels(path: Path, reading: Reading = AS_FOUND) -> ConceptTable:
+    """Return what `read_concepts` returns, and log which layout was found and how much it holds.
+
+    Args:
+        path: the file.
+        reading: what is said of its layout.
+
+    Raises:
+        DataError: as `read_concepts`.
+    """
+    layout, table = read_with_layout(path, reading)
+    _logger.info(describe_labels(path, layout, table))
+    return table
+
+
+def describe_labels(path: Path, layout: Layout, table: ConceptTable) -> str:
+    """Return a line that says which layout a concept file has and how much it holds."""
+    concepts = len(set(chain.from_iterable(table.concepts)))
+    return (
+        f"{path}: {layout}; {len(table):,} images, {concepts:,} concepts, "
+        f"{table.counts.mean():.2f} labels an image"
+    )
 
 
 def read_ids(path: Path) -> list[str]:

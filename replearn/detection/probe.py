@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from replearn.arrays import Vectors
 from replearn.artefacts.identity import digest, identify
-from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.table import ConceptTable, read_labels
 from replearn.console import warn
 from replearn.detection.fit_scorers import fit_linear, fit_neighbours
 from replearn.detection.task import DetectionTask, LabelledFeatures
@@ -85,13 +86,16 @@ class Probe:
         return [DetectionTask(first, second, "skip"), DetectionTask(second, first, "skip")]
 
 
-def open_probe(source: Path, form: Form, concepts: Path) -> Probe | None:
+def open_probe(
+    source: Path, form: Form, concepts: Path, reading: Reading = AS_FOUND
+) -> Probe | None:
     """Open labelled images to probe with, at most 2,000 of them, drawn at random.
 
     Args:
         source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
         form: of the images that are trained on.
         concepts: file of the concepts of some of the images.
+        reading: what is said of its layout.
 
     Returns:
         None where too few have concepts to tell weights apart.
@@ -99,7 +103,7 @@ def open_probe(source: Path, form: Form, concepts: Path) -> Probe | None:
     Raises:
         DataError: too few of the labelled images are in the source.
     """
-    table = read_concepts(concepts)
+    table = read_labels(concepts, reading)
     labelled = [id_ for id_, named in zip(table.ids, table.concepts, strict=True) if named]
     if len(labelled) < _FEWEST:
         warn(

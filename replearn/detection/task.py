@@ -1,6 +1,6 @@
 """The task of a detector: images to learn from, images to choose on, and how both are scored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from scipy import sparse
 from replearn.arrays import Vectors
 from replearn.artefacts.identity import check_same
 from replearn.concepts.table import ConceptTable, read_concepts, read_names
-from replearn.concepts.vocabulary import multi_hot
+from replearn.concepts.vocabulary import check_known, multi_hot
 from replearn.console import warn
 from replearn.detection.decisions.scores import ScoredImages, Scores
 from replearn.detection.decisions.threshold import Threshold, best_constant, tune_threshold
@@ -114,6 +114,18 @@ class DetectionTask:
                 "extract both with the same encoder"
             )
 
+    def check_concepts(self, name: str, train_name: str) -> None:
+        """Warn of validation concepts that no training image shows, and refuse such alone.
+
+        Args:
+            name: of the validation concepts in messages.
+            train_name: of the training concepts in messages.
+
+        Raises:
+            DataError: none is known.
+        """
+        check_known(self.valid.concepts, self.train.concepts, name, train_name)
+
     def check_groups(self, name: str) -> None:
         """Refuse groups of none of the images, and warn of images without one.
 
@@ -204,6 +216,7 @@ def load_task(
     scoring: Scoring,
     *,
     groups: Path | None = None,
+    read: Callable[[Path], ConceptTable] = read_concepts,
 ) -> DetectionTask:
     """Read a task from files, with warnings of what has no counterpart.
 
@@ -212,13 +225,13 @@ def load_task(
         valid: the same to choose on.
         scoring: how predictions are scored.
         groups: a file of the group of each id.
+        read: reads the concept files.
 
     Raises:
         DataError: a file cannot be read, or two of them do not belong together.
     """
-    task = DetectionTask(
-        _load_labelled(*train), _load_labelled(*valid), scoring.empty, scoring.limit
-    )
+    learned_from, chosen_on = (_load_labelled(*part, read) for part in (train, valid))
+    task = DetectionTask(learned_from, chosen_on, scoring.empty, scoring.limit)
     task.check_features()
     if groups is None:
         return task
@@ -229,8 +242,10 @@ def load_task(
     return task
 
 
-def _load_labelled(path: Path, concepts_path: Path) -> LabelledFeatures:
-    features, table = Features.load(path), read_concepts(concepts_path)
+def _load_labelled(
+    path: Path, concepts_path: Path, read: Callable[[Path], ConceptTable]
+) -> LabelledFeatures:
+    features, table = Features.load(path), read(concepts_path)
     labelled = LabelledFeatures.join(features, table, str(path), str(concepts_path))
     without = len(features) - len(labelled.concepts)
     if without:

@@ -89,7 +89,7 @@ def test_groups_of_other_images_are_refused_and_missing_ones_are_said(
     command = ["classify", chain / "aae-train.h5", data / "train-concepts.tsv"]
     command += [chain / "aae-valid.h5", data / "valid-concepts.tsv", tmp_path / "grouped"]
     ids = read_concepts(data / "train-concepts.tsv").ids
-    (tmp_path / "other.tsv").write_text("".join(f"{id_}.png\tpatient\n" for id_ in ids))
+    (tmp_path / "other.tsv").write_text("".join(f"other-{id_}\tpatient\n" for id_ in ids))
     status, _, err = run(*command, "--groups", tmp_path / "other.tsv")
     assert status == 1
     count = len(ids) + len(read_concepts(data / "valid-concepts.tsv").ids)
