@@ -61,7 +61,7 @@ def read_delimited(path: Path, wanted: str) -> DelimitedText:
     line_end = next((end for end in ("\r\n", "\n", "\r") if end in text), "\n")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     _refuse_json(path, text, wanted)
-    delimiter = _find_delimiter(text)
+    delimiter = find_delimiter(text)
     if '"' not in text:
         lines = [(n, line.split(delimiter or "\n")) for n, line in _numbered(text)]
     elif delimiter in ("\t", "|"):
@@ -103,7 +103,8 @@ def _numbered(text: str) -> Iterator[tuple[int, str]]:
     return ((n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
-def _find_delimiter(text: str) -> str | None:
+def find_delimiter(text: str) -> str | None:
+    """Return what parts the cells of a text, None if nothing does."""
     for line in text.split("\n"):
         bare = _QUOTED_CELL.sub(r"\1", line) if '"' in line else line
         if "\t" in bare:
