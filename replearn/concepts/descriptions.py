@@ -17,13 +17,14 @@ def describe(
 
     Args:
         table: its cells.
-        text: the form of its text, None for Parquet.
+        text: the form of its text, None for Parquet and NumPy.
         columns: of ids and concepts.
         kind: its layout.
         gathered: its images.
     """
     if text is None:
-        words = ["Parquet", *_of_table(table, columns, kind, gathered)]
+        form = "NumPy" if table.path.suffix.lower() == ".npz" else "Parquet"
+        words = [form, *_of_table(table, columns, kind, gathered)]
     elif kind == "cells" and table.header is None:
         words = ["a column for each concept as in ROCO", _header(table)]
     elif kind == "lists" and table.width <= 2:

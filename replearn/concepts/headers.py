@@ -79,7 +79,7 @@ def _is_named(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
         return True
     if len(first) > 2 and any(means(cell, FILES) for cell in first):
         return True
-    known = [n for n, cell in enumerate(first) if n and means(cell, LISTS, SINGLES)]
+    known = [n for n, cell in enumerate(first) if means(cell, LISTS, SINGLES)]
     # An image's concept would recur.
     return any(all(first[n] not in cells[n : n + 1] for cells in below) for n in known)
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from replearn.concepts.array_labels import read_array_labels
 from replearn.concepts.columns import Columns, Table, find_columns
 from replearn.concepts.delimited import DelimitedText, Line, read_delimited
 from replearn.concepts.descriptions import describe
@@ -119,6 +120,8 @@ def _open(path: Path) -> tuple[Table, DelimitedText | None]:
     """
     if is_parquet(path):
         table, text = Table(path, *read_parquet_table(path)), None
+    elif path.suffix.lower() == ".npz" and path.is_file():
+        table, text = Table(path, *read_array_labels(path)), None
     else:
         text = read_delimited(path, _WANTED)
         header = tuple(text.lines[0][1]) if has_header(text.lines) else None

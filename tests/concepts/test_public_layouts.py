@@ -2,7 +2,9 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from replearn.concepts.table import read_concepts, read_ids, read_with_layout
@@ -195,3 +197,40 @@ def test_parquet_says_the_same_as_text(tmp_path: Path) -> None:
         "Parquet, a column for each concept: `Edema`, `Cyst`, ids in `image_id`, not used: `age`, "
         "1 is shown, 0 and blank are not"
     )
+
+
+def test_labels_are_read_from_arrays_by_the_numbers_of_their_rows(tmp_path: Path) -> None:
+    path = tmp_path / "breastmnist.npz"
+    images = np.zeros((2, 4, 4), np.uint8)
+    train, val = np.array([[1], [0]], np.uint8), np.array([[2]])
+    np.savez(path, train_images=images, train_labels=train, val_images=images, val_labels=val)
+    layout, table = read_with_layout(path)
+    assert table.ids == ["train-000000000", "train-000000001", "val-000000000"]
+    assert table.concepts == [("1",), ("0",), ("2",)]
+    assert str(layout) == "NumPy, ids in `id`, concepts in `classes`, lists in text"
+    np.savez(path, images=images, labels=np.array([[0, 1, 1], [0, 0, 0]], bool))
+    table = read_concepts(path)
+    assert table.ids == ["000000000", "000000001"]
+    assert table.concepts == [("1", "2"), ()]
+    assert read_ids(path) == table.ids
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"images": np.zeros((2, 4, 4))}, "no labels among its arrays images"),
+        ({"labels": np.zeros((2, 3, 4), int)}, r"labels int64 \[2, 3, 4\]"),
+        ({"labels": np.array([0.5])}, r"labels float64 \[1\]"),
+        ({"labels": np.array([[0, 2]])}, "other values than 0 and 1"),
+    ],
+)
+def test_arrays_without_labels_are_refused(
+    arrays: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match=words):
+        read_concepts(path)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match="not readable as arrays"):
+        read_concepts(path)
