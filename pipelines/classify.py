@@ -88,7 +88,7 @@ def classify(
     ] = "auto",
     edition: Annotated[int, typer.Option(help="Year of ImageCLEF (score to maximise).")] = 2018,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another detector.")
+        bool, typer.Option("--overwrite", help="Fit anew, and replace another detector.")
     ] = False,
 ) -> None:
     """Fit a detector of concepts on features; settings and decision rule are chosen on VALID.
@@ -114,7 +114,13 @@ def classify(
     scoring = Scoring(rules.empty, rules.max_concepts)
     task = load_task((train, train_concepts), (valid, valid_concepts), scoring, groups=groups)
     detector = make_detector(
-        folder, task, settings, index=index_folder, resources=resources, overwrite=overwrite
+        folder,
+        task,
+        settings,
+        index=index_folder,
+        resources=resources,
+        overwrite=overwrite,
+        inputs=[train, train_concepts, valid, valid_concepts, groups],
     )
     if detector is not None:
         _print_rules(detector)

@@ -46,7 +46,7 @@ def compare(
         int, typer.Option(min=1, help="Encoders to train at a time, each in its own process.")
     ] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs of other inputs.")
+        bool, typer.Option("--overwrite", help="Make all anew, and replace other outputs.")
     ] = False,
 ) -> None:
     """Compare encoders x detectors on one data folder in one table.

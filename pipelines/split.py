@@ -23,7 +23,9 @@ def split(
         typer.Option(help="Lines of `id TAB group`: a group (patient) stays in one part."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same parts.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other lists.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write anew, and replace other lists.")
+    ] = False,
 ) -> None:
     """Divide a concept file into train, validation and test lists.
 

@@ -24,6 +24,7 @@ from replearn.errors import DataError
 
 _logger = logging.getLogger(__name__)
 
+FILES = r"manifest\.json|shard-\d{12}\.h5"  # of an artefact that is a folder of shards
 ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows
 _MANY = 4096  # shards; rather larger ones than more of them
 _BYTES = 1 << 28  # of pixels that a process may hold
