@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.concepts.table import ConceptTable, arrange, read_ids, read_with_layout
+from replearn.concepts.id_lists import read_id_list
+from replearn.concepts.table import ConceptTable, arrange, read_with_layout
 from replearn.console import say, warn
 
 
@@ -34,7 +35,7 @@ def convert(
     layout, table = read_with_layout(source)
     say(f"{source}: {layout}; {len(table):,} images")
     if ids:
-        table = arrange(table, read_ids(ids), source)
+        table = arrange(table, read_id_list(ids), source)
     if rules.refuses("form"):
         table = _in_capitals(source, table)
     for warning in imageclef.write_submission(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.concepts.table import read_ids
+from replearn.concepts.id_lists import read_id_list
 from replearn.console import say, warn
 
 
@@ -31,7 +31,7 @@ def evaluate(
     if rules.unconfirmed:
         say(f"{edition}: not confirmed is {rules.unconfirmed}")
     score = imageclef.evaluate_run(run_file, truth, rules, manual)
-    report = imageclef.validate_run(run_file, read_ids(truth), rules)
+    report = imageclef.validate_run(run_file, read_id_list(truth), rules)
     for warning in report.warnings:
         warn(f"{run_file}: {warning}")
     if report.errors:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replearn.concepts.table import read_ids
+from replearn.concepts.id_lists import read_id_list
 from replearn.images.form import Fit
 from replearn.images.ids import Frames, IdsFrom, Selection
 from replearn.images.preparation import prepare as prepare_images
@@ -63,7 +63,7 @@ def prepare(
         size=size,
         channels=channels,
         fit=fit,
-        selection=Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors),
+        selection=Selection(read_id_list(ids) if ids else None, ids_from, frames, max_errors),
         jobs=jobs,
         cluster=cluster,
         overwrite=overwrite,

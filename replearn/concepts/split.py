@@ -10,6 +10,7 @@ import numpy as np
 from replearn.artefacts.outputs import FileKind, Result, place_of, refuse_inputs, write_results
 from replearn.concepts.table import ConceptTable, read_concepts, read_names, write_concepts
 from replearn.errors import DataError, UsageError
+from replearn.ids import IdMap
 
 _logger = logging.getLogger(__name__)
 
@@ -42,12 +43,13 @@ def split(
             f"valid {valid}, test {test}, seed {seed}: give shares of 0 to 1, together below 1, "
             "and a seed of at least 0"
         )
-    if groups is not None and groups.keys().isdisjoint(table.ids):
+    known = IdMap((groups or {}).items())
+    if groups is not None and not any(id_ in known for id_ in table.ids):
         raise DataError(
             f"no group is given for any of the {len(table)} images, such as {table.ids[:1]}; "
             "write the ids as in the concept file"
         )
-    group_of = [(groups or {}).get(id_, f"\0{id_}") for id_ in table.ids]
+    group_of = [known.get(id_, f"\0{id_}") for id_ in table.ids]
     shares = {"test": test, "valid": valid}
     wanted = {part: round(share * len(table)) for part, share in shares.items()}
     part_of = _deal(Counter(group_of), wanted, seed)

@@ -18,6 +18,7 @@ from replearn.detection.decisions.threshold import Threshold, best_constant, tun
 from replearn.detection.settings import Scoring
 from replearn.errors import DataError, some_of
 from replearn.features import Features
+from replearn.ids import IdMap, normal, rows_of
 from replearn.metrics import EmptyRule
 
 _FOLDS = 5
@@ -33,6 +34,7 @@ class LabelledFeatures:
         identity: of the features that the vectors were taken from.
         encoder: identity of their encoder, None if not known.
         name: of the features in messages, as their path.
+        left_out: number of images with concepts but without features.
     """
 
     vectors: Vectors
@@ -40,6 +42,7 @@ class LabelledFeatures:
     identity: str = ""
     encoder: str | None = None
     name: str = "features"
+    left_out: int = 0
 
     @classmethod
     def join(
@@ -58,7 +61,7 @@ class LabelledFeatures:
         Raises:
             DataError: no image has both.
         """
-        known = set(features.ids)
+        known = rows_of(features.ids)
         ids = [id_ for id_ in table.ids if id_ in known]
         if not known:
             raise DataError(f"{name}: has no images; extract features again")
@@ -69,14 +72,15 @@ class LabelledFeatures:
                 f"{table_name}: none of its {len(table)} ids has features in {name} "
                 f"({table.ids[0]!r} there, {features.ids[0]!r} here)"
             )
-        if len(ids) < len(table):
-            missing = features.missing(table.ids)
+        missing = features.missing(table.ids)
+        if missing:
             warn(
                 f"{table_name}: {len(missing)} of {len(table)} images have no features in {name} "
                 f"and are not used ({some_of(missing)})"
             )
         vectors, concepts = features.vectors_of(ids), table.select(ids)
-        return cls(vectors, concepts, features.identity, features.encoder, name)
+        identity, encoder = features.identity, features.encoder
+        return cls(vectors, concepts, identity, encoder, name, len(missing))
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class DetectionTask:
         if self.groups is None:
             return
         ids = {*self.train.concepts.ids, *self.valid.concepts.ids}
-        without = sorted(ids - self.groups.keys())
+        without = sorted(id_ for id_ in ids if id_ not in self.groups)
         if len(without) == len(ids):
             raise DataError(
                 f"{name}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "
@@ -176,7 +180,7 @@ class DetectionTask:
         """
         groups = self.groups or {}
         train, valid = (
-            [groups.get(id_, f"\0{id_}") for id_ in part.concepts.ids]
+            [groups.get(id_, f"\0{normal(id_)}") for id_ in part.concepts.ids]
             for part in (self.train, self.valid)
         )
         if not set(train) & set(valid):
@@ -220,7 +224,7 @@ def load_task(
     task.check_features()
     if groups is None:
         return task
-    task = replace(task, groups=read_names(groups))
+    task = replace(task, groups=IdMap(read_names(groups).items()))
     task.check_groups(str(groups))
     return task
 

@@ -118,5 +118,5 @@ class FileReader:
             except UnreadableImage as error:
                 reasons[row] = str(error)
             except OSError as error:
-                reasons[row] = (error.strerror or str(error) or "cannot be read").lower()
+                reasons[row] = (error.strerror or "").lower() or str(error) or "cannot be read"
         return reasons, throughput.seconds

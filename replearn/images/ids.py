@@ -7,7 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from replearn.artefacts.error_budget import check_share
+from replearn.console import warn
 from replearn.errors import DataError, UsageError, refuse_repeated
+from replearn.ids import IdList, among, normal, rows_of
 from replearn.images.dicom import frame_count
 from replearn.images.sources import Source
 from replearn.images.stores import ImageFile
@@ -24,7 +26,8 @@ class Selection:
     """A selection of the images of a source, and the way to their ids.
 
     Attributes:
-        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids: the images wanted, in this order, or a file's list of them; all of them, sorted by id,
+            if None.
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one, or `all`: `scan-0001` and so on.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
@@ -39,7 +42,7 @@ class Selection:
         ['phantom_000000', 'phantom_000001', 'phantom_000002']
     """
 
-    ids: Sequence[str] | None = None
+    ids: Sequence[str] | IdList | None = None
     ids_from: IdsFrom = "name"
     frames: Frames = "middle"
     max_errors: float = 0.05
@@ -50,7 +53,8 @@ class Selection:
         if self.frames not in ("middle", "all"):
             raise UsageError(f"frames {self.frames}: middle or all")
         check_share(self.max_errors)
-        refuse_repeated(self.ids or [])
+        if self.ids is not None and not isinstance(self.ids, IdList):
+            refuse_repeated(self.ids)
 
 
 EVERY_IMAGE = Selection()
@@ -67,22 +71,43 @@ def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
     Raises:
         DataError: two wanted files share an id.
     """
-    ids, ids_from = selection.ids, selection.ids_from
-    wanted = None if ids is None else set(ids)
-    found: dict[str, ImageFile] = {}
-    files = source.files if selection.frames == "middle" else list(_each_frame(source))
-    for file in sorted(files, key=lambda file: file.path):
-        id_ = _identifier(file.path, ids_from)
+    ids_from = selection.ids_from
+    files = source.files if selection.frames == "middle" else _each_frame(source)
+    named = [(_identifier(file.path, ids_from), file) for file in files]
+    _warn_of_other_encodings(place, [file.path for _, file in named])
+    wanted = None
+    if selection.ids is not None:
+        wanted = rows_of(among(selection.ids, dict.fromkeys(id_ for id_, _ in named)))
+    found: dict[str, tuple[str, ImageFile]] = {}
+    for id_, file in sorted(named, key=lambda pair: pair[1].path):
         if wanted is not None and id_ not in wanted:
             continue
-        if id_ in found:
-            by_path = "prepare them with --ids-from path"
-            remedy = by_path if ids_from == "name" else "rename one of them"
+        _, other = found.setdefault(normal(id_), (id_, file))
+        if other is not file:
             raise DataError(
-                f"{place}: {found[id_].path} and {file.path} share the id {id_!r}; {remedy}"
+                f"{place}: {other.path} and {file.path} share the id {id_!r}; "
+                f"{_remedy(other.path, file.path, ids_from)}"
             )
-        found[id_] = file
-    return [(id_, found.get(id_)) for id_ in (sorted(found) if ids is None else ids)]
+    if wanted is None:
+        return sorted(found.values(), key=lambda pair: pair[0])
+    return [(id_, found.get(normal(id_), (id_, None))[1]) for id_ in wanted]
+
+
+def _remedy(path: str, other: str, ids_from: IdsFrom) -> str:
+    apart = normal(_identifier(path, "path")) != normal(_identifier(other, "path"))
+    if ids_from == "name" and apart:
+        return "give --ids-from path (with make: IDS_FROM=path), or rename one of them"
+    return "rename one of them"
+
+
+def _warn_of_other_encodings(place: Path, paths: Sequence[str]) -> None:
+    """Tell of names that are no UTF-8, as the ids of such files do not look like their names."""
+    other = [path for path in paths if not path.isascii() and _text(path) != path]
+    if other:
+        warn(
+            f"{place}: {len(other)} names are not UTF-8, such as {_text(other[0])!r}, which is how "
+            "their ids are written; rename them if other ids are listed"
+        )
 
 
 def _each_frame(source: Source) -> Iterator[ImageFile]:
@@ -110,5 +135,9 @@ def _frames_in(source: Source, file: ImageFile) -> int:
 def _identifier(path: str, ids_from: IdsFrom) -> str:
     file = PurePosixPath(path)
     stem = (path if ids_from == "path" else file.name).removesuffix(file.suffix)
+    return _text(stem)
+
+
+def _text(path: str) -> str:
     # Names of older disks need not be UTF-8, but ids are.
-    return os.fsencode(stem).decode("utf-8", "backslashreplace")
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

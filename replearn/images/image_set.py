@@ -20,6 +20,7 @@ from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.hdf5 import Rows
 from replearn.artefacts.identity import digest, identify
 from replearn.errors import DataError, refuse_repeated
+from replearn.ids import IdMap, rows_of
 from replearn.images.form import Fit, Form
 from replearn.images.ids import MISSING
 from replearn.images.reader import ImageBatch
@@ -78,8 +79,7 @@ class ImageSet:
             DataError: an id stands twice in `ids`.
         """
         refuse_repeated(ids)
-        rows = {id_: row for row, id_ in enumerate(self.ids)}
-        reasons = dict(self.errors)
+        rows, reasons = rows_of(self.ids), IdMap(self.errors)
         found = [id_ for id_ in ids if id_ in rows]
         errors = [(id_, reasons.get(id_, MISSING)) for id_ in ids if id_ not in rows]
         if found == self.ids:

@@ -14,6 +14,7 @@ from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_som
 from replearn.artefacts.hdf5 import is_folder_of_shards
 from replearn.console import progress
 from replearn.errors import DataError
+from replearn.ids import IdList, IdMap, among
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Fit, Form
 from replearn.images.ids import Frames, IdsFrom, Selection, match_ids
@@ -31,7 +32,7 @@ def open_images(
     size: int = 64,
     channels: int = 1,
     fit: Fit = "stretch",
-    ids: Sequence[str] | None = None,
+    ids: Sequence[str] | IdList | None = None,
     ids_from: IdsFrom = "name",
     frames: Frames = "middle",
     max_errors: float = 0.05,
@@ -43,7 +44,8 @@ def open_images(
         size: height and width to bring the images to, in pixels; a prepared set must have it.
         channels: 1 (grey) or 3 (red, green, blue).
         fit: `stretch`, or `pad` to keep the aspect.
-        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids: the images wanted, in this order, or a file's list of them; all of them, sorted by id,
+            if None.
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one or `all`.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
@@ -149,10 +151,11 @@ def open_prepared(source: Path, form: Form, selection: Selection) -> ImageSet:
         )
     if selection.ids is None:
         return images
-    chosen = images.select(selection.ids)
     # What could not be read was accepted when the set was prepared; it does not count again.
-    known = dict(images.errors)
+    known = IdMap(images.errors)
+    wanted = among(selection.ids, [*images.ids, *known])
+    chosen = images.select(wanted)
     missing = [error for error in chosen.errors if error[0] not in known]
-    check_errors(source, missing, len(selection.ids), selection.max_errors)
+    check_errors(source, missing, len(wanted), selection.max_errors)
     check_some(source, chosen.ids, chosen.errors)
     return chosen

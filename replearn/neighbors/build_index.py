@@ -8,6 +8,7 @@ from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.ids import IdMap
 from replearn.neighbors.engine import Engine, Metric, Space
 from replearn.neighbors.index import Index, check_vectors
 from replearn.neighbors.recall import Recall, tune_recall
@@ -106,7 +107,7 @@ def match_concepts(table: ConceptTable, ids: list[str]) -> ConceptTable:
     """
     if table.ids == ids:
         return table
-    known = dict(zip(table.ids, table.concepts, strict=True))
+    known = IdMap(zip(table.ids, table.concepts, strict=True))
     if not any(id_ in known for id_ in ids):
         raise DataError(f"concepts of none of the {len(ids)} images to index; check the ids")
     return ConceptTable(ids, [known.get(id_, ()) for id_ in ids])

@@ -18,6 +18,7 @@ from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.ids import IdList, among, rows_of
 from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
 from replearn.neighbors.engine import Metric
 from replearn.neighbors.index import Index
@@ -98,6 +99,7 @@ def create_index(
         UsageError: FAISS or Milvus does not know the factory string.
     """
     settings, folder = settings or IndexSettings(), place_of(folder)
+    left_out = 0 if concepts is None else len(features.missing(concepts.ids))
     if concepts is not None:
         concepts = match_concepts(concepts, features.ids)
     identity = identify(
@@ -124,7 +126,7 @@ def create_index(
         replaced = collection_of(folder)
     if replaced:
         warn(f"{replaced} was that of the replaced index; drop it there if nothing else needs it")
-    _report(folder, index)
+    _report(folder, index, left_out)
     return index
 
 
@@ -178,6 +180,9 @@ def add_images(
         UsageError: the engine cannot add vectors.
     """
     folder = _to_change(folder, [source, *inputs])
+    left_out = 0 if concepts is None else len(features.missing(concepts.ids))
+    if concepts is not None:
+        concepts = match_concepts(concepts, features.ids)
     with workspace(folder) as work:
         old = open_to_change(folder, work)
         INDEX.refuse_others(folder)
@@ -192,18 +197,18 @@ def add_images(
         )
         save_index(work / "index", new)
         publish(work / "index", folder)
-    _report(folder, new)
+    _report(folder, new, left_out)
     return new
 
 
 def remove_images(
-    folder: Path, ids: Sequence[str], *, inputs: Iterable[Path | None] = ()
+    folder: Path, ids: Sequence[str] | IdList, *, inputs: Iterable[Path | None] = ()
 ) -> Index | None:
     """Remove images from an index folder.
 
     Args:
         folder: of the index.
-        ids: of the images.
+        ids: of the images, or a file's list of them.
         inputs: files that the ids are read from, which are never replaced.
 
     Returns:
@@ -214,10 +219,12 @@ def remove_images(
             files.
         UsageError: the engine cannot remove vectors.
     """
-    origin, folder = f"removed:{digest(*ids)}", _to_change(folder, inputs)
+    folder = _to_change(folder, inputs)
     with workspace(folder) as work:
         old = open_to_change(folder, work)
         INDEX.refuse_others(folder)
+        ids = among(ids, old.ids)
+        origin = f"removed:{digest(*ids)}"
         if old.history[-1:] == (origin,):
             _logger.info(f"{folder}: these images are out of it already, nothing to do")
             return None
@@ -240,14 +247,14 @@ def _refuse_other_concepts(
 ) -> None:
     if concepts is None or index.concepts is None:
         return
-    if index.concepts.select(ids).concepts != match_concepts(concepts, ids).concepts:
+    if index.concepts.select(ids).concepts != concepts.concepts:
         raise DataError(
             f"{folder}: has these images with other concepts; remove them, then add them again"
         )
 
 
 def read_concepts_of(features: Features, source: Path, path: Path) -> ConceptTable:
-    """Read the concepts of the images to index; an image without a line has none.
+    """Read the concepts of the images to index, and maybe of others; one without a line has none.
 
     Args:
         features: of the images.
@@ -258,18 +265,19 @@ def read_concepts_of(features: Features, source: Path, path: Path) -> ConceptTab
         DataError: the file cannot be read, or has a line for none of the images.
     """
     table = read_concepts(path)
-    known = set(table.ids)
+    known = rows_of(table.ids)
     without = sum(id_ not in known for id_ in features.ids)
     if without == len(features):
         raise DataError(f"{path}: has a line for none of the {without} images of {source}")
     if without:
         warn(f"{path}: {without} of {len(features)} images of {source} have no line in it")
-    return match_concepts(table, features.ids)
+    return table
 
 
-def _report(folder: Path, index: Index) -> None:
+def _report(folder: Path, index: Index, left_out: int = 0) -> None:
     kind = "exact" if index.engine.exact else str(index.recall)
-    _logger.info(f"{folder}: {len(index):,} images, {index.metric}, {kind}")
+    rest = f"; {left_out:,} images with concepts have no features" if left_out else ""
+    _logger.info(f"{folder}: {len(index):,} images, {index.metric}, {kind}{rest}")
     if index.recall and index.recall.at_10 < index.recall.wanted - 0.02:
         warn(
             f"{folder}: finds {index.recall.at_10:.3f} of the 10 nearest, not "

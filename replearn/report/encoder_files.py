@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from replearn.concepts.table import read_concepts, read_names
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.ids import IdMap
 from replearn.images.decoding import imdecode
 from replearn.report.embeddings import EmbeddedImages
 from replearn.report.encoder import Sheet
@@ -105,7 +107,7 @@ def _stated_source(path: Path, features: Features) -> Path | None:
 
 def _concept_names(
     run: Path, concepts: Path | None, names: Path | None
-) -> dict[str, tuple[str, ...]]:
+) -> Mapping[str, tuple[str, ...]]:
     """Return the names of the concepts of each image, as far as they are known."""
     comparison = run.resolve().parent.parent.parent
     facts = read_facts(comparison) if has_facts(comparison) else None
@@ -113,8 +115,8 @@ def _concept_names(
     name_of = read_names(names) if names else known_names
     lists = [comparison / path for path in facts.parts.values()] if facts else []
     paths = [concepts] if concepts else [path for path in lists if path.exists()]
-    return {
-        id_: tuple(name_of.get(c, c) for c in of_image)
+    return IdMap(
+        (id_, tuple(name_of.get(c, c) for c in of_image))
         for table in map(read_concepts, paths)
         for id_, of_image in zip(table.ids, table.concepts, strict=True)
-    }
+    )

@@ -246,7 +246,9 @@ def _lead(run: _Run) -> None:
                 _logger.info(f"{folder}: go on with --resume")
             raise
         run.output.finish()
-    _logger.info(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(folder)}")
+    left_out = f", {len(run.images.errors):,} left out" if run.images.errors else ""
+    count = f"{len(run.images):,} images{left_out}"
+    _logger.info(f"{folder}: {run.model} trained on {count}{_chosen(folder)}")
 
 
 def _chosen(folder: Path) -> str:
