@@ -11,7 +11,6 @@ import typer
 
 from replearn.comparison.compare import compare as run_comparison
 from replearn.comparison.settings import read_comparison
-from replearn.console import say
 
 
 def compare(
@@ -62,4 +61,3 @@ def compare(
         overwrite=overwrite,
     )
     print((out / "table.md").read_text(encoding="utf-8"), end="")
-    say(f"tables, sheets and run files are in {out}")

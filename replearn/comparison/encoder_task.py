@@ -132,6 +132,8 @@ def _detect(task: EncoderTask, name: str, settings: DetectorSettings) -> Result:
             (task.features("train"), data.train),
             (task.features("valid"), data.parts["valid"]),
             Scoring(rules.empty, rules.max_concepts),
+            # A split of our own has kept groups together already.
+            groups=data.groups if data.valid_given else None,
         )
         make_detector(folder / name, to_fit, settings, overwrite=task.overwrite)
     for part in data.parts:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from replearn.artefacts.error_budget import check_share
+from replearn.artefacts.outputs import FileKind
 from replearn.console import warn
 from replearn.errors import DataError, UsageError, refuse_repeated
 from replearn.ids import IdList, among, normal, rows_of
@@ -58,6 +59,7 @@ class Selection:
 
 
 EVERY_IMAGE = Selection()
+ID_LIST = FileKind.of_lines("a list of ids", r"[^\t\n]+")
 
 
 def match_ids(place: Path, source: Source, selection: Selection) -> Plan:

@@ -5,7 +5,8 @@ What cannot be read is left out with its reason; too much of it stops the work.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import h5py
 import numpy as np
@@ -13,8 +14,8 @@ import numpy as np
 from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_some
 from replearn.artefacts.hdf5 import is_folder_of_shards
 from replearn.console import progress
-from replearn.errors import DataError
-from replearn.ids import IdList, IdMap, among
+from replearn.errors import DataError, UsageError
+from replearn.ids import IdList, IdMap, among, natural_key
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Fit, Form
 from replearn.images.ids import Frames, IdsFrom, Selection, match_ids
@@ -121,6 +122,35 @@ def open_files(
     """Open a source whose images are still to be decoded."""
     with open_source(source, scratch) as opened:
         yield FileReader(source, opened.store, match_ids(source, opened, selection), form)
+
+
+def list_ids(source: Path, *, within: str | None = None, ids_from: IdsFrom = "name") -> list[str]:
+    """Return the ids of all images of a source, in natural order, without reading any image.
+
+    Args:
+        source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
+        within: only the images in this folder of the source, itself a folder; their ids are those
+            that they have in the whole source.
+        ids_from: whether an id is the file's name or its path, without extension.
+
+    Raises:
+        DataError: nothing is found, two files share an id, or a prepared set has no folders.
+        UsageError: a folder that is not below the source.
+    """
+    inside = PurePosixPath(within or "")
+    if inside.is_absolute() or ".." in inside.parts:
+        raise UsageError(f"within {within}: give a folder below {source}, as a path in it")
+    if is_prepared(source):
+        if within is not None:
+            raise DataError(f"{source}: a prepared set has no folders; give the images themselves")
+        images = ImageSet.load(source)
+        return sorted([*images.ids, *(id_ for id_, _ in images.errors)], key=natural_key)
+    with open_source(source / inside) as opened:
+        if within is not None:
+            files = [replace(file, path=str(inside / file.path)) for file in opened.files]
+            opened = replace(opened, files=files)
+        plan = match_ids(source, opened, Selection(ids_from=ids_from))
+    return sorted((id_ for id_, _ in plan), key=natural_key)
 
 
 def is_prepared(source: Path) -> bool:
