@@ -104,7 +104,7 @@ def classify(
         Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another detector.")
+        bool, typer.Option("--overwrite", help="Fit anew, and replace another detector.")
     ] = False,
 ) -> None:
     """Fit a detector of concepts on features; settings and decision rule are chosen on VALID.
@@ -138,7 +138,13 @@ def classify(
     )
     task.check_concepts(str(valid_concepts), str(train_concepts))
     detector = make_detector(
-        folder, task, settings, index=index_folder, resources=resources, overwrite=overwrite
+        folder,
+        task,
+        settings,
+        index=index_folder,
+        resources=resources,
+        overwrite=overwrite,
+        inputs=[train, train_concepts, valid, valid_concepts, groups],
     )
     if detector is not None:
         _print_rules(detector)

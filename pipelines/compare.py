@@ -12,7 +12,6 @@ import typer
 from replearn.comparison.compare import compare as run_comparison
 from replearn.comparison.settings import read_comparison
 from replearn.concepts.reading import LayoutName, Reading, Uncertain
-from replearn.console import say
 
 
 def compare(
@@ -61,7 +60,7 @@ def compare(
         int, typer.Option(min=1, help="Encoders to train at a time, each in its own process.")
     ] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs of other inputs.")
+        bool, typer.Option("--overwrite", help="Make all anew, and replace other outputs.")
     ] = False,
 ) -> None:
     """Compare encoders x detectors on one data folder in one table.
@@ -78,4 +77,3 @@ def compare(
         reading=Reading.of_options(layout, separator, columns, uncertain),
     )
     print((out / "table.md").read_text(encoding="utf-8"), end="")
-    say(f"tables, sheets and run files are in {out}")

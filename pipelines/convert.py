@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
+from replearn.concepts.id_lists import read_id_list
 from replearn.concepts.reading import LayoutName, Reading, Uncertain
-from replearn.concepts.table import ConceptTable, arrange, read_ids, read_with_layout
+from replearn.concepts.table import ConceptTable, arrange, read_with_layout
 from replearn.console import say, warn
 
 
@@ -34,7 +35,9 @@ def convert(
     uncertain: Annotated[
         Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another run file.")
+    ] = False,
 ) -> None:
     """Write a concept file of any layout as a valid file of an edition, or write nothing.
 
@@ -47,11 +50,11 @@ def convert(
     found, table = read_with_layout(source, reading)
     say(f"{source}: {found}; {len(table):,} images")
     if ids:
-        table = arrange(table, read_ids(ids), source)
+        table = arrange(table, read_id_list(ids), source)
     if rules.refuses("form"):
         table = _in_capitals(source, table)
     for warning in imageclef.write_submission(
-        run_file, table.ids, table.concepts, rules, overwrite=overwrite
+        run_file, table.ids, table.concepts, rules, overwrite=overwrite, inputs=[source, ids]
     ):
         warn(f"{run_file}: {warning}")
     say(f"{run_file}: {len(table):,} images, {table.counts.mean():.2f} concepts each, {edition}")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from replearn.concepts.table import read_ids
+from replearn.artefacts.outputs import place_of
+from replearn.concepts.id_lists import read_id_list
 from replearn.encoders import extraction
 from replearn.encoders.embedding import Precision
 from replearn.encoders.encoder import load_encoder
@@ -48,7 +49,9 @@ def extract(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other features.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Extract anew, and replace other features.")
+    ] = False,
 ) -> None:
     """Turn images into features with a trained encoder.
 
@@ -57,8 +60,9 @@ def extract(
     Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """
     encoder = load_encoder(encoder_folder, device)
-    selection = Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors)
-    with open_reader(source, encoder.description.form, selection, scratch=out.parent) as images:
+    selection = Selection(read_id_list(ids) if ids else None, ids_from, frames, max_errors)
+    scratch = place_of(out).parent
+    with open_reader(source, encoder.description.form, selection, scratch=scratch) as images:
         extraction.extract(
             encoder,
             images,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replearn.concepts.table import read_ids
+from replearn.concepts.id_lists import read_id_list
 from replearn.images.form import Fit
 from replearn.images.ids import Frames, IdsFrom, Selection
 from replearn.images.preparation import prepare as prepare_images
@@ -47,7 +47,9 @@ def prepare(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another set.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Prepare anew, and replace another set.")
+    ] = False,
 ) -> None:
     """Decode and resize images into one image set.
 
@@ -61,7 +63,7 @@ def prepare(
         size=size,
         channels=channels,
         fit=fit,
-        selection=Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors),
+        selection=Selection(read_id_list(ids) if ids else None, ids_from, frames, max_errors),
         jobs=jobs,
         cluster=cluster,
         overwrite=overwrite,

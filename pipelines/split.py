@@ -37,7 +37,9 @@ def split(
     uncertain: Annotated[
         Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other lists.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write anew, and replace other lists.")
+    ] = False,
 ) -> None:
     """Divide a concept file into train, validation and test lists.
 

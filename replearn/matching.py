@@ -6,10 +6,10 @@ one character or two (Unicode NFC and NFD).
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from replearn.errors import DataError, quoted
+from replearn.ids import normal
 
 _EXTENSION = re.compile(
     r"(?<=[^/])\.(png|jpe?g|jpe|jfif|tiff?|bmp|dib|webp|gif|jp2|j2k|mpo|dcm|dicom|npy)$", re.I
@@ -49,6 +49,24 @@ def match_names(names: Sequence[str], ids: Iterable[str], place: object) -> dict
     return {}
 
 
+def ids_meant(names: Sequence[str], ids: Iterable[str], place: object) -> list[str]:
+    """Return for each name the id that it means, as `match_names` finds it.
+
+    A name that is an id in some Unicode form stays as it is, and so does one that means none.
+
+    Args:
+        names: of images, each once.
+        ids: of images, each once.
+        place: of the names, for messages.
+
+    Raises:
+        DataError: two names mean the same image, or a name means two.
+    """
+    meant = match_names(names, ids, place)
+    same = {name for name, id_ in meant.items() if normal(name) == normal(id_)}
+    return [name if name in same else meant.get(name, name) for name in names]
+
+
 def _match(
     names: Mapping[str, _Parts], ids: Mapping[str, _Parts], of_names: int, of_ids: int
 ) -> dict[str, str]:
@@ -85,6 +103,6 @@ def _refuse_shared(meant: Mapping[str, str]) -> None:
 
 def _parts(name: str) -> _Parts:
     """Return the folders and the name of a path in Unicode NFC, without an extension."""
-    path = unicodedata.normalize("NFC", name).replace("\\", "/")
+    path = normal(name).replace("\\", "/")
     folders = _EXTENSION.sub("", path).split("/")
     return tuple(part for part in folders if part not in ("", ".", ".."))

@@ -18,6 +18,7 @@ class DataFolder:
         test: concept file or id list of the test images, None if there is none.
         groups: file of the group of each image, as its patient, None if there is none.
         names: names of the concepts by id.
+        valid_given: whether the validation list came with the folder, not from a split of `train`.
     """
 
     images: Path
@@ -26,6 +27,7 @@ class DataFolder:
     test: Path | None
     groups: Path | None
     names: dict[str, str]
+    valid_given: bool = False
 
     @property
     def parts(self) -> dict[str, Path]:
@@ -52,14 +54,15 @@ def find_data_folder(folder: Path) -> DataFolder:
         raise DataError(
             f"{folder}: not a data folder; it needs images/ and train-concepts.tsv (or .csv, .txt)"
         )
-    names = _only(folder, "concept-names.*")
+    names, valid = _only(folder, "concept-names.*"), _only(folder, "valid-concepts.*")
     return DataFolder(
         images=images,
         train=train,
-        valid=_only(folder, "valid-concepts.*"),
+        valid=valid,
         test=_only(folder, "test-concepts.*") or _only(folder, "test-images.*"),
         groups=_only(folder, "groups.*"),
         names=read_names(names) if names else {},
+        valid_given=valid is not None,
     )
 
 

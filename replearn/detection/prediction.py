@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from replearn.artefacts.identity import check_same
-from replearn.concepts.table import read_ids
+from replearn.artefacts.outputs import is_stream
+from replearn.concepts.id_lists import read_id_list
 from replearn.console import warn
 from replearn.detection.detector import Detector, load_detector
 from replearn.errors import DataError, some_of
 from replearn.features import Features
 from replearn.imageclef.editions import edition as find_edition
 from replearn.imageclef.submissions import write_submission
+from replearn.matching import match_names
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ def predict_run(
         edition: year of ImageCLEF whose format is written.
         ids: a list whose first column has exactly the ids to write, in its order; without one,
             all images of the features, those that could not be read too.
-        overwrite: replace another run.
+        overwrite: write it in any case, and replace another run.
 
     Raises:
         DataError: the detector and the features do not belong together, or another run lies there.
@@ -42,22 +44,34 @@ def predict_run(
     """
     rules = find_edition(edition)
     features = Features.load(features_path)
-    wanted = read_ids(ids) if ids else features.ids + [id_ for id_, _ in features.errors]
+    known = features.ids + [id_ for id_, _ in features.errors]
+    wanted = read_id_list(ids).among(known) if ids else known
     detector = load_detector(detector_folder)
     check_same(detector.encoder, features.encoder, f"the encoder of {features_path}")
-    if len(features.missing(wanted)) == len(wanted):
+    meant = match_names(wanted, features.ids, ids or features_path)
+    without = [id_ for id_ in wanted if id_ not in meant]
+    if not meant:
         raise DataError(
             f"{features_path}: has features of none of the {len(wanted)} images of "
             f"{ids or features_path}; give the features of these images"
         )
     concepts = predict_concepts(detector, features, wanted, limit=rules.max_concepts)
-    for warning in write_submission(run_file, wanted, concepts, rules, overwrite=overwrite):
+    warnings = write_submission(
+        run_file, wanted, concepts, rules, overwrite=overwrite, inputs=[ids, features_path]
+    )
+    for warning in warnings:
         warn(f"{run_file}: {warning}")
     mean = sum(map(len, concepts)) / max(len(concepts), 1)
+    to_send = rules.archive and not is_stream(run_file)
     _logger.info(
         f"{run_file}: {len(wanted):,} images, {mean:.2f} concepts each, valid for {edition}"
-        + (f"; {run_file.with_suffix('.zip')} is what to send" if rules.archive else "")
+        + (f"; {run_file.with_suffix('.zip')} is what to send" if to_send else "")
     )
+    if without:  # last, so that it is seen
+        warn(
+            f"{run_file}: {len(without):,} of {len(wanted):,} images have no features and got the "
+            f"best constant prediction: {some_of(without)}"
+        )
 
 
 def predict_concepts(
@@ -65,22 +79,17 @@ def predict_concepts(
 ) -> list[list[str]]:
     """Return the concepts of each image [M], in the order of `Detector.concepts`.
 
-    An image without features gets the best constant prediction, with a warning.
+    An image without features gets the best constant prediction.
 
     Args:
         detector: fitted on features of the same encoder.
         features: of the images; may hold more.
-        ids: the images [M].
+        ids: the images [M], matched as `match_names` does.
         limit: at most this many concepts for an image.
     """
-    without = features.missing(ids)
-    if without:
-        warn(
-            f"{len(without)} of {len(ids)} images have no features and get the best constant "
-            f"prediction: {some_of(without)}"
-        )
-    wanted = set(ids)
+    meant = match_names(ids, features.ids, "the ids")
+    wanted = set(meant.values())
     there = [id_ for id_ in features.ids if id_ in wanted]
     predicted = detector.concepts(features.vectors_of(there), limit=limit)
     of_image = dict(zip(there, predicted, strict=True))
-    return [of_image.get(id_, detector.constant) for id_ in ids]
+    return [of_image[meant[id_]] if id_ in meant else detector.constant for id_ in ids]

@@ -23,6 +23,7 @@ from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.errors import DataError
 from replearn.images.form import Form
 from replearn.images.opening import open_images
+from replearn.matching import match_names
 from replearn.neighbors.build_index import index_vectors
 
 _logger = logging.getLogger(__name__)
@@ -128,7 +129,9 @@ def open_probe(
     if len(images) < len(wanted):
         warn(f"{there}; these are probed with")
     _logger.info(describe_labels(concepts, layout, table))
-    return Probe(np.asarray(images.pixels), table.select(images.ids))
+    names = {id_: name for name, id_ in match_names(wanted, images.ids, concepts).items()}
+    named = table.select([names[id_] for id_ in images.ids])
+    return Probe(np.asarray(images.pixels), ConceptTable(images.ids, named.concepts))
 
 
 def _linear(task: DetectionTask) -> float:

@@ -18,6 +18,7 @@ from replearn.detection.decisions.threshold import Threshold, best_constant, tun
 from replearn.detection.settings import Scoring
 from replearn.errors import DataError, some_of
 from replearn.features import Features
+from replearn.ids import IdMap, normal
 from replearn.matching import match_names
 from replearn.metrics import EmptyRule
 
@@ -34,6 +35,7 @@ class LabelledFeatures:
         identity: of the features that the vectors were taken from.
         encoder: identity of their encoder, None if not known.
         name: of the features in messages, as their path.
+        left_out: number of images with concepts but without features.
     """
 
     vectors: Vectors
@@ -41,6 +43,7 @@ class LabelledFeatures:
     identity: str = ""
     encoder: str | None = None
     name: str = "features"
+    left_out: int = 0
 
     @classmethod
     def join(
@@ -70,15 +73,16 @@ class LabelledFeatures:
                 f"{table_name}: none of its {len(table)} ids has features in {name} "
                 f"({table.ids[0]!r} there, {features.ids[0]!r} here)"
             )
-        if len(meant) < len(table):
-            missing = [id_ for id_ in table.ids if id_ not in meant]
+        missing = [id_ for id_ in table.ids if id_ not in meant]
+        if missing:
             warn(
                 f"{table_name}: {len(missing)} of {len(table)} images have no features in {name} "
                 f"and are not used ({some_of(missing)})"
             )
         concepts = ConceptTable([*meant.values()], table.select([*meant]).concepts)
         vectors = features.vectors_of(concepts.ids)
-        return cls(vectors, concepts, features.identity, features.encoder, name)
+        identity, encoder = features.identity, features.encoder
+        return cls(vectors, concepts, identity, encoder, name, len(missing))
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class DetectionTask:
         if self.groups is None:
             return
         ids = {*self.train.concepts.ids, *self.valid.concepts.ids}
-        without = sorted(ids - self.groups.keys())
+        without = sorted(id_ for id_ in ids if id_ not in self.groups)
         if len(without) == len(ids):
             raise DataError(
                 f"{name}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "
@@ -190,7 +194,7 @@ class DetectionTask:
         """
         groups = self.groups or {}
         train, valid = (
-            [groups.get(id_, f"\0{id_}") for id_ in part.concepts.ids]
+            [groups.get(id_, f"\0{normal(id_)}") for id_ in part.concepts.ids]
             for part in (self.train, self.valid)
         )
         if not set(train) & set(valid):
@@ -237,7 +241,8 @@ def load_task(
         return task
     named, ids = read_names(groups), [*task.train.concepts.ids, *task.valid.concepts.ids]
     meant = match_names([*named], ids, groups)
-    task = replace(task, groups={meant.get(name, name): named[name] for name in named})
+    of_images = IdMap((meant.get(name, name), group) for name, group in named.items())
+    task = replace(task, groups=of_images)
     task.check_groups(str(groups))
     return task
 

@@ -12,10 +12,12 @@ from torch import Tensor
 from replearn.arrays import Pixels
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.artefacts.files import write_bytes
+from replearn.artefacts.outputs import is_free, place_of
 from replearn.encoders.contract import Model
 from replearn.encoders.encoder import load_encoder
 from replearn.encoders.preprocessing import centre_crop, to_float
 from replearn.errors import DataError
+from replearn.ids import IdList
 from replearn.images.opening import open_images
 
 
@@ -25,7 +27,7 @@ def draw_sheets(
     folder: Path,
     *,
     images: Sequence[str] | None = None,
-    ids: Sequence[str] | None = None,
+    ids: Sequence[str] | IdList | None = None,
     device: str = "auto",
     max_errors: float = 0.05,
 ) -> list[Path]:
@@ -44,7 +46,8 @@ def draw_sheets(
     Raises:
         DataError: the folder is not empty, the model has no grids, or a file is not readable.
     """
-    if folder.exists() and any(folder.iterdir()):
+    folder = place_of(folder)
+    if not is_free(folder):
         raise DataError(f"{folder}: not empty; choose another place, or empty it")
     encoder = load_encoder(encoder_folder, device)
     form = encoder.description

@@ -5,7 +5,8 @@ What cannot be read is left out with its reason; too much of it stops the work.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import h5py
 import numpy as np
@@ -13,13 +14,15 @@ import numpy as np
 from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_some
 from replearn.artefacts.hdf5 import is_folder_of_shards
 from replearn.console import progress
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
+from replearn.ids import IdList, IdMap, among, natural_key
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Fit, Form
 from replearn.images.ids import Frames, IdsFrom, Selection, match_ids
 from replearn.images.image_set import ImageSet, identity_of
 from replearn.images.reader import ImageReader
 from replearn.images.sources import open_source
+from replearn.matching import ids_meant
 
 _PART_BYTES = 1 << 26  # of pixels that are decoded together
 _THREADS = 8  # that decode: more of them only wait for the interpreter
@@ -31,7 +34,7 @@ def open_images(
     size: int = 64,
     channels: int = 1,
     fit: Fit = "stretch",
-    ids: Sequence[str] | None = None,
+    ids: Sequence[str] | IdList | None = None,
     ids_from: IdsFrom = "name",
     frames: Frames = "middle",
     max_errors: float = 0.05,
@@ -43,7 +46,8 @@ def open_images(
         size: height and width to bring the images to, in pixels; a prepared set must have it.
         channels: 1 (grey) or 3 (red, green, blue).
         fit: `stretch`, or `pad` to keep the aspect.
-        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids: the images wanted, in this order, or a file's list of them; all of them, sorted by id,
+            if None.
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one or `all`.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
@@ -121,6 +125,35 @@ def open_files(
         yield FileReader(source, opened.store, match_ids(source, opened, selection), form)
 
 
+def list_ids(source: Path, *, within: str | None = None, ids_from: IdsFrom = "name") -> list[str]:
+    """Return the ids of all images of a source, in natural order, without reading any image.
+
+    Args:
+        source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
+        within: only the images in this folder of the source, itself a folder; their ids are those
+            that they have in the whole source.
+        ids_from: whether an id is the file's name or its path, without extension.
+
+    Raises:
+        DataError: nothing is found, two files share an id, or a prepared set has no folders.
+        UsageError: a folder that is not below the source.
+    """
+    inside = PurePosixPath(within or "")
+    if inside.is_absolute() or ".." in inside.parts:
+        raise UsageError(f"within {within}: give a folder below {source}, as a path in it")
+    if is_prepared(source):
+        if within is not None:
+            raise DataError(f"{source}: a prepared set has no folders; give the images themselves")
+        images = ImageSet.load(source)
+        return sorted([*images.ids, *(id_ for id_, _ in images.errors)], key=natural_key)
+    with open_source(source / inside) as opened:
+        if within is not None:
+            files = [replace(file, path=str(inside / file.path)) for file in opened.files]
+            opened = replace(opened, files=files)
+        plan = match_ids(source, opened, Selection(ids_from=ids_from))
+    return sorted((id_ for id_, _ in plan), key=natural_key)
+
+
 def is_prepared(source: Path) -> bool:
     """Tell whether this is a prepared image set."""
     if source.is_dir():
@@ -149,10 +182,12 @@ def open_prepared(source: Path, form: Form, selection: Selection) -> ImageSet:
         )
     if selection.ids is None:
         return images
-    chosen = images.select(selection.ids)
     # What could not be read was accepted when the set was prepared; it does not count again.
-    known = dict(images.errors)
+    known = IdMap(images.errors)
+    there = [*images.ids, *known]
+    wanted = ids_meant(among(selection.ids, there), there, source)
+    chosen = images.select(wanted)
     missing = [error for error in chosen.errors if error[0] not in known]
-    check_errors(source, missing, len(selection.ids), selection.max_errors)
+    check_errors(source, missing, len(wanted), selection.max_errors)
     check_some(source, chosen.ids, chosen.errors)
     return chosen

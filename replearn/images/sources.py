@@ -20,8 +20,10 @@ import h5py
 from replearn.artefacts.locks import locked_folder
 from replearn.console import warn
 from replearn.errors import DataError
+from replearn.ids import is_header
 from replearn.images.archives import is_tar, tar_members, zip_members
-from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip, size_tells
+from replearn.images.folders import paths_below
+from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip
 from replearn.images.tables import hdf5_rows, unpack_parquet
 
 SUFFIXES = frozenset({".bmp", ".dcm", ".dicom", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -125,24 +127,17 @@ def _series(paths: Sequence[Path], scratch: Path) -> Source:
 
 
 def _folder(root: Path, scratch: Path) -> Source:
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); allow reading it")
-
     found: list[str] = []
     series: list[str] = []
     others: Counter[str] = Counter()
-    # Links to folders are not followed: they can lead in a circle, or to an image twice.
-    for base, folders, names in os.walk(root, onerror=refuse):
-        inner = Path(base).relative_to(root).as_posix()
-        others["linked folders"] += sum(Path(base, name).is_symlink() for name in folders)
-        for path in names if inner == "." else [f"{inner}/{name}" for name in names]:
-            kind = _kind(path)
-            if kind in SUFFIXES:
-                found.append(path)
-            elif kind != "hidden" and _holds_images(path):
-                series.append(path)
-            else:
-                others[kind] += 1
+    for path in paths_below(root):
+        kind = _kind(path)
+        if kind in SUFFIXES:
+            found.append(path)
+        elif kind != "hidden" and _holds_images(path):
+            series.append(path)
+        else:
+            others[kind] += 1
     if series and not found:
         source = _series([root / path for path in sorted(series)], scratch)
     else:
@@ -169,7 +164,7 @@ def _file(root: Path, path: str) -> ImageFile:
     except OSError:
         return ImageFile(path, None, path)
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
-    return ImageFile(path, size, path, stamp=None if size_tells(path) else status.st_mtime_ns)
+    return ImageFile(path, size, path, stamp=status.st_mtime_ns)
 
 
 def _read_list(path: Path) -> list[str]:
@@ -184,8 +179,10 @@ def _read_list(path: Path) -> list[str]:
         )
     cells = [line.split("\t")[0].strip() for line in lines]
     paths = [cell for cell in cells if cell]
-    if paths and not Path(paths[0]).suffix and not (path.parent / paths[0]).exists():
-        warn(f"{path}: its first line, {paths[0]!r}, is taken for a header")
+    there = [cell for cell in paths if (path.parent / cell).exists()]
+    kinds = {Path(cell).suffix for cell in paths[1:]}
+    if paths and Path(paths[0]).suffix not in kinds and is_header(paths[0], paths[1:], there):
+        warn(f"{path}: its first line, {paths[0]!r}, is no file; it is taken for a header")
         del paths[0]
     return [_relative(cell, path.parent) for cell in paths]
 

@@ -5,25 +5,33 @@ The format of such a folder, and opening it to search, are in `storage.py`.
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from replearn.artefacts.files import publish
 from replearn.artefacts.identity import check_same, digest, identify
+from replearn.artefacts.outputs import place_of, refuse_inputs
 from replearn.artefacts.workspace import creating, workspace
 from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.matching import match_names
+from replearn.ids import IdList, among
+from replearn.matching import ids_meant, match_names
 from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
 from replearn.neighbors.engine import Metric
 from replearn.neighbors.index import Index
 from replearn.neighbors.sharded_engine import build_shards
-from replearn.neighbors.storage import collection_of, open_to_change, relative_hints, save_index
+from replearn.neighbors.storage import (
+    INDEX,
+    collection_of,
+    open_to_change,
+    relative_hints,
+    save_index,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -70,6 +78,7 @@ def create_index(
     *,
     source: Path | None = None,
     overwrite: bool = False,
+    inputs: Iterable[Path | None] = (),
 ) -> Index | None:
     """Build an index of features into a new folder.
 
@@ -80,7 +89,8 @@ def create_index(
         settings: how to build it; by default, exact and by cosine.
         source: the file of the features, to which their hints are relative; without it the index
             does not know where encoder and images lie.
-        overwrite: replace another index.
+        overwrite: make it in any case, and replace another index.
+        inputs: files that features and concepts are read from, which are never replaced.
 
     Returns:
         The index as it was built, None if the same lies there already.  To search it, open the
@@ -90,7 +100,8 @@ def create_index(
         DataError: the features cannot be indexed, or something else lies in the folder.
         UsageError: FAISS or Milvus does not know the factory string.
     """
-    settings = settings or IndexSettings()
+    settings, folder = settings or IndexSettings(), place_of(folder)
+    left_out = 0 if concepts is None else _without_features(concepts, features)
     if concepts is not None:
         concepts = match_concepts(concepts, features.ids)
     identity = identify(
@@ -99,7 +110,8 @@ def create_index(
         concepts=None if concepts is None else concepts.digest,
         **settings.facts,
     )
-    with creating(folder, identity, "index.json", overwrite=overwrite) as made:
+    read = [source, *inputs]
+    with creating(folder, identity, INDEX, overwrite=overwrite, inputs=read) as made:
         if made is None:
             return None
         index = build_index(
@@ -110,13 +122,13 @@ def create_index(
             recall=settings.recall,
             build=_builder(settings, made, identity),
         )
-        hints = relative_hints(features.hints, source.parent, folder) if source else {}
+        hints = relative_hints(features.hints, source, folder) if source else {}
         index = replace(index, identity=identity, hints=hints)
         save_index(made, index)
         replaced = collection_of(folder)
     if replaced:
         warn(f"{replaced} was that of the replaced index; drop it there if nothing else needs it")
-    _report(folder, index)
+    _report(folder, index, left_out)
     return index
 
 
@@ -150,6 +162,7 @@ def add_images(
     concepts: ConceptTable | None = None,
     *,
     source: Path | None = None,
+    inputs: Iterable[Path | None] = (),
 ) -> Index | None:
     """Add images to an index folder.
 
@@ -158,17 +171,25 @@ def add_images(
         features: of the new images.
         concepts: of the same images; an index with concepts needs them.
         source: the file of the features, for messages.
+        inputs: files that features and concepts are read from, which are never replaced.
 
     Returns:
         The changed index, None if these images were the last ones added.
 
     Raises:
-        DataError: the features are of another encoder, or `Index.with_added` refuses them.
+        DataError: the features are of another encoder, these images were added with other concepts,
+            `Index.with_added` refuses them, or the folder holds other files.
         UsageError: the engine cannot add vectors.
     """
+    folder = _to_change(folder, [source, *inputs])
+    left_out = 0 if concepts is None else _without_features(concepts, features)
+    if concepts is not None:
+        concepts = match_concepts(concepts, features.ids)
     with workspace(folder) as work:
         old = open_to_change(folder, work)
+        INDEX.refuse_others(folder)
         if old.history[-1:] == (features.identity,):
+            _refuse_other_concepts(folder, old, features.ids, concepts)
             _logger.info(f"{folder}: has these images already, nothing to do")
             return None
         origin = source or "the new features"
@@ -178,23 +199,34 @@ def add_images(
         )
         save_index(work / "index", new)
         publish(work / "index", folder)
-    _report(folder, new)
+    _report(folder, new, left_out)
     return new
 
 
-def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
+def remove_images(
+    folder: Path, ids: Sequence[str] | IdList, *, inputs: Iterable[Path | None] = ()
+) -> Index | None:
     """Remove images from an index folder.
+
+    Args:
+        folder: of the index.
+        ids: of the images, or a file's list of them.
+        inputs: files that the ids are read from, which are never replaced.
 
     Returns:
         The changed index, None if these images were the last ones removed.
 
     Raises:
-        DataError: an id is not in the index, or nothing would be left.
+        DataError: an id is not in the index, nothing would be left, or the folder holds other
+            files.
         UsageError: the engine cannot remove vectors.
     """
-    origin = f"removed:{digest(*ids)}"
+    folder = _to_change(folder, inputs)
     with workspace(folder) as work:
         old = open_to_change(folder, work)
+        INDEX.refuse_others(folder)
+        ids = ids_meant(among(ids, old.ids), old.ids, folder)
+        origin = f"removed:{digest(*ids)}"
         if old.history[-1:] == (origin,):
             _logger.info(f"{folder}: these images are out of it already, nothing to do")
             return None
@@ -205,10 +237,32 @@ def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
     return new
 
 
+def _without_features(concepts: ConceptTable, features: Features) -> int:
+    return len(concepts) - len(match_names(concepts.ids, features.ids, "the concepts"))
+
+
+def _to_change(folder: Path, inputs: Iterable[Path | None]) -> Path:
+    """Return where an index lies that is about to change and is read by nothing else."""
+    place = place_of(folder)
+    refuse_inputs(place, inputs)
+    return place
+
+
+def _refuse_other_concepts(
+    folder: Path, index: Index, ids: list[str], concepts: ConceptTable | None
+) -> None:
+    if concepts is None or index.concepts is None:
+        return
+    if index.concepts.select(ids).concepts != concepts.concepts:
+        raise DataError(
+            f"{folder}: has these images with other concepts; remove them, then add them again"
+        )
+
+
 def read_concepts_of(
     features: Features, source: Path, path: Path, reading: Reading = AS_FOUND
 ) -> ConceptTable:
-    """Read the concepts of the images to index; an image without a line has none.
+    """Read the concepts of the images to index, and maybe of others; one without a line has none.
 
     Args:
         features: of the images.
@@ -225,12 +279,13 @@ def read_concepts_of(
         raise DataError(f"{path}: has a line for none of the {without} images of {source}")
     if without:
         warn(f"{path}: {without} of {len(features)} images of {source} have no line in it")
-    return match_concepts(table, features.ids)
+    return table
 
 
-def _report(folder: Path, index: Index) -> None:
+def _report(folder: Path, index: Index, left_out: int = 0) -> None:
     kind = "exact" if index.engine.exact else str(index.recall)
-    _logger.info(f"{folder}: {len(index):,} images, {index.metric}, {kind}")
+    rest = f"; {left_out:,} images with concepts have no features" if left_out else ""
+    _logger.info(f"{folder}: {len(index):,} images, {index.metric}, {kind}{rest}")
     if index.recall and index.recall.at_10 < index.recall.wanted - 0.02:
         warn(
             f"{folder}: finds {index.recall.at_10:.3f} of the 10 nearest, not "

@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from replearn.artefacts.hints import folder_of
 from replearn.artefacts.identity import check_same
 from replearn.comparison.facts import has_facts, read_facts
 from replearn.concepts.reading import AS_FOUND, Reading
@@ -14,6 +16,7 @@ from replearn.concepts.table import read_names, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.ids import IdMap
 from replearn.images.decoding import imdecode
 from replearn.matching import match_names
 from replearn.report.embeddings import EmbeddedImages
@@ -104,12 +107,12 @@ def _largest_features(run: Path, identity: str) -> Path | None:
 
 def _stated_source(path: Path, features: Features) -> Path | None:
     hint = features.hints.get("images_path")
-    return path.parent / hint if hint else None
+    return folder_of(path) / hint if hint else None
 
 
 def _concept_names(
     run: Path, labels: tuple[Path, Reading] | None, names: Path | None
-) -> dict[str, tuple[str, ...]]:
+) -> Mapping[str, tuple[str, ...]]:
     """Return the names of the concepts of each image, as far as they are known."""
     comparison = run.resolve().parent.parent.parent
     facts = read_facts(comparison) if has_facts(comparison) else None
@@ -117,8 +120,8 @@ def _concept_names(
     name_of = read_names(names) if names else known_names
     lists = [comparison / path for path in facts.parts.values()] if facts else []
     files = [labels] if labels else [(path, AS_FOUND) for path in lists if path.exists()]
-    return {
-        id_: tuple(name_of.get(c, c) for c in of_image)
+    return IdMap(
+        (id_, tuple(name_of.get(c, c) for c in of_image))
         for table in (read_with_layout(*file)[1] for file in files)
         for id_, of_image in zip(table.ids, table.concepts, strict=True)
-    }
+    )

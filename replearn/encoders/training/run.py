@@ -11,6 +11,7 @@ from typing import Any
 
 from replearn.artefacts.files import publish
 from replearn.artefacts.identity import identify
+from replearn.artefacts.outputs import place_of, refuse_inputs
 from replearn.artefacts.workspace import workspace
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.contract import FittedEncoder, Model, Objective
@@ -76,8 +77,9 @@ def train(
 ) -> Encoder:
     """Train an encoder on images without labels; `load_encoder` opens its folder again.
 
-    Where the folder holds an encoder of the same settings and images, nothing is trained.  Of
-    several processes that `torchrun` started, all call this with the same arguments.
+    Where the folder holds an encoder of the same settings and images, nothing is trained unless
+    `overwrite` is given.  Of several processes that `torchrun` started, all call this with the same
+    arguments.
 
     Args:
         model: the name of a model, whose shipped settings are taken, or of other shipped settings,
@@ -88,7 +90,7 @@ def train(
             fitted at once needs none.
         init: folder of an encoder of the same model, to begin with its weights.
         resume: go on from the checkpoint in the folder, if there is one.
-        overwrite: replace what another training left there.
+        overwrite: train in any case, and replace what another training left there.
         **settings: on top of the configuration, named as in its file: sections, as
             `training={"steps": 4000}`, or single settings, as `**{"training.steps": 4000}`.
 
@@ -105,8 +107,8 @@ def train(
     """
     config, folder = _configuration(model, settings), Path(folder)
     init = Path(init) if init else None
-    if folder.is_symlink() or not folder.name:
-        folder = folder.resolve()  # what it points to is filled, and may be set aside
+    folder = place_of(folder)
+    refuse_inputs(folder, [init, images.source])
     arguments, training = check_configuration(config)
     check_images(config, images)
     with process_group(training.device):
@@ -244,7 +246,9 @@ def _lead(run: _Run) -> None:
                 _logger.info(f"{folder}: go on with --resume")
             raise
         run.output.finish()
-    _logger.info(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(folder)}")
+    left_out = f", {len(run.images.errors):,} left out" if run.images.errors else ""
+    count = f"{len(run.images):,} images{left_out}"
+    _logger.info(f"{folder}: {run.model} trained on {count}{_chosen(folder)}")
 
 
 def _chosen(folder: Path) -> str:
