@@ -49,3 +49,9 @@ def test_images_without_features_get_the_constant() -> None:
     ids = ["image-2", *(f"lost-{n}" for n in range(9))]
     concepts = predict_concepts(detector_of(Itself()), FEATURES, ids, limit=None)
     assert concepts == [["C2"], *[["C5"]] * 9]
+
+
+def test_names_of_files_are_described_as_the_images_that_they_mean() -> None:
+    for names in (["image-4.png", "lost.png", "image-1"], ["x/image-4.png", "x/lost", "x/image-1"]):
+        concepts = predict_concepts(detector_of(Itself()), FEATURES, names, limit=None)
+        assert concepts == [["C4"], ["C5"], ["C1"]]

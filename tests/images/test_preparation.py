@@ -350,3 +350,18 @@ def test_bad_files_bring_no_chatter_of_the_decoders(folder: Path, out: Path) -> 
     assert "5 of 29 images left out" in first
     assert "5 left out" in last
     assert len(ImageSet.load(out)) == COUNT
+
+
+def test_images_keep_their_ids_whatever_the_names_in_a_list(folder: Path, out: Path) -> None:
+    prepare(folder, out, size=8)
+    known = open_images(out, size=8, ids=["02", "01"])
+    assert known.ids == ["02", "01"]
+    for source in (folder, out):
+        for names in (["02.png", "01.PNG"], ["old/x/02.jpg", "old/x/01"]):
+            found = open_images(source, size=8, ids=names)
+            assert found.ids == known.ids
+            assert found.identity == known.identity
+    with pytest.raises(DataError, match=r"'02.png' and '02.jpg' mean the same image, '02'"):
+        open_images(folder, size=8, ids=["02.png", "02.jpg"])
+    missing = open_images(out, size=8, ids=["02.png", "none.png"], max_errors=0.5)
+    assert missing.errors == [("none.png", "no image with this id")]

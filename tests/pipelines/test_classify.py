@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from replearn.concepts.table import read_concepts
+from replearn.concepts.table import ConceptTable, read_concepts, write_concepts
 from replearn.detection.detector import load_detector
 from replearn.detection.fit_detector import fit_detector
 from replearn.detection.settings import Scoring
@@ -201,3 +201,20 @@ def test_validation_concepts_unknown_in_training_are_counted(run: Run, tmp_path:
     assert f"{valid[1]}: none of its 3 concepts" in err
     assert f"is among those of {train[1]} ('Cyst', 'Edema', 'Mass')" in err
     assert not (tmp_path / "e").exists()
+
+
+def test_an_image_is_the_same_under_all_of_its_names(run: Run, tmp_path: Path) -> None:
+    (features, path), names = labelled(tmp_path, "train", "padchest"), ["--rule", "threshold"]
+    table = read_concepts(path)
+    plain = tmp_path / "plain.tsv"
+    ids = Features.load(features).ids
+    plain.write_text(write_concepts(ConceptTable(ids, table.concepts)))
+    command = ["classify", features, path, features]
+    outcomes = []
+    for folder, other in (("same", path), ("plain", plain)):
+        status, rules, err = run(*command, other, tmp_path / folder, "--method", "knn", *names)
+        assert status == 0, err
+        outcomes.append(rules)
+    # If validation images were strangers, each would be its own nearest neighbour.
+    assert outcomes[0] == outcomes[1]
+    assert "1.0000" not in outcomes[0]
