@@ -4,7 +4,7 @@ TAB, `|`, comma and `;` part cells.  The first line that has one of them outside
 TAB if it has one, else the first of the others, as ids seldom hold any and concepts may hold all.
 Where comma or `;` part cells, a cell in quotes may hold anything, line ends too; where TAB or `|`
 do, quotes count only around a whole cell.  Byte-order mark, any line ends, blank lines and a
-missing last line end are taken as they come.
+missing last line end are taken as they come, and so is the line `sep=;` of spreadsheets.
 """
 
 import csv
@@ -22,6 +22,7 @@ from replearn.errors import DataError
 _QUOTED_CELL = re.compile(r'(^|[\t|,;])\s*"(?:[^"]|"")*"(?=$|[\t|,;])')
 _WHOLLY_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*')
 _PARTS = "|,;"
+_SPREADSHEET_HINT = re.compile(r"sep=([\t|,;])\n")
 
 Line = tuple[int, list[str]]
 """A row that is not blank: the number of its first line, and its cells."""
@@ -61,7 +62,9 @@ def read_delimited(path: Path, wanted: str) -> DelimitedText:
     line_end = next((end for end in ("\r\n", "\n", "\r") if end in text), "\n")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     _refuse_json(path, text, wanted)
-    delimiter = find_delimiter(text)
+    hint = _SPREADSHEET_HINT.match(text)
+    text = "\n" + text[hint.end() :] if hint else text
+    delimiter = hint[1] if hint else find_delimiter(text)
     if '"' not in text:
         lines = [(n, line.split(delimiter or "\n")) for n, line in _numbered(text)]
     elif delimiter in ("\t", "|"):

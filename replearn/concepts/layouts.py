@@ -109,9 +109,13 @@ def read_lines(path: Path) -> list[Line]:
         DataError: the file is missing, is not UTF-8 text, or has more columns.
     """
     text = read_delimited(path, _WANTED)
-    table = Table(path, None, text.lines)
-    _check_widths(table, AS_FOUND)
-    _check_ids(table, 0, text)
+    for number, cells in text.lines:
+        if len(cells) > 2:
+            raise DataError(
+                f"{path}: line {number}: {len(cells)} columns where two are expected; keep the id "
+                "and what it is called or belongs to"
+            )
+    _check_ids(Table(path, None, text.lines), 0, text)
     return text.lines
 
 

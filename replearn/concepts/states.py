@@ -16,7 +16,7 @@ _MOSTLY = 0.9  # of a column's cells, so that the others are rather mistakes
 def state_of(cell: str) -> State | None:
     """Return what a cell says: 1 shown, 0 not shown or nothing said, -1 uncertain; None for else.
 
-    Numbers may be written in any way, and `True` and `False` are taken for 1 and 0.
+    Numbers may be written in any way, also as `1,0`; `True` and `False` are taken for 1 and 0.
     """
     text = cell.strip().lower()
     if is_missing(text):
@@ -24,7 +24,7 @@ def state_of(cell: str) -> State | None:
     if text in _WORDS:
         return _WORDS[text]
     try:
-        number = float(text)
+        number = float(text.replace(",", "."))
     except ValueError:
         return None
     return {1.0: 1, 0.0: 0, -1.0: -1}.get(number)  # type: ignore[return-value]

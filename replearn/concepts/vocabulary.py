@@ -78,6 +78,8 @@ def check_known(table: ConceptTable, train: ConceptTable, name: str, train_name:
     unknown = {concept: count for concept, count in counts.items() if concept not in known}
     if not unknown:
         return
+    if not known:
+        raise DataError(f"{train_name}: none of its {len(train):,} images has a concept")
     examples = some_of([*unknown], form=quoted)
     if len(unknown) == len(counts):
         raise DataError(

@@ -218,6 +218,7 @@ def test_marks_of_missing_values_are_no_concepts_and_are_told(mark: str, write: 
         (("TRUE", "FALSE"), (True, False)),
         (("1e0", "0e0"), (True, False)),
         (("", "1"), (False, True)),
+        (('"1,0"', '"0,0"'), (True, False)),
     ],
 )
 def test_states_are_read_however_they_are_written(

@@ -72,7 +72,7 @@ def test_other_columns_are_not_taken_for_those_of_roco(content: str, tmp_path: P
     path.write_text(content)
     with pytest.raises(DataError, match="3 columns where an id and its concepts are expected"):
         read_concepts(path)
-    with pytest.raises(DataError, match="3 columns"):
+    with pytest.raises(DataError, match="3 columns where two are expected"):
         read_names(path)
 
 

@@ -176,7 +176,7 @@ def test_studies_without_images_are_read_by_the_column_that_is_named(write: Writ
 def test_medical_files_in_a_spreadsheet_s_european_form_are_read(write: Write) -> None:
     listed = write("image;labels\n1.png;Edema,Effusion\n2.png;Edema\n", "a.csv")
     assert read_concepts(listed).concepts == [("Edema", "Effusion"), ("Edema",)]
-    stated = write("image;Edema;Effusion\n1.png;1;0\n2.png;0;1\n", "b.csv")
+    stated = write("sep=;\nimage;Edema;Effusion\n1.png;1,0;0,0\n2.png;0,0;1,0\n", "b.csv")
     assert read_concepts(stated).concepts == [("Edema",), ("Effusion",)]
 
 

@@ -127,6 +127,8 @@ def test_concepts_that_training_does_not_know_are_counted_or_refused(
     assert str(told[0].message) == (
         "valid.tsv: 2 of 3 concepts, 3 of 4 labels, are of no image of train.tsv ('C9', 'C8')"
     )
+    with pytest.raises(DataError, match=r"^train.tsv: none of its 1 images has a concept$"):
+        check_known(some, ConceptTable(["a"], [()]), "valid.tsv", "train.tsv")
     none = ConceptTable(["c"], [("C1|C2",)])
     with pytest.raises(DataError) as refusal:
         check_known(none, train, "valid.tsv", "train.tsv")
