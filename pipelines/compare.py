@@ -26,8 +26,9 @@ def compare(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="Folder of images/, train-concepts.*, valid-concepts.* (else split from train) "
-            "and test-concepts.* or test-images.txt.",
+            help="Folder of images/, train-concepts.*, valid-concepts.* (else split from train), "
+            "test-concepts.* or test-images.txt, and groups.*. Without test-concepts.* the table "
+            "is of the validation images, and choices are made on a quarter of train.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write everything to.")],

@@ -47,7 +47,7 @@ def compare(
         UsageError: a setting of an encoder is not known or does not fit.
     """
     _check_encoders(settings)
-    data = _with_validation(find_data_folder(data_folder), out, overwrite=overwrite)
+    data = _with_parts(find_data_folder(data_folder), out, overwrite=overwrite)
     images = _prepare_images(settings, data, out, overwrite=overwrite)
     tasks = [
         EncoderTask(settings, data, images[name], out, name, seed, overwrite)
@@ -79,14 +79,25 @@ def _check_encoders(settings: Comparison) -> None:
         settings.form_of(name)
 
 
-def _with_validation(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
-    """Split a tenth of the training list off for validation, unless there is a list for that."""
-    if data.valid:
-        return data
-    paths = write_split(
-        data.train, out / "split", valid=0.1, groups=data.groups, overwrite=overwrite
-    )
-    return replace(data, train=paths["train"], valid=paths["valid"])
+def _with_parts(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
+    """Split off what is missing of the images to choose on and the images to score.
+
+    Without a list for validation that is a tenth of the training list.  Where the validation images
+    are those that are scored, settings and rules are chosen on another quarter, lest a score be of
+    images that it was chosen for.
+    """
+    if data.valid is None:
+        paths = _split_off(0.1, data, out / "split", overwrite=overwrite)
+        data = replace(data, train=paths["train"], valid=paths["valid"])
+    if data.scored == "valid":
+        paths = _split_off(0.25, data, out / "tuning", overwrite=overwrite)
+        data = replace(data, train=paths["train"], tuning=paths["valid"])
+    return data
+
+
+def _split_off(share: float, data: DataFolder, folder: Path, *, overwrite: bool) -> dict[str, Path]:
+    """Divide the training list by group; return the files of what is left and of the share."""
+    return write_split(data.train, folder, valid=share, groups=data.groups, overwrite=overwrite)
 
 
 def _prepare_images(

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from replearn.arrays import Vectors
 from replearn.artefacts.identity import check_same
+from replearn.concepts.groups import group_keys
 from replearn.concepts.table import ConceptTable, read_concepts, read_names
 from replearn.concepts.vocabulary import multi_hot
 from replearn.console import warn
@@ -174,10 +175,8 @@ class DetectionTask:
         Raises:
             DataError: there is no other image or group to learn from.
         """
-        groups = self.groups or {}
         train, valid = (
-            [groups.get(id_, f"\0{id_}") for id_ in part.concepts.ids]
-            for part in (self.train, self.valid)
+            group_keys(part.concepts.ids, self.groups) for part in (self.train, self.valid)
         )
         if not set(train) & set(valid):
             return [(np.arange(len(train)), np.arange(len(valid)))]
