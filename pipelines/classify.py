@@ -41,7 +41,7 @@ def classify(
     concepts: Annotated[
         int,
         typer.Option(
-            min=1, help="linear, fused: predict only this many concepts, the most frequent."
+            min=1, help="linear, fused: concepts that have a regression, the most frequent."
         ),
     ] = 500,
     penalty: Annotated[
