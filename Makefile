@@ -36,20 +36,20 @@ NEEDY    := retrieval/test_page images/test_dicom neighbors/test_engine concepts
 
 help: ## print this page
 	@echo "make demo                          the whole chain on synthetic radiographs, about 3 minutes"
-	@echo "make demo SEEDS=3                  the same with three trainings of each encoder"
+	@echo "make demo SEEDS=3                  the same with three training runs of each encoder"
 	@echo "make train extract classify index predict DATA=folder [CONFIG=$(CONFIG)] [NAME=$(NAME)]"
 	@echo "                                   the stages on your own images, see README.md"
 	@echo "make imageclef DATA=folder EDITION=2024"
-	@echo "                                   from the organisers' files to the file to send"
-	@echo "make query DATA=folder IMAGE=file  the images most like one"
-	@echo "make train ... OVERWRITE=1         train anew where images or settings changed"
+	@echo "                                   from the organisers' files to the file to submit"
+	@echo "make query DATA=folder IMAGE=file  the images most like the given one"
+	@echo "make train ... OVERWRITE=1         retrain if images or settings have changed"
 	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff, mypy and sizes"
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
-	@echo "make test-extras                   those of optional parts, which it installs; Chromium must be there"
-	@echo "make test-all                      the slow ones too"
-	@echo "make wheel                         build dist/replearn-*.whl and try it alone, without torch"
+	@echo "make test-extras                   the tests of optional parts, which are installed first; needs Chromium"
+	@echo "make test-all                      all tests, also the slow ones"
+	@echo "make wheel                         build dist/replearn-*.whl, and test it without torch"
 	@echo "make clean                         remove runs/demo"
 
 # Set-up ------------------------------------------------------------------------------------------

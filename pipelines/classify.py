@@ -39,7 +39,10 @@ def classify(
         ),
     ] = "linear",
     concepts: Annotated[
-        int, typer.Option(min=1, help="linear, fused: number of concepts, the most frequent.")
+        int,
+        typer.Option(
+            min=1, help="linear, fused: concepts that have a regression, the most frequent."
+        ),
     ] = 500,
     penalty: Annotated[
         Penalty,
@@ -88,7 +91,7 @@ def classify(
     ] = "auto",
     edition: Annotated[int, typer.Option(help="Year of ImageCLEF (score to maximise).")] = 2018,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another detector.")
+        bool, typer.Option("--overwrite", help="Replace an old detector.")
     ] = False,
 ) -> None:
     """Fit a detector of concepts on features; settings and decision rule are chosen on VALID.

@@ -19,7 +19,7 @@ def compare(
         Path,
         typer.Argument(
             metavar="CONFIG",
-            help="Encoders and detectors: a YAML file, or the name of one that is shipped.",
+            help="YAML file with encoders and detectors, or the name of a shipped one.",
         ),
     ],
     data: Annotated[
@@ -47,10 +47,11 @@ def compare(
         int, typer.Option(min=1, help="Encoders to train at a time, each in its own process.")
     ] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs of other inputs.")
+        bool,
+        typer.Option("--overwrite", help="Replace outputs that other inputs or settings left."),
     ] = False,
 ) -> None:
-    """Compare encoders x detectors on one data folder in one table.
+    """Compare pairs of encoder and detector on one data folder, in one table.
 
     Example: replearn compare demo data runs/all --seeds 3
     """

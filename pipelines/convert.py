@@ -20,7 +20,7 @@ def convert(
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another file.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old file.")] = False,
 ) -> None:
     """Write a concept file of any layout as a valid file of an edition, or write nothing.
 

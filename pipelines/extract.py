@@ -48,7 +48,7 @@ def extract(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other features.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old features.")] = False,
 ) -> None:
     """Turn images into features with a trained encoder.
 

@@ -48,7 +48,7 @@ def index(
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add these images to INDEX.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove these ids from INDEX.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another index.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old index.")] = False,
 ) -> None:
     """Build a search index of features.
 

@@ -32,7 +32,7 @@ def merge(
     ids: Annotated[
         Path | None, typer.Option(help="The ids of the test set, in the order to write them.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old file.")] = False,
 ) -> None:
     """Merge run files over the same images into one valid run file, or write nothing.
 

@@ -29,7 +29,7 @@ def report(
         Path | None,
         typer.Option(help="For a comparison: its data folder, if it was moved."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another report.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old report.")] = False,
 ) -> None:
     """Write one HTML file that shows what an encoder learned, or what a comparison found.
 

@@ -23,7 +23,7 @@ def split(
         typer.Option(help="Lines of `id TAB group`: a group (patient) stays in one part."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same parts.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other lists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old lists.")] = False,
 ) -> None:
     """Divide a concept file into train, validation and test lists.
 

@@ -16,8 +16,8 @@ def train(
         Path,
         typer.Argument(
             metavar="CONFIG",
-            help="The model and its settings, if not the defaults: a YAML file, or the name of one "
-            "that is shipped.",
+            help="YAML file with the model and the settings that differ from the defaults, or the "
+            "name of a shipped one.",
         ),
     ],
     source: Annotated[
@@ -31,7 +31,9 @@ def train(
     ] = None,
     valid_concepts: Annotated[
         Path | None,
-        typer.Option(help="Concepts of some of IMAGES: keeps the weights that detect these best."),
+        typer.Option(
+            help="Concepts of some of the images; the weights that detect them best are kept."
+        ),
     ] = None,
     init: Annotated[
         Path | None, typer.Option(metavar="ENCODER", help="Start from this encoder's weights.")

@@ -18,7 +18,8 @@ def vocabulary(
         list[Path], typer.Argument(metavar="CONCEPTS", help="Concept files of any layout.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Write `concept TAB images` to this file instead of stdout.")
+        Path | None,
+        typer.Option(help="Write `concept TAB number of images` to this file, not stdout."),
     ] = None,
     top: Annotated[
         int | None, typer.Option(min=1, help="List only this many concepts, the most frequent.")
@@ -27,9 +28,10 @@ def vocabulary(
         Path | None, typer.Option(help="Write `concept TAB id;id;...`, the images of each concept.")
     ] = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="Write `concept TAB concept TAB images that show both`.")
+        Path | None,
+        typer.Option(help="Write `concept TAB concept TAB number of images with both`."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old files.")] = False,
 ) -> None:
     """Count the concepts of one or several concept files, the most frequent first.
 

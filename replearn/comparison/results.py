@@ -145,17 +145,12 @@ def summarise(
 
     The rows are in the order of `group_by_name`; arguments as `to_markdown`.
     """
-    floor = float(np.mean([r.f1 for r in results if r.detector == "constant"]))
-    head = [
-        "encoder",
-        "detector",
-        f"mean F1 on {protocol.scored}",
-        "95 % interval",
-        "over constant",
-    ]
-    head += [f"F1 on {protocol.choice}", "rule", "threshold", "concepts", "seconds"]
+    baseline = float(np.mean([r.f1 for r in results if r.detector == "constant"]))
+    head = ["encoder", "detector", f"mean F1 on {protocol.scored}", "95 % interval"]
+    head += ["over constant", f"F1 on {protocol.choice}", "rule", "threshold"]
+    head += ["concepts", "seconds"]
     groups = group_by_name(results).values()
-    rows = [_row(group, floor) for group in groups]
+    rows = [_row(group, baseline) for group in groups]
     if published:
         head.append("published F1 on test")
         for row, group in zip(rows, groups, strict=True):
@@ -210,7 +205,7 @@ def group_by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
     return {name: list(group) for name, group in groupby(ordered, key=lambda r: r.name)}
 
 
-def _row(group: list[Result], floor: float) -> list[str]:
+def _row(group: list[Result], baseline: float) -> list[str]:
     first = group[0]
     f1 = _spread([r.f1 for r in group])
     low, high = np.mean([r.interval for r in group], axis=0)
@@ -219,7 +214,7 @@ def _row(group: list[Result], floor: float) -> list[str]:
         first.detector,
         f1,
         f"{low:.3f} to {high:.3f}",
-        f"{np.mean([r.f1 for r in group]) - floor:+.3f}",
+        f"{np.mean([r.f1 for r in group]) - baseline:+.3f}",
         _spread([r.f1_valid for r in group]),
         ", ".join(sorted({r.rule for r in group})),
         f"{np.mean([r.threshold for r in group]):.3g}",

@@ -120,13 +120,13 @@ def test_intervals_rules_thresholds_and_sizes_are_those_of_the_results() -> None
         assert rest == ("threshold, top-k", "0.2", "7")
 
 
-def test_every_row_tells_how_far_it_is_above_the_floor() -> None:
+def test_every_row_tells_how_far_it_is_above_the_baseline() -> None:
     rows, _ = tables(to_markdown(results(), Protocol("test")))
-    floor = np.mean([r.f1 for r in group("none", "constant")])
+    baseline = np.mean([r.f1 for r in group("none", "constant")])
     assert rows[0]["over constant"] == "+0.000"
     for row in rows:
         mean = np.mean([r.f1 for r in group(row["encoder"], row["detector"])])
-        assert float(row["over constant"]) == pytest.approx(mean - floor, abs=6e-4)
+        assert float(row["over constant"]) == pytest.approx(mean - baseline, abs=6e-4)
 
 
 def test_a_single_seed_has_no_deviation() -> None:
@@ -198,8 +198,8 @@ def test_differences_of_equal_images_have_no_width() -> None:
     ahead = result("pca", "linear", 0, 0.9, 0.5)
     scores = {id_: score - 0.125 for id_, score in ahead.per_image.items()}
     behind = replace(ahead, detector="knn-vote", f1_valid=0.1, per_image=scores)
-    floor = result("none", "constant", 0, 0.1, 0.2)
-    _, rows = tables(to_markdown([floor, ahead, behind], Protocol("test")))
+    constant = result("none", "constant", 0, 0.1, 0.2)
+    _, rows = tables(to_markdown([constant, ahead, behind], Protocol("test")))
     assert rows[1]["against"] == "pca + knn-vote"
     assert rows[1]["difference of mean F1"] == "+0.125"
     assert rows[1]["95 % interval"] == "+0.125 to +0.125"
