@@ -71,6 +71,7 @@ def plan(work: Path, **changes: Any) -> encoders.Plan:
         "configs": {},
         "scale": TINY,
         "size": 16,
+        "channels": None,
         "training": {"device": "cpu"},
     }
     return encoders.Plan(**asked | changes)
@@ -108,7 +109,7 @@ def test_what_is_best_on_validation_is_reported_however_it_does_on_test() -> Non
     def score(strength: float, part: str) -> float:
         return (valid if part == "valid" else test)[strength]
 
-    chosen = probes._sweep(tuple(valid), lambda strength: strength, score)
+    chosen = probes.sweep(tuple(valid), lambda strength: strength, score)
     assert chosen == {"linear": 60.0, "linear valid": 70.0, "C": 1.0}
 
 
@@ -120,7 +121,7 @@ def test_the_search_for_a_strength_ends_where_validation_clearly_falls() -> None
         tried.append(strength)
         return strength
 
-    chosen = probes._sweep(tuple(valid), fit, lambda strength, part: valid[strength])
+    chosen = probes.sweep(tuple(valid), fit, lambda strength, part: valid[strength])
     assert chosen["C"] == 10.0
     assert tried == [0.1, 1.0, 10.0, 100.0]
 
