@@ -73,6 +73,15 @@ def probed_at(folder: Path) -> dict[int, dict[str, float]]:
     }
 
 
+def test_the_stage_does_not_read_the_weights_that_it_wrote(
+    train: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safetensors.torch, "load_file", pytest.fail)
+    for config in ("sdae", "pca"):
+        status, said = train(config=config, into=config)
+        assert status == 0, said
+
+
 # Probes
 
 

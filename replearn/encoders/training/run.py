@@ -14,13 +14,7 @@ from replearn.artefacts.identity import identify
 from replearn.artefacts.workspace import workspace
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.contract import FittedEncoder, Model, Objective
-from replearn.encoders.encoder import (
-    Description,
-    Encoder,
-    load_encoder,
-    read_description,
-    save_encoder,
-)
+from replearn.encoders.encoder import Description, Encoder, load_encoder, save_encoder
 from replearn.encoders.models import MODELS, check_arguments
 from replearn.encoders.networks.collective import rank, world_size
 from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
@@ -104,7 +98,33 @@ def train(
         (48, 1024)
     """
     config, folder = _configuration(model, settings), Path(folder)
-    init = Path(init) if init else None
+    _, training = check_configuration(config)
+    make_encoder(
+        folder,
+        config,
+        images,
+        probe=probe,
+        init=Path(init) if init else None,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    return load_encoder(folder, training.device)
+
+
+def make_encoder(
+    folder: Path,
+    config: Configuration,
+    images: ImageSet,
+    *,
+    probe: Probe | None = None,
+    init: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Train an encoder into a folder, if the same one does not lie there already.
+
+    Args and errors are those of `train`, which also opens the folder.
+    """
     if folder.is_symlink() or not folder.name:
         folder = folder.resolve()  # what it points to is filled, and may be set aside
     arguments, training = check_configuration(config)
@@ -127,7 +147,6 @@ def train(
         else:
             _lead(run)
         _wait_for_the_first()
-    return load_encoder(folder, training.device)
 
 
 def _configuration(model: str | Path | Configuration, settings: Mapping[str, Any]) -> Configuration:
@@ -238,18 +257,17 @@ def _lead(run: _Run) -> None:
             _logger.info(f"{folder}: already trained from the same inputs, nothing to do")
             return
         try:
-            _train(run, work)
+            selected = _train(run, work)
         except KeyboardInterrupt:
             if (folder / "checkpoint.pt").exists():
                 _logger.info(f"{folder}: go on with --resume")
             raise
         run.output.finish()
-    _logger.info(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(folder)}")
+    _logger.info(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(selected)}")
 
 
-def _chosen(folder: Path) -> str:
-    """Say which weights the encoder in a folder has, where a probe chose."""
-    selected = read_description(folder).selected
+def _chosen(selected: dict[str, Any] | None) -> str:
+    """Say which weights the encoder has, where a probe chose."""
     if selected is None:
         return ""
     return f"; the weights of step {selected['step']} served best ({selected['linear']:.4f})"
@@ -283,12 +301,14 @@ def _new_model(run: _Run) -> Model:
         raise UsageError(f"{error} (training.crop is {run.training.crop})") from None
 
 
-def _train(run: _Run, work: Path) -> None:
+def _train(run: _Run, work: Path) -> dict[str, Any] | None:
+    """Train and save; return step and scores of the probe that chose the weights, if one did."""
     folder, model = run.folder, _new_model(run)
     if isinstance(model, Objective):
         trained, selected = _fit(run, model)
         save_encoder(folder, trained, replace(run.description, selected=selected))
-    elif isinstance(model, FittedEncoder):
+        return selected
+    if isinstance(model, FittedEncoder):
         fit_encoder(model, run.images.pixels, run.training)
         made = work / "encoder"
         made.mkdir()
@@ -297,6 +317,7 @@ def _train(run: _Run, work: Path) -> None:
         save_encoder(made, model, run.description)
         run.output.make_room()
         publish(made, folder)
+    return None
 
 
 def _fit(run: _Run, model: Objective) -> tuple[Model, dict[str, Any] | None]:
