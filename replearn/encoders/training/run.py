@@ -12,7 +12,7 @@ from typing import Any
 from replearn.artefacts.files import publish
 from replearn.artefacts.identity import identify
 from replearn.artefacts.workspace import workspace
-from replearn.encoders.configuration import Configuration
+from replearn.encoders.configuration import Configuration, ImageSettings, check_form
 from replearn.encoders.contract import FittedEncoder, Model, Objective
 from replearn.encoders.encoder import Description, Encoder, load_encoder, save_encoder
 from replearn.encoders.models import MODELS, check_arguments
@@ -53,6 +53,7 @@ def check_configuration(config: Configuration) -> tuple[dict[str, Any], Training
     Raises:
         UsageError: a model, an argument or a setting is not known or does not fit.
     """
+    check_settings(ImageSettings, config.images, "images")
     arguments = check_arguments(config.model, config.arguments or {})
     return arguments, check_settings(TrainingSettings, config.training, "training")
 
@@ -76,7 +77,8 @@ def train(
     Args:
         model: the name of a model, whose shipped settings are taken, or of other shipped settings,
             as `seed-aae`; the path of a YAML file; or a configuration.
-        images: what it learns from, all of them: pixels uint8 [N, C, H, W].
+        images: what it learns from, all of them: pixels uint8 [N, C, H, W], in the form that the
+            section `images` of the configuration asks for, if it has one.
         folder: where the encoder goes; filled while the training goes on.
         probe: labelled images; the weights that serve these best are kept.  An encoder that is
             fitted at once needs none.
@@ -87,8 +89,8 @@ def train(
             `training={"steps": 4000}`, or single settings, as `**{"training.steps": 4000}`.
 
     Raises:
-        DataError: there are no such settings, the images are too few, the folder holds something
-            else, or a loss diverged.
+        DataError: there are no such settings, the images are too few or of another form than the
+            configuration asks for, the folder holds something else, or a loss diverged.
         UsageError: an argument or a setting that is not known or does not fit.
         KeyboardInterrupt: stopped by a signal, after a checkpoint was saved.
 
@@ -162,10 +164,12 @@ def check_images(config: Configuration, images: ImageSet) -> None:
     """Refuse images that a model cannot learn from in this way.
 
     Raises:
-        DataError: there is one image, and the model is trained step by step.
+        DataError: they have another form than the configuration asks for, or there is one image
+            and the model is trained step by step.
         UsageError: the crop is larger than the images.
     """
     _, training = check_configuration(config)
+    check_form(config.images, images)
     if training.crop and training.crop > images.size:
         raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
     if is_trained(config.model) and len(images) < 2:
