@@ -14,10 +14,12 @@ from replearn.artefacts.identity import identify
 from replearn.artefacts.workspace import workspace
 from replearn.encoders.configuration import Configuration, ImageSettings, check_form
 from replearn.encoders.contract import FittedEncoder, Model, Objective
+from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import Description, Encoder, load_encoder, save_encoder
 from replearn.encoders.models import MODELS, check_arguments
 from replearn.encoders.networks.collective import rank, world_size
 from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
+from replearn.encoders.torch_state import restored_torch_state
 from replearn.encoders.training.distributed import broadcast, check_device, process_group
 from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import Probe, fit, fit_encoder
@@ -72,7 +74,8 @@ def train(
     """Train an encoder on images without labels; `load_encoder` opens its folder again.
 
     Where the folder holds an encoder of the same settings and images, nothing is trained.  Of
-    several processes that `torchrun` started, all call this with the same arguments.
+    several processes that `torchrun` started, all call this with the same arguments.  The random
+    numbers of torch, and its choices for the whole process, are left as they were.
 
     Args:
         model: the name of a model, whose shipped settings are taken, or of other shipped settings,
@@ -131,7 +134,10 @@ def make_encoder(
         folder = folder.resolve()  # what it points to is filled, and may be set aside
     arguments, training = check_configuration(config)
     check_images(config, images)
-    with process_group(training.device):
+    with (
+        process_group(training.device),
+        restored_torch_state(find_device(training.device)),
+    ):
         run = _Run(
             folder=folder,
             model=config.model,
