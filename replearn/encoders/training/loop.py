@@ -150,13 +150,12 @@ class _Leader:
         probed = self.probe is not None and self._due(settings.probe_every)
         if drawn or probed:
             monitor.check_finite()  # of a step that went wrong there is nothing to see
-        if self._done:
+        if self._done or probed:
             trainer.settle()
         if drawn:
             monitor.draw(grids_of(trainer.average, self.shown))
             found |= trainer.statistics()
         if self.probe and probed:
-            trainer.settle()
             scores = self.probe.measure(self._embed)
             trainer.remember(scores)
             found |= {f"probe/{name}": value for name, value in scores.items()}
