@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -47,24 +48,18 @@ def draw_sheets(
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder}: not empty; choose another place, or empty it")
     encoder = load_encoder(encoder_folder, device)
-    form = encoder.description
-    image_set = open_images(
-        source,
-        size=form.size,
-        channels=form.channels,
-        fit=form.fit,
-        ids=images or ids,
-        max_errors=max_errors,
-    )
+    description = encoder.description
+    form = asdict(description.form)
+    image_set = open_images(source, **form, ids=images or ids, max_errors=max_errors)
     batch = (
-        to_float(centre_crop(image_set.pixels[:], form.crop))
+        to_float(centre_crop(image_set.pixels[:], description.crop))
         if images
-        else fixed_images(image_set.pixels, form.crop)
+        else fixed_images(image_set.pixels, description.crop)
     )
     grids = grids_of(encoder.model, batch.to(encoder.device))
     if not grids:
         raise DataError(
-            f"{encoder_folder}: the model {form.model} has no pictures to show; "
+            f"{encoder_folder}: the model {description.model} has no pictures to show; "
             "take another encoder"
         )
     return write_sheets(folder, grids)

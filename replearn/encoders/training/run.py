@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -244,9 +244,7 @@ class _Run:
         return Description(
             model=self.model,
             arguments=self.arguments,
-            size=self.images.size,
-            channels=self.images.channels,
-            fit=self.images.fit,
+            **asdict(self.images.form),
             crop=self.training.crop,
             identity=identify(self.model, **self.facts),
             training=self.training.facts(),
