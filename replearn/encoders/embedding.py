@@ -8,7 +8,7 @@ import torch
 
 from replearn.arrays import Pixels, Vectors
 from replearn.encoders.contract import Model
-from replearn.encoders.preprocessing import centre_crop, to_unit_range
+from replearn.encoders.preprocessing import centre_crop, scale_pixels
 from replearn.encoders.torch_state import full_float32
 from replearn.errors import DataError, brief
 from replearn.memory import keep_freed_memory
@@ -90,7 +90,7 @@ def _returned(vectors: torch.Tensor) -> Callable[[], Vectors]:
 def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
     autocast = torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16")
     with torch.inference_mode(), full_float32(pixels.device), autocast:
-        return model.embed(to_unit_range(pixels)).float()
+        return model.embed(scale_pixels(pixels)).float()
 
 
 def find_device(name: str) -> torch.device:

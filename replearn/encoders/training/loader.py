@@ -13,7 +13,7 @@ from torch import Tensor
 
 from replearn.arrays import Pixels, Rows
 from replearn.artefacts.disk_rows import DiskRows
-from replearn.encoders.preprocessing import to_unit_range
+from replearn.encoders.preprocessing import scale_pixels
 from replearn.encoders.training.sampling import WHOLE, Views, rows_of, to_device
 from replearn.encoders.training.settings import TrainingSettings
 
@@ -69,12 +69,12 @@ class BatchLoader:
 
     def batch(self, step: int) -> Tensor:
         """Return this process's share of a step's batch, float [n, C, H, W] in [-1, 1]."""
-        return to_unit_range(self._views(step).share(self._share).of(self._pixels_of(step)))
+        return scale_pixels(self._views(step).share(self._share).of(self._pixels_of(step)))
 
     def joint(self, step: int) -> tuple[Rows, Tensor]:
         """Return which images make the batch of all processes, and it, in the host's memory."""
         rows = self._joint_rows(step)
-        return rows, to_unit_range(self._views(step).of(self._gathered(rows)))
+        return rows, scale_pixels(self._views(step).of(self._gathered(rows)))
 
     def _joint_rows(self, step: int) -> Rows:
         return rows_of(

@@ -26,7 +26,7 @@ from replearn.encoders.contract import Objective
 from replearn.encoders.embedding import embeddings, find_device
 from replearn.encoders.losses.adversarial import adversaries_of
 from replearn.encoders.networks.collective import join_batch_norms, rank, world_size
-from replearn.encoders.preprocessing import centre_crop, to_float
+from replearn.encoders.preprocessing import centre_crop, scale_pixels
 from replearn.encoders.sheets import fixed_images, fixed_noise
 from replearn.encoders.training import acceleration
 from replearn.encoders.training.checkpoint import checkpoint_of
@@ -60,7 +60,7 @@ def seed_all(*numbers: int, device: torch.device | None = None) -> None:
 def sample(pixels: Pixels, settings: TrainingSettings) -> Tensor:
     """Return at most `fit_images` images, drawn by the seed, in their order."""
     rows = np.random.default_rng(settings.seed).permutation(len(pixels))[: settings.fit_images]
-    return to_float(centre_crop(pixels[np.sort(rows)], settings.crop))
+    return scale_pixels(centre_crop(pixels[np.sort(rows)], settings.crop))
 
 
 class Trainer:

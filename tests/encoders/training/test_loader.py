@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from replearn.arrays import Pixels
-from replearn.encoders.preprocessing import to_float
+from replearn.encoders.preprocessing import scale_pixels
 from replearn.encoders.training.loader import BatchLoader
 from replearn.encoders.training.sampling import Views
 from replearn.encoders.training.settings import TrainingSettings
@@ -196,7 +196,7 @@ def test_images_that_follow_each_other_on_the_disk_are_read_without_a_warning(
     in_memory().tofile(tmp_path / "pixels")
     pixels = View(tmp_path / "pixels", np.uint8, "r", shape=(1, 3, SIDE, SIDE))
     loader = BatchLoader(pixels, settings_of(batch_size=2), CPU)
-    expected = to_float(in_memory()[:1])
+    expected = scale_pixels(in_memory()[:1])
     torch.set_warn_always(True)  # else once in a process, which may have been in another test
     try:
         torch.testing.assert_close(loader.batch(0), expected, rtol=0, atol=0)
