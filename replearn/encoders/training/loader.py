@@ -16,6 +16,7 @@ from replearn.artefacts.disk_rows import DiskRows
 from replearn.encoders.preprocessing import scale_pixels
 from replearn.encoders.training.sampling import WHOLE, Views, rows_of, to_device
 from replearn.encoders.training.settings import TrainingSettings
+from replearn.errors import UsageError
 
 _AHEAD = 4  # batches that wait for the device
 _SHARE = 0.5  # of the device's free memory that images may take
@@ -42,9 +43,18 @@ class BatchLoader:
             device: where batches are wanted.
             part: which share of each batch is wanted, of `parts` equal ones.
             parts: how many shares there are.
+
+        Raises:
+            UsageError: a batch cannot be shared evenly; means over the parts would weight images
+                differently.
         """
         self.device = device
         self.batch_size = min(settings.batch_size, len(pixels))
+        if self.batch_size % parts:
+            raise UsageError(
+                f"training.batch_size: {self.batch_size} images cannot be shared evenly by {parts} "
+                f"processes; give a multiple of {parts}, at most {len(pixels)}"
+            )
         size = self.batch_size // parts
         self._share = slice(part * size, (part + 1) * size)
         self._settings = settings

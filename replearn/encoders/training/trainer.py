@@ -86,8 +86,8 @@ class Trainer:
         self.pixels = pixels
         self.settings = settings
         self.precision = acceleration.precision_of(settings, self.device)
-        self.batch_size = min(settings.batch_size, len(pixels))
-        self.loader = _loader(pixels, settings, self.device)
+        self.loader = BatchLoader(pixels, settings, self.device, part=rank(), parts=world_size())
+        self.batch_size = self.loader.batch_size
         self.optimisers = _optimisers(self.objective, settings)
         # Without players, as in a combination of fitted encoders, one step does nothing as well.
         self.steps = settings.length(len(pixels)) if self.optimisers else 1
@@ -289,16 +289,6 @@ def _save(state: dict[str, Any], path: Path) -> None:
         torch.save(state, path)
     except RuntimeError as error:  # as which torch reports a full disk too
         raise OSError(brief(error)) from None
-
-
-def _loader(pixels: Pixels, settings: TrainingSettings, device: torch.device) -> BatchLoader:
-    parts = world_size()
-    if min(settings.batch_size, len(pixels)) % parts:
-        raise UsageError(
-            f"training.batch_size: {min(settings.batch_size, len(pixels))} images cannot be "
-            f"shared evenly by {parts} processes"
-        )
-    return BatchLoader(pixels, settings, device, part=rank(), parts=parts)
 
 
 def _optimisers(

@@ -14,6 +14,7 @@ from replearn.encoders.preprocessing import scale_pixels
 from replearn.encoders.training.loader import BatchLoader
 from replearn.encoders.training.sampling import Views
 from replearn.encoders.training.settings import TrainingSettings
+from replearn.errors import UsageError
 
 COUNT, SIDE = 30, 9
 CPU = torch.device("cpu")
@@ -150,6 +151,19 @@ def test_the_shares_of_all_parts_together_are_the_whole_batch(
             known, images = share.joint(step)
             np.testing.assert_array_equal(known, rows)
             assert torch.equal(images, joined)
+
+
+@pytest.mark.parametrize(("batch_size", "parts"), [(8, 3), (8, 16), (64, 4)])
+def test_a_batch_that_cannot_be_shared_evenly_is_refused_in_one_line(
+    batch_size: int, parts: int
+) -> None:
+    held = min(batch_size, COUNT)
+    with pytest.raises(UsageError) as caught:
+        BatchLoader(in_memory(), settings_of(batch_size=batch_size), CPU, part=0, parts=parts)
+    assert str(caught.value) == (
+        f"training.batch_size: {held} images cannot be shared evenly by {parts} processes; "
+        f"give a multiple of {parts}, at most {COUNT}"
+    )
 
 
 # A GPU
