@@ -1,11 +1,10 @@
 """A training run: a model that learns from images, in a folder that a killed run can go on in."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from replearn.encoders.models import MODELS, check_arguments
 from replearn.encoders.networks.collective import rank, world_size
 from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
 from replearn.encoders.torch_state import restored_torch_state
-from replearn.encoders.training.distributed import broadcast, check_device, process_group
+from replearn.encoders.training.distributed import check_device, of_first, process_group
 from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import Probe, fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings
@@ -93,7 +92,8 @@ def train(
 
     Raises:
         DataError: there are no such settings, the images are too few or of another form than the
-            configuration asks for, the folder holds something else, or a loss diverged.
+            configuration asks for, the folder holds something else, a loss diverged, or another
+            process failed.
         UsageError: an argument or a setting that is not known or does not fit.
         KeyboardInterrupt: stopped by a signal, after a checkpoint was saved.
 
@@ -150,11 +150,7 @@ def make_encoder(
             resume=resume,
             overwrite=overwrite,
         )
-        if rank() > 0:
-            _follow(run)
-        else:
-            _lead(run)
-        _wait_for_the_first()
+        _fill(run)
 
 
 def _configuration(model: str | Path | Configuration, settings: Mapping[str, Any]) -> Configuration:
@@ -251,27 +247,29 @@ class _Run:
         )
 
 
-def _lead(run: _Run) -> None:
+def _fill(run: _Run) -> None:
+    """Train into the folder; of several processes the first one writes."""
     folder = run.folder
     with ExitStack() as stack:
-        try:
-            work = stack.enter_context(workspace(folder))
-            finished = run.output.is_finished()
-        except Exception:
-            broadcast(True)  # the other processes would wait for an answer
-            raise
-        if broadcast(finished):
-            run.output.finish()  # a kill may have come before that
-            _logger.info(f"{folder}: already trained from the same inputs, nothing to do")
+        work = of_first(lambda: stack.enter_context(workspace(folder)))
+        if of_first(run.output.is_finished):
+            of_first(run.output.finish)  # a kill may have come before that
+            _log(f"{folder}: already trained from the same inputs, nothing to do")
             return
         try:
             selected = _train(run, work)
         except KeyboardInterrupt:
             if (folder / "checkpoint.pt").exists():
-                _logger.info(f"{folder}: go on with --resume")
+                _log(f"{folder}: go on with --resume")
             raise
-        run.output.finish()
-    _logger.info(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(selected)}")
+        of_first(run.output.finish)
+    _log(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(selected)}")
+
+
+def _log(line: str) -> None:
+    """Say it once."""
+    if rank() == 0:
+        _logger.info(line)
 
 
 def _chosen(selected: dict[str, Any] | None) -> str:
@@ -279,23 +277,6 @@ def _chosen(selected: dict[str, Any] | None) -> str:
     if selected is None:
         return ""
     return f"; the weights of step {selected['step']} served best ({selected['linear']:.4f})"
-
-
-def _follow(run: _Run) -> None:
-    """Take part in what the first of several processes leads, if there is anything to do."""
-    finished = broadcast(False)
-    model = _new_model(run)
-    if not finished and isinstance(model, Objective):
-        _fit(run, model)
-
-
-def _wait_for_the_first() -> None:
-    """Let the other processes wait until the folder is complete; end them if it will not be."""
-    try:
-        broadcast("complete")
-    except RuntimeError:
-        # The first process has ended, and has said why; an error here would be a second line.
-        os._exit(1)
 
 
 def _new_model(run: _Run) -> Model:
@@ -311,21 +292,26 @@ def _new_model(run: _Run) -> Model:
 
 def _train(run: _Run, work: Path) -> dict[str, Any] | None:
     """Train and save; return step and scores of the probe that chose the weights, if one did."""
-    folder, model = run.folder, _new_model(run)
-    if isinstance(model, Objective):
-        trained, selected = _fit(run, model)
-        save_encoder(folder, trained, replace(run.description, selected=selected))
-        return selected
+    model = _new_model(run)
     if isinstance(model, FittedEncoder):
-        fit_encoder(model, run.images.pixels, run.training)
-        made = work / "encoder"
-        made.mkdir()
-        shown = fixed_images(run.images.pixels, run.training.crop)
-        write_sheets(made / "sheets", grids_of(model, shown))
-        save_encoder(made, model, run.description)
-        run.output.make_room()
-        publish(made, folder)
-    return None
+        of_first(partial(_fit_at_once, run, model, work))
+        return None
+    assert isinstance(model, Objective)
+    trained, selected = _fit(run, model)
+    described = replace(run.description, selected=selected)
+    of_first(lambda: save_encoder(run.folder, trained, described))
+    return selected
+
+
+def _fit_at_once(run: _Run, model: FittedEncoder, work: Path) -> None:
+    fit_encoder(model, run.images.pixels, run.training)
+    made = work / "encoder"
+    made.mkdir()
+    shown = fixed_images(run.images.pixels, run.training.crop)
+    write_sheets(made / "sheets", grids_of(model, shown))
+    save_encoder(made, model, run.description)
+    run.output.make_room()
+    publish(made, run.folder)
 
 
 def _fit(run: _Run, model: Objective) -> tuple[Model, dict[str, Any] | None]:
@@ -334,9 +320,7 @@ def _fit(run: _Run, model: Objective) -> tuple[Model, dict[str, Any] | None]:
     if run.start:
         trainer.start_from(run.start.model.state_dict(), str(run.init))
     # Nothing was refused.  Checkpoints have to outlive a kill, so the folder fills up from now on.
-    if rank() == 0:
-        run.output.make_room()
-    broadcast("made")  # before the others look for a checkpoint
+    of_first(run.output.make_room)  # before the others look for a checkpoint
     identity = run.description.identity
     trained = fit(trainer, run.folder, identity, run.facts, resume=run.resume, probe=run.probe)
     if trainer.best is None:
