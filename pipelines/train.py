@@ -68,4 +68,6 @@ def train(
     probe = None
     if valid_concepts and run.is_trained(config.model):
         probe = open_probe(source, images.form, valid_concepts)
-    run.train(config, images, folder, probe=probe, init=init, resume=resume, overwrite=overwrite)
+    run.make_encoder(
+        folder, config, images, probe=probe, init=init, resume=resume, overwrite=overwrite
+    )

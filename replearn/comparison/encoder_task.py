@@ -22,7 +22,7 @@ from replearn.detection.task import load_task
 from replearn.encoders.configuration import open_configured
 from replearn.encoders.encoder import load_encoder
 from replearn.encoders.extraction import extract
-from replearn.encoders.training.run import read_configuration, train
+from replearn.encoders.training.run import make_encoder, read_configuration
 from replearn.features import Features
 from replearn.images.ids import Selection
 from replearn.images.opening import open_prepared
@@ -112,7 +112,8 @@ def _train(task: EncoderTask) -> None:
     write_text(path, yaml.safe_dump(settings, sort_keys=False))
     config = read_configuration(path)
     images = open_configured(task.images, config.images, read_ids(task.data.train), MAX_ERRORS)
-    train(config, images, task.folder / "encoder", resume=True, overwrite=task.overwrite)
+    folder = task.folder / "encoder"
+    make_encoder(folder, config, images, resume=True, overwrite=task.overwrite)
 
 
 def _extract(task: EncoderTask, part: str) -> None:

@@ -8,7 +8,8 @@ import torch
 
 from replearn.arrays import Pixels, Vectors
 from replearn.encoders.contract import Model
-from replearn.encoders.preprocessing import centre_crop, to_unit_range
+from replearn.encoders.preprocessing import centre_crop, scale_pixels
+from replearn.encoders.torch_state import full_float32
 from replearn.errors import DataError, brief
 from replearn.memory import keep_freed_memory
 
@@ -44,7 +45,6 @@ def embeddings(
     """
     if device.type == "cpu":
         keep_freed_memory()
-    torch.backends.cudnn.allow_tf32 = False  # float32 has 23 bits after the point, not 10
     size = batch_size or (_BATCH if device.type == "cpu" else _BATCH_ON_GPU)
     start, last = 0, None
     while start < len(pixels):
@@ -88,9 +88,9 @@ def _returned(vectors: torch.Tensor) -> Callable[[], Vectors]:
 
 
 def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
-    half = precision == "bfloat16"
-    with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
-        return model.embed(to_unit_range(pixels)).float()
+    autocast = torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    with torch.inference_mode(), full_float32(pixels.device), autocast:
+        return model.embed(scale_pixels(pixels)).float()
 
 
 def find_device(name: str) -> torch.device:

@@ -217,7 +217,8 @@ def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
     """
     folder = Path(folder)
     description = read_description(folder)
-    model = description.build()
+    with torch.random.fork_rng([]):  # the fresh weights that are replaced take random numbers
+        model = description.build()
     path = folder / "encoder.safetensors"
     try:
         model.load_state_dict(safetensors.torch.load_file(path))

@@ -164,6 +164,16 @@ def test_probing_does_not_change_the_training(name: str, tmp_path: Path) -> None
     assert terms[0] == terms[1]
 
 
+@pytest.mark.parametrize(("labelled", "steps"), [(False, [STEPS]), (True, [3, 6, STEPS])])
+def test_what_the_networks_make_is_measured_once_before_each_use(
+    labelled: bool, steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled: list[int] = []
+    monkeypatch.setattr(Trainer, "settle", lambda trainer: settled.append(trainer.step))
+    go(new_trainer("sdae", probe_every=3), tmp_path, probe=probe() if labelled else None)
+    assert settled == steps
+
+
 # Going on
 
 
