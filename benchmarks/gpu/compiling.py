@@ -12,6 +12,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from benchmarks.gpu.form import Form
 from benchmarks.gpu.inputs import new_trainer, noise
@@ -44,6 +45,10 @@ def check_compiled(form: Form) -> Iterator[Row]:
     _train(plain)
     moved = _distance(_weights(plain), first)
     share = _distance(_weights(compiled), _weights(plain)) / moved
+    frames = counters["frames"]
+    chains = sum("forward" in vars(module) for module in compiled.objective.modules())
+    yield number("sdae, chains of layers", chains)
+    yield check("sdae, not compiled", max(frames["total"], chains) - frames["ok"], 0, "chains")
     yield check("sdae, away from the plain one", share, 0.05, "of the way of the weights")
     yield number("sdae, compiling", seconds, "s", f"the first {_STEPS} steps included")
     if form.full:

@@ -29,7 +29,7 @@ UNIT = "of the length"
 
 def check_embeddings(form: Form) -> Iterator[Row]:
     """Compare the device in batches with the CPU in one batch, in float32 and in bfloat16."""
-    pixels = phantoms(form.choose(256, 40), form.choose(64, 32))
+    pixels = phantoms(form.choose(160, 40), form.choose(64, 16))
     with tempfile.TemporaryDirectory() as folder:
         yield from each(MODELS, lambda name: _of_model(name, pixels, Path(folder), form))
 

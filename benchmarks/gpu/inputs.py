@@ -17,7 +17,13 @@ from replearn.phantoms.rendering import render
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]
 
 _TINY = {"width": 4, "latent_dim": 8, "critic_width": 16, "noise_dim": 8, "words": 8}
-_FITTED = ("pca", "kmeans", "bovw", "random")
+# Parts of a combination that are fitted to a few images at once, on the device.
+_FITTED: dict[str, dict[str, Any]] = {
+    "pca": {"latent_dim": 16},
+    "kmeans": {"words": 32},
+    "bovw": {"words": 32},
+    "random": {},
+}
 
 # A model and its arguments, beside those that every model has by default: what else is computed
 # on a device when somebody asks for it.
@@ -43,7 +49,12 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "vae, free bits": ("vae", {"free_bits": 0.05}),
     "combined, fitted parts": (
         "combined",
-        {"parts": {name: {"model": name} for name in ("aae", *_FITTED)}},
+        {
+            "parts": {
+                name: {"model": name, "arguments": arguments}
+                for name, arguments in {"aae": {}, **_FITTED}.items()
+            }
+        },
     ),
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in OBJECTIVES} | VARIANTS

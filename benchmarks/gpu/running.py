@@ -14,13 +14,14 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import threadpoolctl
+
 from benchmarks.gpu.form import Form
 from benchmarks.gpu.rows import Row, failure, skipped
 from benchmarks.gpu.sections import Section, Work
 
 WHOLE = "the section"  # as the name of a row
-_PATIENCE = 3  # times its estimate is the limit of a section ...
-_LEAST = 60  # ... and seconds are, if there are as many left
+_PATIENCE = 3  # times its estimate is the limit of a section
 _FAREWELL = 5  # seconds in which a process that is told to end may do so by itself
 
 # Forked from a server that has imported everything and computed nothing: a fork of a process that
@@ -53,8 +54,8 @@ def import_once(modules: Sequence[str]) -> None:
 def run(sections: Sequence[Section], form: Form, clock: Clock) -> Iterator[tuple[Section, Row]]:
     """Yield what each section reports, as soon as it does.
 
-    A section that is not estimated to end in time is skipped.  One that takes three times as long
-    as estimated, or until the time is up, is stopped, and so is what it has started.
+    A section that is not estimated to end in time is skipped.  One that is not done when the time
+    is up, or after three times its estimate on a GPU, is stopped, and so is what it has started.
 
     Args:
         sections: in their order.
@@ -67,9 +68,10 @@ def run(sections: Sequence[Section], form: Form, clock: Clock) -> Iterator[tuple
             why = f"takes about {estimate:.0f} s, and {max(left, 0):.0f} s are left"
             yield section, skipped(WHOLE, why)
             continue
-        limit = min(left, max(_PATIENCE * estimate, _LEAST))
-        if section.kind == "worth":  # as far as the time goes
-            limit = left
+        # What is worth something goes as far as the time does, and the small form runs where others
+        # may use the processor too.
+        patient = section.kind == "worth" or not form.full
+        limit = left if patient else min(left, _PATIENCE * estimate)
         for row in rows_of(section.work, replace(form, seconds=limit)):
             yield section, row
             if section.name == "ceilings" and row.kind == "speed" and row.value is not None:
@@ -120,6 +122,9 @@ def _received(pipe: Connection) -> Any:
 
 def _report(pipe: Connection, find: Callable[[], Work], form: Form) -> None:
     os.setsid()  # so that it can be ended with all that it starts
+    if not form.full:  # on tiny arrays a second thread is all waiting
+        os.environ["OMP_NUM_THREADS"] = "1"  # of processes that it starts
+        threadpoolctl.threadpool_limits(1)
     try:
         for row in find()(form):
             pipe.send(row)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, get_args
 
@@ -22,7 +23,30 @@ Matrix = NDArray[np.float32]
 _LEFT = 192 * 2**20  # bytes of a GPU, of which half are for the 98 MiB of vectors
 _BLOCK = 8192  # vectors at a time, few enough for that
 _ROUNDING = 1e-5  # of a distance
+NOT_INSTALLED = "not installed: --plan says how to bring it"
 _ENGINES = ("torch", "torch, streamed", "FAISS", "FAISS on the GPU")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What double precision gives.
+
+    Attributes:
+        space: of the search.
+        every: distance of each query to each vector [M, N].
+        order: of the vectors of each query [M, k], nearest first.
+    """
+
+    space: Space
+    every: NDArray[np.float64]
+    order: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, metric: Metric, queries: Matrix, vectors: Matrix, k: int) -> "Known":
+        """Compute it."""
+        centre = vectors.mean(axis=0) if metric == "l2" else np.zeros(vectors.shape[1], np.float32)
+        every = distances(metric, queries, vectors)
+        return cls(Space(metric, centre), every, np.argsort(every, axis=1, kind="stable")[:, :k])
 
 
 def check_search(form: Form) -> Iterator[Row]:
@@ -31,36 +55,35 @@ def check_search(form: Form) -> Iterator[Row]:
     vectors, queries = draw(count, width, 0), draw(asked, width, 1)
     vectors[1::10] = vectors[::10]  # ties
     for metric in get_args(Metric):
-        centre = vectors.mean(axis=0) if metric == "l2" else np.zeros(width, np.float32)
-        space = Space(metric, centre)
+        known = Known.of(metric, queries, vectors, k)
 
-        def compared(name: str, space: Space = space) -> Iterator[Row]:
+        def of_engine(name: str, known: Known = known) -> Iterator[Row]:
+            title = f"{name}, {known.space.metric}"
             with crowded(form, _LEFT) if "streamed" in name else nullcontext():
-                engine = engine_of(name, space, vectors, form)
+                engine = engine_of(name, known.space, vectors, form)
                 if engine is None:
-                    yield skipped(f"{name}, {space.metric}", f"{name} is not installed")
+                    yield skipped(title, NOT_INSTALLED)
                 else:
-                    yield from _compared(f"{name}, {space.metric}", engine, vectors, queries, k)
+                    yield from compared(title, engine, queries, known)
 
-        yield from each(_ENGINES, compared)
+        yield from each(_ENGINES, of_engine)
 
 
-def _compared(
-    title: str, engine: Engine, vectors: Matrix, queries: Matrix, k: int
-) -> Iterator[Row]:
+def compared(title: str, engine: Engine, queries: Matrix, known: Known) -> Iterator[Row]:
+    """Compare what an engine finds with what is known."""
     if "streamed" in title and isinstance(engine, TorchEngine):
         yield check(f"{title}, vectors on the device", int(engine._on_device is not None), 0)
+    k = known.order.shape[1]
     found = engine.search(queries, k)
-    exact = distances(engine.space.metric, queries, vectors)
-    nearest = np.sort(exact, axis=1)[:, :k]
+    nearest = np.take_along_axis(known.every, known.order, axis=1)
     # Where two are equally far either may be found: it is distances that have to be the same.
-    of_found = np.take_along_axis(exact, found.rows, axis=1)
+    of_found = np.take_along_axis(known.every, found.rows, axis=1)
     for what, values in (("neighbours", of_found), ("distances", found.distances)):
         worst = np.abs(values / nearest - 1).max()
         yield check(f"{title}, {what}", worst, _ROUNDING, "of the distance")
     twice = sum(len(set(rows)) < k for rows in found.rows.tolist())
     yield check(f"{title}, found twice", twice, 0, "queries")
-    others = float((found.rows != np.argsort(exact, axis=1, kind="stable")[:, :k]).mean())
+    others = float((found.rows != known.order).mean())
     yield number(f"{title}, ids", others, "other ones, as ties allow")
 
 
@@ -107,7 +130,7 @@ def measure_search(form: Form) -> Iterator[Row]:
     def measured(name: str) -> Iterator[Row]:
         engine = engine_of(name, space, vectors, form)
         if engine is None:
-            yield skipped(name, f"{name} is not installed")
+            yield skipped(name, NOT_INSTALLED)
             return
         search: Callable[[], object] = lambda: engine.search(queries, k)  # noqa: E731
         engine.search(queries[:100], k)

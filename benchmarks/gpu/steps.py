@@ -15,7 +15,7 @@ from replearn.encoders.training.trainer import Trainer
 
 def check_steps(form: Form) -> Iterator[Row]:
     """Count the numbers that are not finite: terms, weights, statistics and grids."""
-    pixels = phantoms(form.choose(128, 32), form.choose(64, 16))
+    pixels = phantoms(form.choose(64, 32), form.choose(32, 16))
     yield from each(CASES, lambda case: _of_case(case, pixels, form))
 
 
