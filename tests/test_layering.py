@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "console": {"errors"},
     "memory": set(),
     "lazy_names": set(),
+    "device_memory": set(),
     "artefacts": SMALL,
     "phantoms": SMALL | {"artefacts"},
     "metrics": SMALL,
@@ -35,8 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "images": SMALL | {"artefacts", "parquet"},
     "concepts": SMALL | {"artefacts", "parquet"},
     "features": SMALL | {"artefacts"},
-    "encoders": SMALL | {"images", "features", "artefacts", "settings"},
-    "neighbors": SMALL | {"concepts", "features", "artefacts"},
+    "encoders": SMALL | {"images", "features", "artefacts", "settings", "device_memory"},
+    "neighbors": SMALL | {"concepts", "features", "artefacts", "device_memory"},
     "imageclef": SMALL | {"concepts", "artefacts", "metrics", "lazy_names"},
     "detection": SMALL
     | {
@@ -48,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics",
         "settings",
         "imageclef",
+        "device_memory",
     },
     "retrieval": SMALL
     | {"detection", "neighbors", "encoders", "images", "concepts", "features", "artefacts"},
@@ -58,7 +60,11 @@ ALLOWED["report"] = set(ALLOWED) - {"report", "phantoms"}
 ENCODERS = ["networks", "losses", "models", "training"]
 
 # Who imports torch outside encoders, and only when it is asked for.
-TORCH = {"replearn.neighbors.torch_engine", "replearn.detection.logistic.loss_torch"}
+TORCH = {
+    "replearn.device_memory",
+    "replearn.neighbors.torch_engine",
+    "replearn.detection.logistic.loss_torch",
+}
 # Who needs no torch until a command asks for it: from comparison on, everything may.
 TORCHLESS = set(ALLOWED) - {"encoders", "comparison", "report"}
 # What runs without the extras: all that these stages take are features, labels and run files.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from replearn.arrays import Pixels, Rows
 from replearn.artefacts.disk_rows import DiskRows
+from replearn.device_memory import free_memory
 from replearn.encoders.preprocessing import scale_pixels
 from replearn.encoders.training.sampling import WHOLE, Views, rows_of, to_device
 from replearn.encoders.training.settings import TrainingSettings
@@ -68,10 +69,7 @@ class BatchLoader:
     def _fits(self) -> bool:
         if self.device.type != "cuda":
             return False  # what is in memory is where it is wanted
-        free, _ = torch.cuda.mem_get_info(self.device)
-        # What an earlier training left to torch is free as well.
-        free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-        return self._pixels.nbytes <= _SHARE * free
+        return self._pixels.nbytes <= _SHARE * free_memory(self.device)
 
     def rows(self, step: int) -> Rows:
         """Return which images make this process's share of a step's batch."""

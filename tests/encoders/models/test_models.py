@@ -334,6 +334,31 @@ def test_one_or_two_images_are_enough_for_pictures(name: str, count: int) -> Non
         model.grids(pictures()[:count])
 
 
+def devices_of(model: Model, images: Tensor) -> set[str]:
+    """Return where everything lies that a model computes of images."""
+    found: list[Tensor] = []
+    if isinstance(model, Objective):
+        for _, terms in one_round(model.train(), images):
+            found += terms.values()
+    model.eval()
+    found += [
+        model.embed(images),
+        *model.grids(images).values(),
+        *model.statistics(images).values(),
+    ]
+    return {value.device.type for value in found}
+
+
+@pytest.mark.parametrize("name", [name for name in ALONE if not MODELS[name].on_cpu])
+def test_whatever_is_computed_lies_where_the_images_lie(name: str) -> None:
+    # A device without values, which refuses what was left on the processor.
+    model, images = ready(name, pictures()).to("meta"), pictures().to("meta")
+    try:
+        assert devices_of(model, images) == {"meta"}
+    except NotImplementedError as error:
+        pytest.skip(f"{name} needs values to know a shape ({error})")
+
+
 # Fitted encoders
 
 
