@@ -22,6 +22,8 @@ def describe(form: Form) -> Iterator[Row]:
         yield fact("memory of the GPU", f"{card.total_memory / 2**30:.0f} GiB")
         yield fact("GPUs", str(torch.cuda.device_count()))
         yield fact("CUDA", f"{torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")  # type: ignore[no-untyped-call]
+    else:  # which on a machine with a GPU would be a surprise
+        yield fact("GPU", f"none is available; torch is built for CUDA {torch.version.cuda}")
     yield fact("processor", processor())
     yield fact("cores", f"{cores()}, {torch.get_num_threads()} threads")
     yield fact("Python", platform.python_version())

@@ -168,6 +168,20 @@ def made(place: str, *, name: str = "", seconds: float = 1, kind: Any = "fast") 
     return Made(name or place, kind, seconds, seconds, place, "")
 
 
+def test_what_is_imported_once_for_all_sections_does_not_look_for_a_gpu() -> None:
+    # After that, no process that is forked could use one.
+    modules = ", ".join(section.module for section in SECTIONS)
+    lookers = ["torch._dynamo", "torch._inductor", "triton", "faiss", "transformers"]
+    code = (
+        f"import sys, {modules}; import torch; "
+        f"print(torch.cuda.is_initialized(), sorted(set({lookers}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False []\n"
+
+
 @pytest.fixture
 def ran() -> Callable[..., list[tuple[str, Row]]]:
     """Run sections in a form within so many seconds, and return their rows."""
