@@ -11,7 +11,10 @@ import typer
 
 from replearn.comparison.compare import compare as run_comparison
 from replearn.comparison.settings import read_comparison
+from replearn.concepts.reading import Reading
 from replearn.console import say
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def compare(
@@ -35,6 +38,10 @@ def compare(
     seeds: Annotated[
         int, typer.Option(min=1, help="Train every encoder with this many seeds.")
     ] = 1,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,6 +69,7 @@ def compare(
         seeds=seeds,
         jobs=jobs,
         overwrite=overwrite,
+        reading=Reading.of_options(layout, separator, columns, uncertain),
     )
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     say(f"tables, sheets and run files are in {out}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import read_ids
 from replearn.errors import UsageError
 from replearn.features import Features
@@ -16,6 +17,8 @@ from replearn.neighbors.index_folder import (
     read_concepts_of,
     remove_images,
 )
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def index(
@@ -29,6 +32,10 @@ def index(
     concepts: Annotated[
         Path | None, typer.Option(help="Concepts of the images, shown with every hit.")
     ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     metric: Annotated[Metric | None, typer.Option(help="The distance; default: cosine.")] = None,
     factory: Annotated[
         str | None,
@@ -68,7 +75,8 @@ def index(
         remove_images(folder, read_ids(features_path))
         return
     features = Features.load(features_path)
-    table = read_concepts_of(features, features_path, concepts) if concepts else None
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    table = read_concepts_of(features, features_path, concepts, reading) if concepts else None
     if add:
         add_images(folder, features, table, source=features_path)
         return

@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 
 from replearn.artefacts.files import write_result
+from replearn.concepts.reading import Reading
 from replearn.report.build import build_report
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def report(
@@ -22,6 +25,10 @@ def report(
     concepts: Annotated[
         Path | None, typer.Option(help="For an encoder: concepts of the images.")
     ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     names: Annotated[
         Path | None, typer.Option(help="Names of concepts: lines of `concept TAB name`.")
     ] = None,
@@ -36,7 +43,13 @@ def report(
     Example: replearn report runs/demo runs/demo/report.html
     """
     html = build_report(
-        run, features=features, images=images, concepts=concepts, names=names, data=data
+        run,
+        features=features,
+        images=images,
+        concepts=concepts,
+        names=names,
+        data=data,
+        reading=Reading.of_options(layout, separator, columns, uncertain),
     )
     write_result(out, html, overwrite=overwrite)
     print(out)

@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import read_ids
 from replearn.detection.probe import open_probe
 from replearn.encoders.configuration import open_configured
 from replearn.encoders.training import run
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def train(
@@ -35,6 +38,10 @@ def train(
             help="Concepts of some of the images; the weights that detect them best are kept."
         ),
     ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     init: Annotated[
         Path | None, typer.Option(metavar="ENCODER", help="Start from this encoder's weights.")
     ] = None,
@@ -67,7 +74,8 @@ def train(
     run.check_images(config, images)  # before the labelled images are opened
     probe = None
     if valid_concepts and run.is_trained(config.model):
-        probe = open_probe(source, images.form, valid_concepts)
+        reading = Reading.of_options(layout, separator, columns, uncertain)
+        probe = open_probe(source, images.form, valid_concepts, reading)
     run.make_encoder(
         folder, config, images, probe=probe, init=init, resume=resume, overwrite=overwrite
     )

@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from replearn.artefacts.files import write_results
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.concepts.vocabulary import count_concepts, frequent_pairs, images_of, pool
 from replearn.console import say
 from replearn.errors import UsageError
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def vocabulary(
@@ -31,6 +34,10 @@ def vocabulary(
         Path | None,
         typer.Option(help="Write `concept TAB concept TAB number of images with both`."),
     ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old files.")] = False,
 ) -> None:
     """Count the concepts of one or several concept files, the most frequent first.
@@ -40,7 +47,8 @@ def vocabulary(
     places = [path.absolute() for path in (out, inverse, pairs) if path]
     if len(set(places)) < len(places):
         raise UsageError("--out, --inverse and --pairs: give each a file of its own")
-    table = pool(map(_read, concept_files))
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    table = pool(_read(path, reading) for path in concept_files)
     counts = count_concepts(table, top)
     words = list(counts)
     files: dict[Path, str | bytes] = {}
@@ -61,8 +69,8 @@ def vocabulary(
     )
 
 
-def _read(path: Path) -> ConceptTable:
-    layout, table = read_with_layout(path)
+def _read(path: Path, reading: Reading) -> ConceptTable:
+    layout, table = read_with_layout(path, reading)
     say(f"{path}: {layout}; {len(table):,} images")
     return table
 

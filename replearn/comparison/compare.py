@@ -10,13 +10,17 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
+from replearn.artefacts.files import write_results
 from replearn.comparison.data_folder import DataFolder, find_data_folder
 from replearn.comparison.encoder_task import EncoderTask, index_task, run_task
 from replearn.comparison.results import Result, find_best_encoder
 from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import copy_training_sheets, draw_queries
 from replearn.comparison.tables import write_comparison_facts, write_tables
+from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.split import write_split
+from replearn.concepts.table import read_labels, write_concepts
+from replearn.concepts.vocabulary import check_known
 from replearn.console import as_shown_here
 from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
@@ -31,6 +35,7 @@ def compare(
     seeds: int = 1,
     jobs: int = 1,
     overwrite: bool = False,
+    reading: Reading = AS_FOUND,
 ) -> list[Result]:
     """Run all encoders with all of their detectors, and write tables and sheets.
 
@@ -41,13 +46,16 @@ def compare(
         seeds: number of trainings of each encoder.
         jobs: encoders at a time, each in a process of its own.
         overwrite: replace what was made from other inputs.
+        reading: what is said of the layout of the concept lists.
 
     Raises:
-        DataError: the data folder lacks a list, or something else lies in `out`.
+        DataError: the data folder lacks a list, a list cannot be read or has no concept that is
+            known in training, or something else lies in `out`.
         UsageError: a setting of an encoder is not known or does not fit.
     """
     _check_encoders(settings)
-    data = _with_parts(find_data_folder(data_folder), out, overwrite=overwrite)
+    data = _with_plain_lists(find_data_folder(data_folder), out, reading, overwrite=overwrite)
+    data = _with_parts(data, out, overwrite=overwrite)
     images = _prepare_images(settings, data, out, overwrite=overwrite)
     tasks = [
         EncoderTask(settings, data, images[name], out, name, seed, overwrite)
@@ -98,6 +106,26 @@ def _with_parts(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
 def _split_off(share: float, data: DataFolder, folder: Path, *, overwrite: bool) -> dict[str, Path]:
     """Divide the training list by group; return the files of what is left and of the share."""
     return write_split(data.train, folder, valid=share, groups=data.groups, overwrite=overwrite)
+
+
+def _with_plain_lists(
+    data: DataFolder, out: Path, reading: Reading, *, overwrite: bool
+) -> DataFolder:
+    """Read all lists, as unknown concepts are counted once; write them where a layout is said.
+
+    Whatever reads them later then finds it in the list.
+    """
+    paths = {p: path for p, path in data.parts.items() if p != "test" or data.scored == "test"}
+    tables = {part: read_labels(path, reading) for part, path in paths.items()}
+    for part, path in paths.items():
+        check_known(tables[part], tables["train"], str(path), str(data.train))
+    if reading == AS_FOUND:
+        return data
+    plain = {part: out / "lists" / f"{part}-concepts.tsv" for part in paths}
+    lists: dict[Path, str | bytes] = {plain[part]: write_concepts(tables[part]) for part in plain}
+    write_results(lists, overwrite=overwrite)
+    valid, test = plain.get("valid"), plain.get("test", data.test)
+    return replace(data, train=plain["train"], valid=valid, test=test)
 
 
 def _prepare_images(

@@ -9,8 +9,16 @@ import numpy as np
 
 from replearn.artefacts.files import write_results
 from replearn.concepts.groups import group_keys
-from replearn.concepts.table import ConceptTable, read_concepts, read_names, write_concepts
+from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.table import (
+    ConceptTable,
+    describe_labels,
+    read_names,
+    read_with_layout,
+    write_concepts,
+)
 from replearn.errors import DataError, UsageError
+from replearn.matching import match_names
 
 _logger = logging.getLogger(__name__)
 
@@ -71,6 +79,7 @@ def write_split(
     seed: int = 0,
     groups: Path | None = None,
     overwrite: bool = False,
+    reading: Reading = AS_FOUND,
 ) -> dict[str, Path]:
     """Divide a concept file into `{train,valid,test}-concepts.tsv` and return the parts' files.
 
@@ -82,13 +91,14 @@ def write_split(
         seed: the same seed gives the same parts.
         groups: lines of `id TAB group`.
         overwrite: replace other lists.
+        reading: what is said of the layout of the concept file.
 
     Raises:
         DataError: as `split`, or another list lies in the folder.
         UsageError: as `split`.
     """
-    group_of = read_names(groups) if groups else None
-    table = read_concepts(concept_file)
+    layout, table = read_with_layout(concept_file, reading)
+    group_of = _read_groups(groups, table) if groups else None
     parts = split(table, valid=valid, test=test, seed=seed, groups=group_of)
     paths = {part: _path_of(folder, part) for part in parts}
     leftovers = _leftovers(folder, set(parts), overwrite=overwrite)
@@ -97,9 +107,17 @@ def write_split(
     write_results(texts, overwrite=overwrite)
     for path in leftovers:
         path.unlink()
+    _logger.info(describe_labels(concept_file, layout, table))
     sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
     _logger.info(f"{sizes} images in {folder}")
     return paths
+
+
+def _read_groups(path: Path, table: ConceptTable) -> dict[str, str]:
+    """Return the group of each id; ids are matched as `match_names` does."""
+    named = read_names(path)
+    meant = match_names([*named], table.ids, path)
+    return {meant.get(name, name): group for name, group in named.items()}
 
 
 def _path_of(folder: Path, part: str) -> Path:

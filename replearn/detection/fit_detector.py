@@ -65,7 +65,8 @@ def fit_detector(
         **options: fields of DetectorSettings that replace those of `settings`.
 
     Raises:
-        DataError: what is given does not belong together, or cannot be learned from.
+        DataError: what is given does not belong together, or cannot be learned from, as where no
+            validation concept is among those of the training images.
         UsageError: a setting is not known or does not fit.
 
     Example:
@@ -88,6 +89,7 @@ def fit_detector(
     task.check_features()
     check_finite(task.valid.vectors, task.valid.name)
     task.check_groups("groups")
+    task.check_concepts("the validation concepts", "the training concepts")
     if index is not None:
         index.check_made_of(task.train.concepts.ids, task.train.identity, "index")
     return _fit(task, settings, index, resources, _identify(task, settings, index))

@@ -28,6 +28,7 @@ from replearn.artefacts.shards import (
     ShardContent,
     plan_of,
     publish_shards,
+    refuse_other_format,
     size_of_shards,
     write_shard,
 )
@@ -121,6 +122,7 @@ def extract(
     Raises:
         DataError: other features lie at `out`, another process is writing there, the encoder
             gives what is not finite, a worker died, or the disk is full.
+        UsageError: `out` ends as files of another format do.
 
     Example:
         >>> features = replearn.extract(encoder, images, "runs/features.h5")
@@ -128,6 +130,7 @@ def extract(
         ((48, 1024), dtype('float32'))
     """
     out = Path(out)
+    refuse_other_format(out)
     start = time.monotonic()
     _logger.info(
         f"{encoder.folder or 'encoder'} on {device_label(encoder.device)}, {numerics.precision}"

@@ -15,6 +15,7 @@ from replearn.artefacts.shards import (
     ShardContent,
     plan_of,
     publish_shards,
+    refuse_other_format,
     size_of_shards,
     write_shard,
 )
@@ -76,6 +77,7 @@ def prepare(
     if is_prepared(source):
         raise DataError(f"{source}: prepared already; give it to the next stage as it is")
     wanted = Form(**form)
+    refuse_other_format(out)
     refuse_missing(source)
     start = time.monotonic()
     with (

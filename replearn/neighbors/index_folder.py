@@ -13,10 +13,12 @@ from typing import Any
 from replearn.artefacts.files import publish
 from replearn.artefacts.identity import check_same, digest, identify
 from replearn.artefacts.workspace import creating, workspace
-from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.matching import match_names
 from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
 from replearn.neighbors.engine import Metric
 from replearn.neighbors.index import Index
@@ -203,20 +205,22 @@ def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
     return new
 
 
-def read_concepts_of(features: Features, source: Path, path: Path) -> ConceptTable:
+def read_concepts_of(
+    features: Features, source: Path, path: Path, reading: Reading = AS_FOUND
+) -> ConceptTable:
     """Read the concepts of the images to index; an image without a line has none.
 
     Args:
         features: of the images.
         source: the file of the features, for messages.
         path: a concept file of any layout.
+        reading: what is said of its layout.
 
     Raises:
         DataError: the file cannot be read, or has a line for none of the images.
     """
-    table = read_concepts(path)
-    known = set(table.ids)
-    without = sum(id_ not in known for id_ in features.ids)
+    table = read_with_layout(path, reading)[1]
+    without = len(features) - len(match_names(table.ids, features.ids, path))
     if without == len(features):
         raise DataError(f"{path}: has a line for none of the {without} images of {source}")
     if without:

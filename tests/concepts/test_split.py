@@ -178,3 +178,25 @@ def test_a_split_that_is_refused_changes_no_list(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in lists.iterdir()} == before
     assert main([*words, "--seed", "1"]) == 1
     assert {path: path.read_bytes() for path in lists.iterdir()} == before
+
+
+def test_a_table_of_states_is_divided_into_lists_that_need_no_option(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"set/p{n // 2}/{n}.jpg,{n % 2},{-(n % 3 == 0):d}\n" for n in range(20))
+    listed = write("Path,Edema,Aortic elongation; old\n" + rows, "train.csv")
+    groups = write("".join(f"p{n // 2}/{n}\tp{n // 2}\n" for n in range(20)), "groups.tsv")
+    arguments = ["split", str(listed), str(tmp_path / "lists"), "--valid", "0.2"]
+    assert main(arguments) == 1
+    assert "give --uncertain absent" in capsys.readouterr().err
+    settled = [*arguments, "--uncertain", "present", "--groups", str(groups)]
+    assert main(settled) == 0
+    assert "7 x -1 (uncertain) taken as present; 20 images, 2 concepts" in capsys.readouterr().err
+    train, valid = (
+        read_concepts(tmp_path / "lists" / f"{part}-concepts.tsv") for part in ("train", "valid")
+    )
+    whole = read_concepts(listed, uncertain="present")
+    for part in (train, valid):
+        assert part == whole.select(part.ids)
+    assert len(train) == 16
+    assert not {id_.split("/")[1] for id_ in train.ids} & {id_.split("/")[1] for id_ in valid.ids}

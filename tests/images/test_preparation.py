@@ -18,7 +18,7 @@ from PIL import Image
 from pipelines.__main__ import main
 from replearn.artefacts import shards
 from replearn.artefacts.workspace import workspace
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
 from replearn.images import file_reader
 from replearn.images.decoding import decode
 from replearn.images.ids import Selection
@@ -145,6 +145,13 @@ def test_another_image_in_the_source_is_refused_unless_overwriting(folder: Path,
     assert len(prepare(folder, out, size=8, overwrite=True)) == COUNT + 1
 
 
+def test_a_name_of_another_format_makes_no_image_set(folder: Path, tmp_path: Path) -> None:
+    for name in ("set.npz", "set.zip", "set.parquet"):
+        with pytest.raises(UsageError, match=rf"{name}: is written as HDF5; name it set.h5"):
+            prepare(folder, tmp_path / name, size=8)
+        assert not (tmp_path / name).exists()
+
+
 def test_what_is_no_image_set_is_not_replaced(folder: Path, out: Path) -> None:
     out.write_text("my notes")
     with pytest.raises(DataError, match="something else"):
@@ -245,7 +252,7 @@ def test_selecting_from_a_prepared_set_does_not_count_accepted_errors_again(
     chosen = open_images(out, **asked, ids=["00", "02", "01"])
     assert chosen.ids == ["02", "01"]
     assert chosen.errors == [("00", "empty file")]
-    with pytest.raises(DataError, match=r"1 of 3 .*nobody \(no image with this id; .*\)"):
+    with pytest.raises(DataError, match=r"1 of 3 .*nobody \(no image with this id\)"):
         open_images(out, **asked, ids=["nobody", "02", "01"])
 
 

@@ -141,3 +141,36 @@ def test_scored_validation_images_take_no_part_in_any_choice(run: Run, tmp_path:
     assert made == again
     assert run("report", out, out / "report.html")[0] == 0
     assert "did best on the tuning images" in (out / "report.html").read_text()
+
+
+def test_lists_of_any_layout_are_compared_on_and_written_plainly(run: Run, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    assert run("phantoms", data, "--count", 24)[0] == 0
+    for part in ("train", "valid", "test"):
+        path = data / f"{part}-concepts.tsv"
+        table = read_concepts(path)
+        path.unlink()
+        rows = zip(table.ids, table.concepts, strict=True)
+        named = sorted({concept for concepts in table.concepts for concept in concepts})
+        cells = (
+            [f"{id_}.png", "-1", *("1" if name in of else "" for name in named)] for id_, of in rows
+        )
+        lines = [["Image Index", "Odd finding", *named], *cells]
+        text = "".join(",".join(line) + "\n" for line in lines)
+        path.with_suffix(".csv").write_text(text)
+    (tmp_path / "c.yaml").write_text("{encoders: {raw: {model: raw}}, images: {size: 16}}")
+    status, _, err = run("compare", tmp_path / "c.yaml", data, out)
+    assert status == 1
+    assert "-1 (uncertain) in `Odd finding`: give --uncertain absent" in err
+    status, _, err = run("compare", tmp_path / "c.yaml", data, out, "--uncertain", "absent")
+    assert status == 0, err
+    told = [line for line in err.splitlines() if " labels an image" in line]
+    assert [line.split(": ")[0] for line in told] == [
+        f"{data / f'{part}-concepts.csv'}" for part in ("train", "valid", "test")
+    ]
+    assert all("a column for each concept: `Odd finding`" in line for line in told)
+    lists = out / "lists/test-concepts.tsv"
+    assert read_concepts(lists) == read_concepts(
+        data / "test-concepts.csv", layout="columns", uncertain="absent"
+    )
+    assert run("report", out, tmp_path / "report.html")[0] == 0

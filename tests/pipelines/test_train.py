@@ -105,12 +105,15 @@ def test_an_encoder_tells_which_probe_chose_its_weights(
     assert not (work / "sdae/last.safetensors").exists()
     assert facts(tmp_path / "new")["identity"] != facts(work / "sdae")["identity"]
     load_encoder(tmp_path / "new")
-    assert "nothing to do" in train("--valid-concepts", concepts)[1][0]
+    said = train("--valid-concepts", concepts)[1]
+    assert said[0].startswith(f"{concepts}: TAB after the id, `;` between concepts, no header; ")
+    assert said[0].endswith(" labels an image")
+    assert "nothing to do" in said[1]
     status, said = train("--valid-concepts", work / "data/valid-concepts.tsv")
     assert status == 1
     status, said = train("--valid-concepts", concepts, "--set", "training.probe_every=3")
     assert status == 1
-    assert "--overwrite" in said[0]
+    assert "--overwrite" in said[-1]
 
 
 # What lies where the encoder goes
