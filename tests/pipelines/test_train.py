@@ -247,12 +247,12 @@ def test_a_stopped_training_says_how_to_go_on(
 ) -> None:
     step = Trainer.train_step
 
-    def play(trainer: Trainer) -> dict[str, torch.Tensor]:
+    def interrupted(trainer: Trainer) -> dict[str, torch.Tensor]:
         signal.raise_signal(signal.SIGINT)
         return step(trainer)
 
     with monkeypatch.context() as stopping:
-        stopping.setattr(Trainer, "train_step", play)
+        stopping.setattr(Trainer, "train_step", interrupted)
         status, said = train()
     assert status == 130
     new = tmp_path / "new"

@@ -323,13 +323,13 @@ def check_after_kill(name: str, folder: Path) -> None:
     assert values[0] == values[1]
 
 
-def test_a_training_killed_in_the_middle_of_a_round_ends_the_same(tmp_path: Path) -> None:
+def test_a_training_killed_in_the_middle_of_a_step_ends_the_same(tmp_path: Path) -> None:
     check_after_kill("aae", tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(SMALL) - {"aae"}))
-def test_every_model_killed_in_the_middle_of_a_round_ends_the_same(
+def test_every_model_killed_in_the_middle_of_a_step_ends_the_same(
     name: str, tmp_path: Path
 ) -> None:
     check_after_kill(name, tmp_path)

@@ -64,7 +64,7 @@ def test_a_part_that_cannot_be_fitted_fails_before_the_first_step(tmp_path: Path
     assert trainer.step == 0
 
 
-def test_a_combination_of_fitted_encoders_needs_no_rounds(tmp_path: Path) -> None:
+def test_a_combination_of_fitted_encoders_needs_one_step(tmp_path: Path) -> None:
     parts = {"raw": {"model": "raw"}, "pca": {"model": "pca", "arguments": {"latent_dim": 4}}}
     model = build("combined", size=SIZE, channels=1, arguments={"parts": parts})
     assert isinstance(model, Objective)
@@ -93,13 +93,13 @@ OFTEN: dict[str, Any] = {"checkpoint_every": 2, "sheet_every": 3, "ema": 0.9, "f
 
 
 def go_until_killed(name: str, folder: Path) -> None:
-    """Train until SIGKILL ends this process within the sixth round, after one player's move."""
+    """Train until SIGKILL ends this process within the sixth step, after one player's update."""
     trainer = new_trainer(name, **OFTEN)
-    played = trainer.objective.losses
+    whole = trainer.objective.losses
 
     def losses(images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
-        for move in played(images, progress):
-            yield move
+        for update in whole(images, progress):
+            yield update
             if progress == 5 / STEPS:
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -134,17 +134,17 @@ def test_a_signal_during_the_last_look_is_not_forgotten(
 ) -> None:
     settle = Trainer.settle
 
-    def play(trainer: Trainer) -> None:
+    def interrupted(trainer: Trainer) -> None:
         signal.raise_signal(signal.SIGTERM)
         settle(trainer)
 
-    monkeypatch.setattr(Trainer, "settle", play)
+    monkeypatch.setattr(Trainer, "settle", interrupted)
     with pytest.raises(KeyboardInterrupt):
         go(new_trainer("sdae"), tmp_path)
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == STEPS
 
 
-def test_a_signal_stops_after_the_round_that_it_found(tmp_path: Path) -> None:
+def test_a_signal_stops_after_the_step_that_it_found(tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGTERM)
     trainer = odd_trainer(AsksToStop)
     with pytest.raises(KeyboardInterrupt):

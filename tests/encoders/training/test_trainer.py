@@ -29,17 +29,17 @@ from tests.encoders.training.small import (
 from tests.encoders.training.test_loop import embedded, whole_fit
 
 
-class OddMoves(SDAE):
-    """Moves twice in a round; a term says which move it is."""
+class TwoUpdates(SDAE):
+    """Updates its player twice in a step; a term says which update it is."""
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        for move in (1.0, 3.0):
+        for number in (1.0, 3.0):
             for player, terms in super().losses(images, progress):
-                yield player, terms | {"move": torch.tensor(move)}
+                yield player, terms | {"number": torch.tensor(number)}
 
 
-def test_a_player_s_term_is_the_mean_over_its_moves() -> None:
-    assert odd_trainer(OddMoves).train_step()["autoencoder/move"] == 2
+def test_a_player_s_term_is_the_mean_over_its_updates() -> None:
+    assert odd_trainer(TwoUpdates).train_step()["autoencoder/number"] == 2
 
 
 @pytest.mark.parametrize("name", ["aae", "sdae"])
@@ -83,7 +83,7 @@ def test_training_depends_on_its_seed_only() -> None:
 
 
 def test_every_step_draws_its_own_noise() -> None:
-    # The whole set is one batch and nothing moves, so only the draws from the prior can differ.
+    # The whole set is one batch and nothing learns, so only the draws from the prior can differ.
     trainer = new_trainer("aae", batch_size=24, learning_rate=0)
     values = [trainer.train_step() for _ in range(4)]
     codes = [float(value["critic/fake"]) for value in values]
@@ -104,14 +104,14 @@ def test_the_terms_come_back_under_their_players_names() -> None:
 
 
 class Notices(AAE):
-    """Notes, between the moves, whose networks have learned from the last one."""
+    """Notes, between the updates, whose networks got a gradient from the last one."""
 
     learned: list[set[str]]
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
-        for move in super().losses(images, progress):
+        for update in super().losses(images, progress):
             self.zero_grad()
-            yield move
+            yield update
             players = self.players().items()
             self.learned.append(
                 {
@@ -122,7 +122,7 @@ class Notices(AAE):
             )
 
 
-def test_a_move_is_worked_out_for_its_player_alone() -> None:
+def test_a_gradient_is_computed_for_its_player_alone() -> None:
     objective = Notices(size=SIZE, width=4, latent_dim=8, critic_width=16)
     objective.learned = []
     Trainer(objective, pictures(), settings_of()).train_step()
@@ -179,8 +179,8 @@ def test_each_player_may_have_a_learning_rate_of_its_own() -> None:
     trainer.train_step()
     assert rates(trainer) == {"critic": 0.0, "autoencoder": 0.01}
     after = weights_of(trainer.objective)
-    moved = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
-    assert moved == {"encoder", "decoder"}
+    changed = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {"encoder", "decoder"}
 
 
 @pytest.mark.parametrize(
