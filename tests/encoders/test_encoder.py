@@ -129,6 +129,18 @@ def test_the_weights_are_no_pickle(folder: Path) -> None:
     json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
 
 
+def test_what_works_on_the_processor_stays_there(folder: Path, tmp_path: Path) -> None:
+    words = replace(DESCRIPTION, model="bovw", arguments={"words": 4}, crop=None)
+    place = tmp_path / "bovw"
+    place.mkdir()
+    save_encoder(place, words.build(), words)
+    # A device that every machine has, and on which nothing can be computed.
+    assert load_encoder(folder, "meta").device.type == "meta"
+    encoder = load_encoder(place, "meta")
+    assert encoder.device.type == "cpu"
+    assert embeddings(encoder).shape == (10, 5)
+
+
 def test_transform_gives_all_embeddings_at_once() -> None:
     encoder = new_encoder()
     vectors = encoder.transform(PIXELS)

@@ -1,9 +1,7 @@
 """The trainer: its steps, gradients, averages and randomness."""
 
 import math
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ from torch import Tensor
 
 from replearn.encoders.models.aae import AAE
 from replearn.encoders.models.sdae import SDAE
-from replearn.encoders.training.loop import fit
 from replearn.encoders.training.trainer import Trainer, sum_of
 from replearn.errors import UsageError
 from tests.encoders.training.small import (
@@ -26,7 +23,6 @@ from tests.encoders.training.small import (
     settings_of,
     weights_of,
 )
-from tests.encoders.training.test_loop import embedded, whole_fit
 
 
 class TwoUpdates(SDAE):
@@ -51,23 +47,6 @@ def test_it_overfits_sixteen_images(name: str) -> None:
     while trainer.step < trainer.steps:
         last = trainer.train_step()["autoencoder/reconstruction"]
     assert float(last) < float(first) / 8
-
-
-def test_the_averaged_model_that_fit_returns_has_learned_too(tmp_path: Path) -> None:
-    trainer = new_trainer(count=16, steps=150, batch_size=16, learning_rate=0.01, log_every=50)
-    images = torch.from_numpy(pictures(16)).float() / 127.5 - 1
-
-    def error() -> float:
-        with torch.no_grad():
-            (_, terms), *_ = trainer.average.losses(images, 1.0)
-        return float(terms["reconstruction"])
-
-    before = error()
-    facts = {"training": trainer.settings.facts()}
-    model = fit(trainer, tmp_path, "ae:1", facts, resume=False)
-    assert model is trainer.average
-    assert not model.training
-    assert error() < before / 4
 
 
 def test_training_depends_on_its_seed_only() -> None:
@@ -217,16 +196,4 @@ def test_without_averaging_the_last_weights_are_kept() -> None:
         trainer.train_step()
     torch.testing.assert_close(
         trainer.average.state_dict(), trainer.objective.state_dict(), rtol=0, atol=0
-    )
-
-
-def test_what_nobody_trains_is_measured_on_the_averaged_model_once_and_kept(tmp_path: Path) -> None:
-    whole, stopped = (new_trainer("combined") for _ in range(2))
-    model = whole_fit(whole, tmp_path / "whole")
-    embeddings = embedded(model)
-    lengths = [block.square().sum(1).mean() for block in torch.split(embeddings, [8, 4], dim=1)]
-    torch.testing.assert_close(torch.stack(lengths), torch.ones(2))
-    shutil.copytree(tmp_path / "whole", tmp_path / "again")
-    torch.testing.assert_close(
-        embedded(whole_fit(stopped, tmp_path / "again")), embeddings, rtol=0, atol=0
     )
