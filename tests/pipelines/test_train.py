@@ -198,7 +198,10 @@ def test_an_encoder_that_is_not_whole_is_trained_again_where_that_is_allowed(
     file.write_bytes(file.read_bytes()[:40])
     if how == "missing":
         file.unlink()
-    assert train(config=model)[0] == 1
+    status, said = train(config=model)
+    assert status == 1
+    assert "give " in said[-1]
+    assert "--overwrite" in said[-1], "the remedy is what works below"
     status, said = train("--overwrite", config=model)
     assert status == 0, said
     assert file.read_bytes() == (work / model / broken).read_bytes()
