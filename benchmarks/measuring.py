@@ -182,7 +182,7 @@ def train(job: Job, pixels: Pixels, folder: Path) -> tuple[Model, float]:
 
 
 def _seconds(folder: Path, batch_size: int) -> float:
-    """Return how long a training's rounds took, those before it was stopped included."""
+    """Return how long a training's steps took, those before it was stopped included."""
     seconds, before = 0.0, 0
     for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         logged = json.loads(line)

@@ -425,20 +425,20 @@ def test_a_training_that_was_stopped_goes_on_where_it_was(
     for each in (calm, one):
         prepare_data(each.form, tmp_path, each.work)
     expected = [row["scores"] for row in measuring.measure(calm)]
-    step, played = Trainer.train_step, []
+    step, done = Trainer.train_step, []
 
-    def play(trainer: Trainer) -> dict[str, torch.Tensor]:
+    def interrupted(trainer: Trainer) -> dict[str, torch.Tensor]:
         values = step(trainer)
-        played.append(trainer.step)
-        if len(played) == 2:
+        done.append(trainer.step)
+        if len(done) == 2:
             signal.raise_signal(signal.SIGTERM)
         return values
 
-    monkeypatch.setattr(Trainer, "train_step", play)
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measuring.measure(one)
     rows = measuring.measure(replace(one, layers=("convolution",)))  # one training for all layers
-    assert played == [1, 2, 3]
+    assert done == [1, 2, 3]
     assert rows[0]["scores"] == expected[1]
     assert rows[0]["train_seconds"] > 0
     assert not list(one.work.glob(".*.work")), "nothing is left of a training that was measured"

@@ -15,7 +15,6 @@ from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import (
     Encoder,
     load_encoder,
-    save_encoder,
 )
 from replearn.errors import DataError
 from tests.encoders.test_encoder import DESCRIPTION, PIXELS, embeddings, new_encoder
@@ -56,18 +55,6 @@ def test_a_device_that_does_not_exist_is_refused_by_name(name: str, folder: Path
 def test_auto_is_a_device_that_works() -> None:
     assert find_device("cpu") == torch.device("cpu")
     assert torch.empty(1, device=find_device("auto")).numel() == 1
-
-
-def test_what_works_on_the_processor_stays_there(folder: Path, tmp_path: Path) -> None:
-    words = replace(DESCRIPTION, model="bovw", arguments={"words": 4}, crop=None)
-    place = tmp_path / "bovw"
-    place.mkdir()
-    save_encoder(place, words.build(), words)
-    # A device that every machine has, and on which nothing can be computed.
-    assert load_encoder(folder, "meta").device.type == "meta"
-    encoder = load_encoder(place, "meta")
-    assert encoder.device.type == "cpu"
-    assert embeddings(encoder).shape == (10, 5)
 
 
 # Short memory

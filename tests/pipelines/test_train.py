@@ -201,7 +201,10 @@ def test_an_encoder_that_is_not_whole_is_trained_again_where_that_is_allowed(
     file.write_bytes(file.read_bytes()[:40])
     if how == "missing":
         file.unlink()
-    assert train(config=model)[0] == 1
+    status, said = train(config=model)
+    assert status == 1
+    assert "give " in said[-1]
+    assert "--overwrite" in said[-1], "the remedy is what works below"
     status, said = train("--overwrite", config=model)
     assert status == 0, said
     assert file.read_bytes() == (work / model / broken).read_bytes()
@@ -250,12 +253,12 @@ def test_a_stopped_training_says_how_to_go_on(
 ) -> None:
     step = Trainer.train_step
 
-    def play(trainer: Trainer) -> dict[str, torch.Tensor]:
+    def interrupted(trainer: Trainer) -> dict[str, torch.Tensor]:
         signal.raise_signal(signal.SIGINT)
         return step(trainer)
 
     with monkeypatch.context() as stopping:
-        stopping.setattr(Trainer, "train_step", play)
+        stopping.setattr(Trainer, "train_step", interrupted)
         status, said = train()
     assert status == 130
     new = tmp_path / "new"
