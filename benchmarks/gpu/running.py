@@ -22,6 +22,7 @@ from benchmarks.gpu.sections import Section, Work
 
 WHOLE = "the section"  # as the name of a row
 _PATIENCE = 3  # times its estimate is the limit of a section
+_DONE = "done"  # what a process sends last
 _FAREWELL = 5  # seconds in which a process that is told to end may do so by itself
 
 # Forked from a server that has imported everything and computed nothing: a fork of a process that
@@ -107,9 +108,6 @@ def rows_of(find: Callable[[], Work], form: Form) -> Iterator[Row]:
     finally:
         _end(process)
         here.close()
-
-
-_DONE = "done"
 
 
 def _received(pipe: Connection) -> Any:
