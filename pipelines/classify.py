@@ -100,7 +100,7 @@ def classify(
     columns: ColumnsOption = None,
     uncertain: UncertainOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an old detector.")
+        bool, typer.Option("--overwrite", help="Fit anew, and replace another detector.")
     ] = False,
 ) -> None:
     """Fit a detector of concepts on features; settings and decision rule are chosen on VALID.
@@ -134,7 +134,13 @@ def classify(
     )
     task.check_concepts(str(valid_concepts), str(train_concepts))
     detector = make_detector(
-        folder, task, settings, index=index_folder, resources=resources, overwrite=overwrite
+        folder,
+        task,
+        settings,
+        index=index_folder,
+        resources=resources,
+        overwrite=overwrite,
+        inputs=[train, train_concepts, valid, valid_concepts, groups],
     )
     if detector is not None:
         _print_rules(detector)

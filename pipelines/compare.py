@@ -54,8 +54,7 @@ def compare(
         int, typer.Option(min=1, help="Encoders to train at a time, each in its own process.")
     ] = 1,
     overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace outputs that other inputs or settings left."),
+        bool, typer.Option("--overwrite", help="Make all anew, and replace other outputs.")
     ] = False,
 ) -> None:
     """Compare pairs of encoder and detector on one data folder, in one table.

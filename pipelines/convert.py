@@ -27,7 +27,9 @@ def convert(
     separator: SeparatorOption = None,
     columns: ColumnsOption = None,
     uncertain: UncertainOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another run file.")
+    ] = False,
 ) -> None:
     """Write a concept file of any layout as a valid file of an edition, or write nothing.
 
@@ -44,7 +46,7 @@ def convert(
     if rules.refuses("form"):
         table = _in_capitals(source, table)
     for warning in imageclef.write_submission(
-        run_file, table.ids, table.concepts, rules, overwrite=overwrite
+        run_file, table.ids, table.concepts, rules, overwrite=overwrite, inputs=[source, ids]
     ):
         warn(f"{run_file}: {warning}")
     say(f"{run_file}: {len(table):,} images, {table.counts.mean():.2f} concepts each, {edition}")

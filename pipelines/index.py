@@ -55,7 +55,9 @@ def index(
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add these images to INDEX.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove these ids from INDEX.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old index.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Index anew, and replace another index.")
+    ] = False,
 ) -> None:
     """Build a search index of features.
 
@@ -72,15 +74,23 @@ def index(
     if jobs > 1 and shards == 1:
         raise UsageError(f"--jobs {jobs}: without --shards an index is built in one part")
     if remove:
-        remove_images(folder, read_ids(features_path))
+        remove_images(folder, read_ids(features_path), inputs=[features_path])
         return
     features = Features.load(features_path)
     reading = Reading.of_options(layout, separator, columns, uncertain)
     table = read_concepts_of(features, features_path, concepts, reading) if concepts else None
     if add:
-        add_images(folder, features, table, source=features_path)
+        add_images(folder, features, table, source=features_path, inputs=[concepts])
         return
     settings = IndexSettings(
         metric or "cosine", factory or "Flat", recall or 0.95, shards, jobs, milvus
     )
-    create_index(folder, features, table, settings, source=features_path, overwrite=overwrite)
+    create_index(
+        folder,
+        features,
+        table,
+        settings,
+        source=features_path,
+        overwrite=overwrite,
+        inputs=[concepts],
+    )

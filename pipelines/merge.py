@@ -49,7 +49,7 @@ def merge(
     if ids:
         merged = arrange(merged, read_ids(ids), run_files[0])
     for warning in imageclef.write_submission(
-        out, merged.ids, merged.concepts, rules, overwrite=overwrite
+        out, merged.ids, merged.concepts, rules, overwrite=overwrite, inputs=[*run_files, ids]
     ):
         warn(f"{out}: {warning}")
     means = ", ".join(f"{run.counts.mean():.2f}" for run in runs.values())

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts.files import write_result
+from replearn.artefacts.outputs import Result, is_stream, refuse_taken, write_results
 from replearn.concepts.reading import Reading
-from replearn.report.build import build_report
+from replearn.report.build import REPORT, build_report
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
@@ -16,7 +16,9 @@ def report(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder of an encoder or of a comparison.")
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="HTML file to write.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.html", help="HTML file to write; - is stdout.")
+    ],
     features: Annotated[
         Path | None,
         typer.Option(help="Features of the encoder; default: the largest file beside its folder."),
@@ -42,6 +44,8 @@ def report(
 
     Example: replearn report runs/demo runs/demo/report.html
     """
+    inputs = [run, features, images, concepts, names, data]
+    refuse_taken(out, REPORT, inputs)
     html = build_report(
         run,
         features=features,
@@ -51,5 +55,6 @@ def report(
         data=data,
         reading=Reading.of_options(layout, separator, columns, uncertain),
     )
-    write_result(out, html, overwrite=overwrite)
-    print(out)
+    write_results({out: Result(html, REPORT)}, overwrite=overwrite, inputs=inputs)
+    if not is_stream(out):
+        print(out)

@@ -30,7 +30,9 @@ def split(
     separator: SeparatorOption = None,
     columns: ColumnsOption = None,
     uncertain: UncertainOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old lists.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write anew, and replace other lists.")
+    ] = False,
 ) -> None:
     """Divide a concept file into train, validation and test lists.
 

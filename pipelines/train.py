@@ -60,7 +60,8 @@ def train(
         bool, typer.Option("--resume", help="Continue from the checkpoint, if there is one.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the output of another run in ENCODER.")
+        bool,
+        typer.Option("--overwrite", help="Train anew, and replace another encoder."),
     ] = False,
 ) -> None:
     """Train an encoder on images without labels.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts.files import write_results
+from replearn.artefacts.outputs import FileKind, Result, write_results
 from replearn.concepts.reading import Reading
 from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.concepts.vocabulary import count_concepts, frequent_pairs, images_of, pool
@@ -14,6 +14,10 @@ from replearn.console import say
 from replearn.errors import UsageError
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
+
+COUNTS = FileKind.of_lines("a file of concepts and their counts", r"[^\t\n]+\t\d+")
+INVERSE = FileKind.of_lines("a file of concepts and their images", r"[^\t\n]+\t[^\t\n]*")
+PAIRS = FileKind.of_lines("a file of pairs of concepts", r"[^\t\n]+\t[^\t\n]+\t\d+")
 
 
 def vocabulary(
@@ -44,24 +48,22 @@ def vocabulary(
 
     Example: replearn vocabulary train-concepts.tsv --top 500 --out words.tsv
     """
+    out = out or Path("-")
     places = [path.absolute() for path in (out, inverse, pairs) if path]
     if len(set(places)) < len(places):
-        raise UsageError("--out, --inverse and --pairs: give each a file of its own")
+        raise UsageError("--out (by default stdout), --inverse and --pairs: give each its own file")
     reading = Reading.of_options(layout, separator, columns, uncertain)
     table = pool(_read(path, reading) for path in concept_files)
     counts = count_concepts(table, top)
     words = list(counts)
-    files: dict[Path, str | bytes] = {}
-    if out:
-        files[out] = _lines(counts.items())
+    results = {out: Result(_lines(counts.items()), COUNTS)}
     if inverse:
         images = images_of(table, words)
-        files[inverse] = _lines((word, ";".join(ids)) for word, ids in images.items())
+        lines = _lines((word, ";".join(ids)) for word, ids in images.items())
+        results[inverse] = Result(lines, INVERSE)
     if pairs:
-        files[pairs] = _lines(frequent_pairs(table, words))
-    write_results(files, overwrite=overwrite)
-    if not out:
-        print(_lines(counts.items()), end="")
+        results[pairs] = Result(_lines(frequent_pairs(table, words)), PAIRS)
+    write_results(results, overwrite=overwrite, inputs=concept_files)
     without = sum(not concepts for concepts in table.concepts)
     say(
         f"{len(table):,} images, {without:,} without concepts; mean {table.counts.mean():.2f}, "

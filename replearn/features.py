@@ -13,12 +13,14 @@ from replearn.artefacts.disk_rows import select_rows
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.files import replacing
 from replearn.artefacts.identity import Digest, digest, identify
-from replearn.artefacts.shards import refuse_other_format
+from replearn.artefacts.outputs import Kind, already_made, is_free, place_of
+from replearn.artefacts.shards import FILES, plan_of, refuse_other_format
 from replearn.errors import DataError, refuse_repeated, some_of
 from replearn.vector_files import HOW_TO_WRITE, is_from_elsewhere, read_vectors
 
 HINTS: list[str] = ["encoder_path", "images_path"]
 
+FEATURES = Kind("a set of features", FILES)
 _BLOCK = 65536  # vectors that are looked at together
 
 
@@ -81,24 +83,26 @@ class Features:
 
         Args:
             path: of the file, `NAME.h5`.
-            overwrite: replace what lies there.
+            overwrite: replace other features.
 
         Raises:
-            DataError: something lies there, the vectors are not finite floats [N, D], or the file
-                cannot be written.
+            DataError: something lies there that may not be replaced, the vectors are not finite
+                floats [N, D], or the file cannot be written.
             UsageError: the name ends as files of another format do.
         """
         path = Path(path)
         refuse_other_format(path)
-        if path.exists() and not overwrite:
+        place = place_of(path)
+        if not is_free(place) and not overwrite:
             raise DataError(f"{path}: exists; choose another place or give overwrite=True")
         _check_vectors(path, self.vectors, "give one vector for each id")
         if len(self.vectors) != len(self.ids):
             raise DataError(f"{path}: {len(self.ids)} ids for {len(self.vectors)} vectors")
+        already_made(place, FEATURES, plan_of(place, "vectors"), self.identity, overwrite=True)
         facts = {"identity": self.identity, "encoder": self.encoder, **self.hints}
         attributes = {key: value for key, value in facts.items() if value is not None}
         blocks = _finite_blocks(path, self.ids, self.vectors)
-        with replacing(path) as temporary:
+        with replacing(place) as temporary:
             hdf5.write_rows(temporary, "vectors", blocks, self.ids, self.errors, attributes)
 
     def select(self, ids: Sequence[str]) -> "Features":

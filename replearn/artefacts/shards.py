@@ -25,6 +25,7 @@ from replearn.errors import DataError, UsageError
 
 _logger = logging.getLogger(__name__)
 
+FILES = r"manifest\.json|shard-\d{12}\.h5"  # of an artefact that is a folder of shards
 ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows
 _OTHER_FORMATS = re.compile(
     r"\.(np[yz]|[ct]sv|txt|json|parquet|feather|zarr|mat|pth?|pkl|pickle|safetensors|zip|tar|gz|xlsx)",

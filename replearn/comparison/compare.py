@@ -10,15 +10,17 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from replearn.artefacts.files import write_results
+from replearn.artefacts.outputs import Result as Output
+from replearn.artefacts.outputs import place_of, write_results
+from replearn.comparison import tables
 from replearn.comparison.data_folder import DataFolder, find_data_folder
 from replearn.comparison.encoder_task import EncoderTask, index_task, run_task
+from replearn.comparison.facts import refuse_other_files
 from replearn.comparison.results import Result, find_best_encoder
 from replearn.comparison.settings import Comparison
-from replearn.comparison.sheets import copy_training_sheets, draw_queries
-from replearn.comparison.tables import write_comparison_facts, write_tables
+from replearn.comparison.sheets import QUERIES, copy_training_sheets, draw_queries, sheet_names
 from replearn.concepts.reading import AS_FOUND, Reading
-from replearn.concepts.split import write_split
+from replearn.concepts.split import LIST, write_split
 from replearn.concepts.table import read_labels, write_concepts
 from replearn.concepts.vocabulary import check_known
 from replearn.console import as_shown_here
@@ -45,7 +47,7 @@ def compare(
         out: where everything goes.
         seeds: number of trainings of each encoder.
         jobs: encoders at a time, each in a process of its own.
-        overwrite: replace what was made from other inputs.
+        overwrite: make everything anew, and replace what was made from other inputs.
         reading: what is said of the layout of the concept lists.
 
     Raises:
@@ -54,9 +56,12 @@ def compare(
         UsageError: a setting of an encoder is not known or does not fit.
     """
     _check_encoders(settings)
+    out = place_of(out)
+    refuse_other_files(out, [*tables.FILES, *sheet_names(settings.encoders)])
     data = _with_plain_lists(find_data_folder(data_folder), out, reading, overwrite=overwrite)
     data = _with_parts(data, out, overwrite=overwrite)
     images = _prepare_images(settings, data, out, overwrite=overwrite)
+    tables.write_comparison_facts(settings, data, images, out)  # from now on it is a comparison's
     tasks = [
         EncoderTask(settings, data, images[name], out, name, seed, overwrite)
         for seed in range(seeds)
@@ -68,12 +73,11 @@ def compare(
         for of_task in parallel(delayed(as_shown_here(run_task))(task) for task in tasks)
         for result in of_task
     ]
-    write_tables(results, settings, data, out)
-    write_comparison_facts(settings, data, images, out)
+    tables.write_tables(results, settings, data, out)
     copy_training_sheets(out)
     best = _best_task(tasks, results)
     index_task(best)
-    draw_queries(best.folder, data, best.images, out / "queries.png")
+    draw_queries(best.folder, data, best.images, out / QUERIES)
     return results
 
 
@@ -122,7 +126,7 @@ def _with_plain_lists(
     if reading == AS_FOUND:
         return data
     plain = {part: out / "lists" / f"{part}-concepts.tsv" for part in paths}
-    lists: dict[Path, str | bytes] = {plain[part]: write_concepts(tables[part]) for part in plain}
+    lists = {plain[part]: Output(write_concepts(tables[part]), LIST) for part in plain}
     write_results(lists, overwrite=overwrite)
     valid, test = plain.get("valid"), plain.get("test", data.test)
     return replace(data, train=plain["train"], valid=valid, test=test)

@@ -6,7 +6,6 @@ the vectors are the same bytes whatever the number of processes, here or on a cl
 """
 
 import logging
-import os
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,9 @@ import torch
 
 from replearn.arrays import Vectors
 from replearn.artefacts.error_budget import ErrorBudget
-from replearn.artefacts.identity import already_made, identify
+from replearn.artefacts.hints import hint_to
+from replearn.artefacts.identity import identify
+from replearn.artefacts.outputs import already_made, place_of, refuse_inputs
 from replearn.artefacts.shard_jobs import ShardResult, collect, report_done, run_shards
 from replearn.artefacts.shards import (
     Ledger,
@@ -38,7 +39,7 @@ from replearn.artefacts.workspace import workspace
 from replearn.encoders.embedding import PRECISIONS, Precision, device_label
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
-from replearn.features import Features
+from replearn.features import FEATURES, Features
 from replearn.images.reader import ImageBatch, ImageReader
 from replearn.images.shares import Share, read_ahead
 
@@ -117,10 +118,10 @@ def extract(
         numerics: precision of the arithmetic and of what is kept.
         jobs: processes; as many as pay off if None.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
-        overwrite: replace other features at `out`.
+        overwrite: make them in any case, and replace other features at `out`.
 
     Raises:
-        DataError: other features lie at `out`, another process is writing there, the encoder
+        DataError: something else lies at `out`, another process is writing there, the encoder
             gives what is not finite, a worker died, or the disk is full.
         UsageError: `out` ends as files of another format do.
 
@@ -129,15 +130,16 @@ def extract(
         >>> features.vectors.shape, features.vectors.dtype
         ((48, 1024), dtype('float32'))
     """
-    out = Path(out)
+    out = place_of(Path(out))
     refuse_other_format(out)
+    refuse_inputs(out, [encoder.folder, images.source])
     start = time.monotonic()
     _logger.info(
         f"{encoder.folder or 'encoder'} on {device_label(encoder.device)}, {numerics.precision}"
     )
     plan = features_identity(encoder, images.identity, numerics)
     with workspace(out, keep=True) as work:
-        if already_made(out, plan_of(out, NAME), plan, overwrite=overwrite):
+        if already_made(out, FEATURES, plan_of(out, NAME), plan, overwrite=overwrite):
             return Features.load(out)
         budget = ErrorBudget(images.source or out, len(images), max_errors)
         budget.check(images.missing())
@@ -164,7 +166,7 @@ def extract(
 def _hints(encoder: Encoder, images: ImageReader, out: Path) -> dict[str, str]:
     """Return where encoder and images lie, relative to the features."""
     places = {"encoder_path": encoder.folder, "images_path": images.source}
-    return {key: os.path.relpath(path, out.parent) for key, path in places.items() if path}
+    return {key: hint_to(path, out.parent) for key, path in places.items() if path}
 
 
 @dataclass(frozen=True)

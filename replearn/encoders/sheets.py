@@ -13,6 +13,7 @@ from torch import Tensor
 from replearn.arrays import Pixels
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.artefacts.files import write_bytes
+from replearn.artefacts.outputs import is_free, place_of
 from replearn.encoders.contract import Model
 from replearn.encoders.encoder import load_encoder
 from replearn.encoders.preprocessing import centre_crop, quantise_images, scale_pixels
@@ -45,7 +46,8 @@ def draw_sheets(
     Raises:
         DataError: the folder is not empty, the model has no grids, or a file is not readable.
     """
-    if folder.exists() and any(folder.iterdir()):
+    folder = place_of(folder)
+    if not is_free(folder):
         raise DataError(f"{folder}: not empty; choose another place, or empty it")
     encoder = load_encoder(encoder_folder, device)
     description = encoder.description

@@ -21,7 +21,7 @@ from replearn.artefacts.locks import locked_folder
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.images.archives import is_tar, tar_members, zip_members
-from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip, size_tells
+from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip
 from replearn.images.tables import hdf5_rows, unpack_parquet
 
 SUFFIXES = frozenset({".bmp", ".dcm", ".dicom", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -169,7 +169,7 @@ def _file(root: Path, path: str) -> ImageFile:
     except OSError:
         return ImageFile(path, None, path)
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
-    return ImageFile(path, size, path, stamp=None if size_tells(path) else status.st_mtime_ns)
+    return ImageFile(path, size, path, stamp=status.st_mtime_ns)
 
 
 def _read_list(path: Path) -> list[str]:

@@ -1,7 +1,6 @@
 """Index folders on disk: `index.json`, the files of the engine, and the concepts of the images."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from replearn.artefacts.files import read_json, write_json
+from replearn.artefacts.hints import folder_of, hint_to
 from replearn.artefacts.identity import digest
+from replearn.artefacts.workspace import FolderKind
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DamagedError, DataError, UsageError
 from replearn.neighbors.engine import Engine, Metric, Space
@@ -22,6 +23,7 @@ from replearn.neighbors.recall import Recall
 _HEADER = "id\tconcepts\n"  # keeps a first image called `image` from being taken for one
 _AS_JSON = "id\tconcepts as JSON\n"  # where a concept or an id holds what parts others
 _MILVUS_FILE = "milvus.db"  # `milvus_engine.FILE`, which cannot be imported without pymilvus
+INDEX_FILES = r"index\.(json|faiss)|concepts\.tsv|\.?milvus\.db.*|shard-\d{4}/index\.faiss"
 _METRICS: dict[str, Metric] = {"cosine": "cosine", "l2": "l2"}
 
 
@@ -216,6 +218,9 @@ def _read_concepts(text: str, ids: list[str]) -> ConceptTable:
     return ConceptTable(ids, [tuple(field.split(";")) if field else () for field in fields])
 
 
-def relative_hints(hints: dict[str, str], start: Path, folder: Path) -> dict[str, str]:
-    """Return hints that are relative to the folder `start`, relative to another folder."""
-    return {key: os.path.relpath(start / hint, folder) for key, hint in hints.items()}
+INDEX = FolderKind("an index", INDEX_FILES, facts="index.json", check=load_index)
+
+
+def relative_hints(hints: dict[str, str], artefact: Path, folder: Path) -> dict[str, str]:
+    """Return the hints of an artefact, relative to where it lies, relative to a folder."""
+    return {key: hint_to(folder_of(artefact) / hint, folder) for key, hint in hints.items()}

@@ -1,13 +1,22 @@
 """Building of reports: the folder of an encoder or of a comparison becomes one HTML text."""
 
+import re
 from pathlib import Path
 
+from replearn.artefacts.outputs import FileKind
 from replearn.comparison.results import find_best, group_by_name
 from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.table import read_names
 from replearn.report import comparison
 from replearn.report.comparison_files import ComparisonFiles
 from replearn.report.page import Page, to_html
+
+_START = re.compile(
+    "<!doctype html>\n<html[^<]*<head>.*?<title>[^<]* · replearn</title>", re.DOTALL
+)
+REPORT = FileKind(
+    "a report", lambda data: bool(_START.match(data[:4096].decode("utf-8", "replace")))
+)
 
 
 def build_report(

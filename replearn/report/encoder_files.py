@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from replearn.artefacts.hints import folder_of
 from replearn.artefacts.identity import check_same
 from replearn.comparison.facts import has_facts, read_facts
 from replearn.concepts.reading import AS_FOUND, Reading
@@ -104,7 +105,7 @@ def _largest_features(run: Path, identity: str) -> Path | None:
 
 def _stated_source(path: Path, features: Features) -> Path | None:
     hint = features.hints.get("images_path")
-    return path.parent / hint if hint else None
+    return folder_of(path) / hint if hint else None
 
 
 def _concept_names(

@@ -94,7 +94,7 @@ def test_the_command_writes_counts_images_and_pairs(
     assert made["pairs"].read_text() == "C1\tC2\t2\nC1\tC3\t1\nC2\tC3\t1\n"
     assert main(["vocabulary", str(train), "--top", "0"]) == 2
     assert main(["vocabulary", str(train), "--out", "same", "--inverse", "./same"]) == 2
-    assert "a file of its own" in capsys.readouterr().err
+    assert "give each its own file" in capsys.readouterr().err
 
 
 def test_the_vocabulary_is_by_frequency_then_by_name() -> None:

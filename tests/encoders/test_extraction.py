@@ -206,12 +206,24 @@ def test_features_of_other_images_are_refused(out: Path) -> None:
         extract(encoder_of(Squares()), image_set(1), out)
 
 
-def test_what_is_no_features_file_is_replaced_only_when_overwriting(out: Path) -> None:
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_features_file_is_never_replaced(overwrite: bool, out: Path) -> None:
     out.write_text("my notes")
-    with pytest.raises(DataError, match=r"holds something else.*--overwrite"):
-        extract(encoder_of(Squares()), IMAGES, out)
+    with pytest.raises(DataError, match=r"is not a set of features, .*choose another place"):
+        extract(encoder_of(Squares()), IMAGES, out, overwrite=overwrite)
     assert out.read_text() == "my notes"
-    assert extract(encoder_of(Squares()), IMAGES, out, overwrite=True).ids == IMAGES.ids
+
+
+def test_a_repeated_run_that_overwrites_embeds_everything_again(
+    out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first = extract(encoder_of(Squares()), IMAGES, out)
+    model = Squares()
+    again = extract(encoder_of(model), IMAGES, out, overwrite=True)
+    assert model.seen == len(IMAGES)
+    assert again.identity == first.identity
+    assert "already made" not in caplog.text
 
 
 @pytest.mark.parametrize("name", ["f.npy", "f.NPZ", "f.csv", "f.parquet", "f.pt", "f.zip"])

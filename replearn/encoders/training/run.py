@@ -10,6 +10,7 @@ from typing import Any
 
 from replearn.artefacts.files import publish
 from replearn.artefacts.identity import identify
+from replearn.artefacts.outputs import place_of, refuse_inputs
 from replearn.artefacts.workspace import workspace
 from replearn.encoders.configuration import Configuration, ImageSettings, check_form
 from replearn.encoders.contract import FittedEncoder, Model, Objective
@@ -72,9 +73,10 @@ def train(
 ) -> Encoder:
     """Train an encoder on images without labels; `load_encoder` opens its folder again.
 
-    Where the folder holds an encoder of the same settings and images, nothing is trained.  Of
-    several processes that `torchrun` started, all call this with the same arguments.  The random
-    numbers of torch, and its choices for the whole process, are left as they were.
+    Where the folder holds an encoder of the same settings and images, nothing is trained unless
+    `overwrite` is given.  Of several processes that `torchrun` started, all call this with the same
+    arguments.  The random numbers of torch, and its choices for the whole process, are left as they
+    were.
 
     Args:
         model: the name of a model, whose shipped settings are taken, or of other shipped settings,
@@ -86,7 +88,7 @@ def train(
             fitted at once needs none.
         init: folder of an encoder of the same model, to begin with its weights.
         resume: go on from the checkpoint in the folder, if there is one.
-        overwrite: replace what another training left there.
+        overwrite: train in any case, and replace what another training left there.
         **settings: on top of the configuration, named as in its file: sections, as
             `training={"steps": 4000}`, or single settings, as `**{"training.steps": 4000}`.
 
@@ -130,8 +132,8 @@ def make_encoder(
 
     Args and errors are those of `train`, which also opens the folder.
     """
-    if folder.is_symlink() or not folder.name:
-        folder = folder.resolve()  # what it points to is filled, and may be set aside
+    folder = place_of(folder)
+    refuse_inputs(folder, [init, images.source])
     arguments, training = check_configuration(config)
     check_images(config, images)
     with (
