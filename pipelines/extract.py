@@ -9,7 +9,8 @@ from replearn.concepts.table import read_ids
 from replearn.encoders import extraction
 from replearn.encoders.embedding import Precision
 from replearn.encoders.encoder import load_encoder
-from replearn.images.ids import Frames, IdsFrom, Selection
+from replearn.images.frames import Frames
+from replearn.images.ids import IdsFrom, Selection
 from replearn.images.opening import open_reader
 
 

@@ -7,7 +7,8 @@ import typer
 
 from replearn.concepts.table import read_ids
 from replearn.images.form import Fit
-from replearn.images.ids import Frames, IdsFrom, Selection
+from replearn.images.frames import Frames
+from replearn.images.ids import IdsFrom, Selection
 from replearn.images.preparation import prepare as prepare_images
 
 

@@ -26,7 +26,7 @@ from replearn.errors import DataError, brief
 
 MANIFEST = "manifest.json"
 # What image sets and features may know about each row, beside its id.
-_COLUMNS = ("digests", "paths")
+_COLUMNS = ("digests", "paths", "frames", "bits")
 
 
 @dataclass(frozen=True)

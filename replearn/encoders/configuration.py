@@ -1,12 +1,13 @@
 """The configuration file of an encoder, before the model checks its arguments."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from replearn.images.form import Fit
+from replearn.images.form import Fit, ValueRange
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import is_prepared, open_images
 from replearn.settings import check_settings
@@ -20,6 +21,8 @@ class ImageSettings(BaseModel):
     size: int = Field(64, ge=8)
     channels: Literal[1, 3] = 1
     fit: Fit = "stretch"
+    bits: int | None = Field(None, ge=8, le=32)
+    value_range: ValueRange | None = None
 
 
 class Configuration(BaseModel):
@@ -51,15 +54,8 @@ def open_configured(
     wanted = check_settings(ImageSettings, settings, "images")
     if is_prepared(source):
         there = ImageSet.load(source)
-        form = {"size": there.size, "channels": there.channels, "fit": there.fit}
+        form = asdict(there.form)
         wanted = wanted.model_copy(
             update={key: form[key] for key in form if key not in wanted.model_fields_set}
         )
-    return open_images(
-        source,
-        size=wanted.size,
-        channels=wanted.channels,
-        fit=wanted.fit,
-        ids=ids,
-        max_errors=max_errors,
-    )
+    return open_images(source, ids=ids, max_errors=max_errors, **wanted.model_dump())

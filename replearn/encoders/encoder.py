@@ -17,7 +17,7 @@ from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
 from replearn.errors import DataError, UsageError, brief
-from replearn.images.form import Form
+from replearn.images.form import Form, ValueRange
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Description:
         identity: what this encoder is.
         training: the settings it was trained with.
         selected: step and scores of the probe that chose these weights, None for the last ones.
+        bits: of samples of more than 8, see `replearn.images.form.Form`.
+        value_range: of signed and floating-point samples, see there too.
     """
 
     model: str
@@ -45,11 +47,15 @@ class Description:
     identity: str
     training: dict[str, Any]
     selected: dict[str, Any] | None = None
+    bits: int | None = None
+    value_range: ValueRange | None = None
 
     @property
     def form(self) -> Form:
         """The form that images are prepared to."""
-        return Form(self.size, self.channels, self.fit)
+        # JSON has no tuples.
+        values = None if self.value_range is None else (self.value_range[0], self.value_range[1])
+        return Form(self.size, self.channels, self.fit, self.bits, values)
 
     def build(self) -> Model:
         """Return the model with fresh weights."""
@@ -159,7 +165,11 @@ class Encoder:
 def save_encoder(folder: Path, model: Model, description: Description) -> None:
     """Write the weights, then the description: where the description lies, all is complete."""
     save_weights(folder / "encoder.safetensors", model)
-    write_json(folder / "encoder.json", asdict(description))
+    facts = asdict(description)
+    for name in ("bits", "value_range"):  # most encoders have none
+        if facts[name] is None:
+            del facts[name]
+    write_json(folder / "encoder.json", facts)
 
 
 def save_weights(path: Path, model: Model) -> None:

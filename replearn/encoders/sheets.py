@@ -50,11 +50,9 @@ def draw_sheets(
     form = encoder.description
     image_set = open_images(
         source,
-        size=form.size,
-        channels=form.channels,
-        fit=form.fit,
         ids=images or ids,
         max_errors=max_errors,
+        **form.form.arguments,
     )
     batch = (
         to_float(centre_crop(image_set.pixels[:], form.crop))

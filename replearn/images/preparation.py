@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
@@ -60,7 +60,7 @@ def prepare(
         jobs: processes; as many as pay off if None.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
         overwrite: replace another set at `out`.
-        form: `size`, `channels` and `fit` to bring the images to, see `Form`.
+        form: what the images are brought to: the fields of `Form`.
 
     Raises:
         DataError: as `open_images`, or `out` holds something else or is being written now, or a
@@ -89,7 +89,7 @@ def prepare(
             size_of_shard = size_of_shards(len(files), files.image_bytes)
             ledger = Ledger(work, plan, NAME, len(files), size_of_shard)
             throughput = _make_shards(ledger, files, budget, jobs, cluster)
-            facts = asdict(wanted) | {
+            facts = wanted.arguments | {
                 "folder": os.path.relpath(source, out.parent),  # a hint
                 "identity": files.identity_when_read(ledger.open()),
             }

@@ -123,6 +123,8 @@ def _provenance_panel(description: Description, images: EmbeddedImages | None) -
         "images.fit": description.fit,
         "images.crop": description.crop,
     }
+    shown = {"images.bits": description.bits, "images.value_range": description.value_range}
+    facts |= {name: value for name, value in shown.items() if value is not None}
     facts |= {f"weights chosen by {key}": v for key, v in _flat(description.selected or {})}
     if images is not None:
         facts["features"] = f"{images.name}, {len(images.features):,} images"

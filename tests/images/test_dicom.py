@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replearn.images.decoding import UnreadableImage, decode
+from replearn.images.decoding import decode
 from replearn.images.opening import open_images
+from replearn.images.picture import UnreadableImage
 
 pytest.importorskip("pydicom", reason="DICOM needs replearn[dicom]")
 
