@@ -50,7 +50,7 @@ class Decoded(NamedTuple):
 
     Attributes:
         pixels: uint8 [channels, size, size]; three channels are red, green, blue.
-        bits: that its samples use, 8 where they have no more.
+        bits: that its samples use; 0 where they have at most 8.
         frames: or pages that the file has.
         remark: what its decoder complained of, in one line; mostly nothing.
     """

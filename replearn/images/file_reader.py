@@ -96,7 +96,7 @@ class _Batch:
         self._files = files
         self._pixels = np.empty((len(files), form.channels, form.size, form.size), np.uint8)
         self._frames = np.ones(len(files), np.uint32)
-        self._bits = np.full(len(files), 8, np.uint8)
+        self._bits = np.zeros(len(files), np.uint8)
         self._reasons: dict[int, str] = {}
         self._remarks: dict[int, str] = {}
 
@@ -124,7 +124,9 @@ class _Batch:
         with throughput.timing("decoding"):
             found = decode_image(data, self._files.form, file.frame)
         self._pixels[row] = found.pixels
-        self._frames[row], self._bits[row] = found.frames, found.bits
+        # Where a frame is named, the others are images of their own.
+        self._frames[row] = found.frames if file.frame is None else 1
+        self._bits[row] = found.bits
         if found.remark:
             self._remarks[row] = found.remark
 

@@ -10,6 +10,19 @@ Fit = Literal["stretch", "pad"]
 ValueRange = tuple[float, float]  # what is shown black, and what is shown white
 
 
+def parse_range(text: str) -> ValueRange:
+    """Read a range as options have it: two numbers and a comma between them.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    try:
+        black, white = map(float, text.split(","))
+    except ValueError:
+        raise UsageError(f"range {text!r}: two numbers, as 0,1")
+    return black, white
+
+
 class FormArguments(TypedDict, total=False):
     """The fields of `Form` as keyword arguments."""
 

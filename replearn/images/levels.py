@@ -19,6 +19,7 @@ from replearn.arrays import Array
 from replearn.images.form import Form
 from replearn.images.picture import Picture, UnreadableImage, strips
 
+_EXAMPLES = {"int8": "-128,127", "int16": "-1024,3071", "int32": "-1024,3071"}
 _BEYOND = 1000  # one sample in so many may be larger than the bits in use hold
 
 
@@ -38,7 +39,7 @@ def to_eight_bits(picture: Picture, form: Form) -> tuple[Array, int]:
         form: says which bits and range hold, and whether colours are wanted.
 
     Returns:
-        The pixels, and the bits in use; 8 where there are no more.
+        The pixels, and the bits in use; 0 where samples have at most 8, or no bits at all.
 
     Raises:
         UnreadableImage: its range is not known, or it uses more bits than the form has.
@@ -46,7 +47,7 @@ def to_eight_bits(picture: Picture, form: Form) -> tuple[Array, int]:
     samples = picture.samples
     is_usual = samples.dtype == np.uint8 and picture.depth == 8 and picture.alpha is None
     if is_usual and not picture.white_is_zero and (picture.blue_first or samples.ndim == 2):
-        return samples, 8
+        return samples, 0
     samples = np.atleast_3d(samples)  # [H, W, C]
     colours = 3 if samples.shape[2] >= 3 else 1
     if picture.alpha is not None and not picture.depth:
@@ -63,14 +64,14 @@ def to_eight_bits(picture: Picture, form: Form) -> tuple[Array, int]:
 def _levels(samples: Array, depth: int, form: Form) -> _Levels:
     if depth == 0:
         if form.value_range is None:
-            example = "0,1" if samples.dtype.kind == "f" else "-1024,3071"
+            example = _EXAMPLES.get(samples.dtype.name, "0,1")
             raise UnreadableImage(
                 f"{samples.dtype} samples, whose range is not known: state what is black and what "
                 f"is white, as --range {example}"
             )
-        return _Levels(*form.value_range, 8)
+        return _Levels(*form.value_range, 0)
     if depth <= 8:
-        return _Levels(0, 2**depth - 1, 8)
+        return _Levels(0, 2**depth - 1, 0)
     packed = samples.shape[2] == 3 and depth < 16  # colours of 10, 12 or 14 bits use them all
     used = depth if packed else _bits_in_use(samples)
     if form.bits is not None and used > form.bits:
@@ -122,14 +123,16 @@ def _shown(picture: Picture, samples: Array, colours: int, levels: _Levels) -> A
 
 
 def _scaled(samples: Array, levels: _Levels) -> Array:
+    shown: Array
     if samples.dtype.itemsize <= 2 and samples.dtype.kind == "u":
         within = np.minimum(samples, np.uint16(min(levels.white, 2**16 - 1)))
-        shown: Array = np.rint(within * np.float32(255 / levels.white)).astype(np.uint8)
+        shown = np.rint(within * np.float32(255 / levels.white)).astype(np.uint8)
         return shown
     share = (samples.astype(np.float64) - levels.black) / (levels.white - levels.black)
     if not np.isfinite(share).all():
         raise UnreadableImage("some of its samples are no numbers (NaN or infinite)")
-    return np.rint(share.clip(0, 1) * 255).astype(np.uint8)
+    shown = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
+    return shown  # noqa: RET504 - its type is declared
 
 
 def _opacity(alpha: Array, depth: int) -> Array:

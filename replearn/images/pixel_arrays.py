@@ -147,6 +147,8 @@ def _ids_beside(path: Path, arrays: Mapping[str, h5py.Dataset], name: str) -> li
     texts = found[:].ravel().tolist()
     if len(texts) != len(arrays[name]):
         raise DataError(f"{path}: {len(texts)} ids for {len(arrays[name])} images; make it again")
+    if len(set(texts)) < len(texts):
+        raise DataError(f"{path}: its ids, as {texts[0]!r}, are not all different; make it again")
     return list(texts)
 
 

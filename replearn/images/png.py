@@ -7,19 +7,20 @@ decoders complain of faults in them, or show a frame of an animation instead.
 
 import struct
 import zlib
-from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 
+from replearn.arrays import Array
 from replearn.images.opencv import decode_with_opencv
+from replearn.images.optional_codecs import require
 from replearn.images.orientation import orientation_of
 from replearn.images.picture import Picture, UnreadableImage, check_size, straight_alpha
-from replearn.images.pillow_files import read_with_pillow
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _GREY = 0  # a colour type
+_LARGE = 1 << 24  # pixels
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by colour type
 
 
@@ -44,19 +45,32 @@ def read_png(data: bytes) -> Picture:
     """
     png = _read_chunks(data)
     check_size(png.width, png.height, _SAMPLES.get(png.colours, 4) * max(1, png.bits // 8))
-    orientation = orientation_of(png.exif)
-    if png.colours == _GREY and png.is_transparent and png.bits <= 8:  # OpenCV misreads it
-        picture = read_with_pillow(png.plain, ("PNG",), "PNG")
-        return replace(picture, orientation=orientation, frames=png.frames)
-    pixels = decode_with_opencv(png.plain, cv2.IMREAD_UNCHANGED, "PNG")
+    large = png.width * png.height >= _LARGE
+    is_rare = large or (png.colours == _GREY and png.is_transparent)
+    if is_rare:
+        samples = _decode_rare(png.plain)
+    else:
+        samples = decode_with_opencv(png.plain, cv2.IMREAD_UNCHANGED, "PNG")
     return Picture(
-        pixels,
-        8 * pixels.itemsize,
-        straight_alpha(pixels),
-        blue_first=True,
-        orientation=orientation,
+        samples,
+        8 * samples.itemsize,
+        straight_alpha(samples),
+        blue_first=not is_rare,
+        orientation=orientation_of(png.exif),
         frames=png.frames,
     )
+
+
+def _decode_rare(data: bytes) -> Array:
+    """Decode what OpenCV takes twice the memory for, or misreads: what is large, or transparent."""
+    codecs: Any = require("imagecodecs", "a PNG that is large, or of a transparent grey")
+    try:
+        samples: Array = codecs.png_decode(data)
+    except MemoryError:
+        raise
+    except Exception:  # libpng has errors of its own
+        raise UnreadableImage("a truncated or damaged PNG; fetch or export it again")
+    return samples
 
 
 def _read_chunks(data: bytes) -> _Png:

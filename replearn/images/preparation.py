@@ -21,6 +21,7 @@ from replearn.artefacts.shards import (
 from replearn.artefacts.throughput import Throughput
 from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError
+from replearn.images.file_facts import count_partly_read, warn_of_depths
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Form, FormArguments
 from replearn.images.ids import EVERY_IMAGE, Selection
@@ -93,9 +94,12 @@ def prepare(
                 "folder": os.path.relpath(source, out.parent),  # a hint
                 "identity": files.identity_when_read(ledger.open()),
             }
+            columns = [shard.columns for shard in ledger.open()]
+            partly_read = count_partly_read(columns)
+            warn_of_depths(source, columns, wanted)
             publish_shards(ledger, NAME, out, facts)
             left_out = len(budget.errors)
-            made = f"{out}: {len(files) - left_out:,} images ({wanted})"
+            made = f"{out}: {len(files) - left_out:,} images ({wanted}){partly_read}"
             report_done(made, left_out, throughput, time.monotonic() - start)
     images = ImageSet.load(out)
     check_errors(out, images.errors, len(files), selection.max_errors)

@@ -16,7 +16,7 @@ from replearn.images.tiff_samples import read_with_tifffile
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES, _FORMAT = 254, 258, 259, 262, 284, 339
 # None, CCITT, LZW, JPEG, deflate, PackBits and LZMA.
 _PACKED_AS_USUAL = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925)
-_REDUCED, _YCBCR, _SEPARATE, _SIGNED, _FLOATING = 1, 6, 2, 2, 3
+_REDUCED, _UNPACKED, _YCBCR, _SEPARATE, _SIGNED, _FLOATING = 1, 1, 6, 2, 2, 3
 
 
 def read_tiff(data: bytes, page: int | None = None) -> Picture:
@@ -68,12 +68,14 @@ def _pages(header: Image.Image) -> list[int]:
 
 def _is_for_pillow(header: Image.Image) -> bool:
     tags = _tags(header)
-    if tags.get(_COMPRESSION, 1) not in _PACKED_AS_USUAL:
+    packing = tags.get(_COMPRESSION, _UNPACKED)
+    if packing not in _PACKED_AS_USUAL:
         return False
     formats = np.atleast_1d(tags.get(_FORMAT, 1))
     is_unsigned = not np.isin(formats, (_SIGNED, _FLOATING)).any()
-    planes_of_colours = tags.get(_PLANES) == _SEPARATE and tags.get(_PHOTOMETRIC) == _YCBCR
-    return bool(np.max(tags.get(_BITS, 1)) <= 8 and is_unsigned and not planes_of_colours)
+    is_ycbcr = tags.get(_PHOTOMETRIC) == _YCBCR
+    misread = is_ycbcr and (tags.get(_PLANES) == _SEPARATE or packing == _UNPACKED)
+    return bool(np.max(tags.get(_BITS, 1)) <= 8 and is_unsigned and not misread)
 
 
 def _tags(header: Image.Image) -> Any:

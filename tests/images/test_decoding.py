@@ -22,38 +22,17 @@ from replearn.images.image_set import ImageSet
 from replearn.images.orientation import upright
 from replearn.images.picture import UnreadableImage
 from replearn.images.resizing import reduction, resize
-from tests.images.helpers import Pixels, grey
+from tests.images.helpers import (
+    as_pillow,
+    colour,
+    encoded,
+    encoded_cv2,
+    gradient,
+    grey,
+    noise,
+)
 
 FITS: list[Fit] = ["stretch", "pad"]
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def encoded_cv2(pixels: Pixels, suffix: str) -> bytes:
-    return cv2.imencode(suffix, pixels)[1].tobytes()
-
-
-def gradient(height: int = 48, width: int = 64) -> Pixels:
-    """A smooth coloured picture whose corners all differ, uint8 [H, W, 3], red green blue."""
-    y, x = np.mgrid[:height, :width]
-    red, green = x * 255 // (width - 1), y * 255 // (height - 1)
-    return np.asarray(np.stack([red, green, (red + green) // 2], axis=-1), np.uint8)
-
-
-def noise(height: int = 96, width: int = 96) -> Pixels:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
-
-
-def colour(data: bytes, size: int, fit: Fit = "stretch") -> Pixels:
-    return decode(data, size=size, channels=3, fit=fit).transpose(1, 2, 0)
-
-
-def as_pillow(image: Image.Image) -> Pixels:
-    return np.asarray(image.convert("RGB")).astype(int)
 
 
 @settings(max_examples=30, deadline=None)
