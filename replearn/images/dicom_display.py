@@ -31,7 +31,8 @@ def display(dataset: Any, frame: int, stored: Array) -> Array:
     to_grey = _interest(dataset, frame) or _whole_range(dataset, stored, to_values)
     shown = np.empty(stored.shape, np.uint8)
     for rows in strips(stored):
-        shown[rows] = np.rint(to_grey(to_values(stored[rows])).clip(0, 255))
+        grey = to_grey(to_values(stored[rows]))
+        shown[rows] = np.rint(np.nan_to_num(grey, copy=False).clip(0, 255))  # no number: black
     return _present(dataset, shown)
 
 
@@ -83,7 +84,9 @@ def _window(places: Sequence[Any]) -> _Map | None:
 
 
 def _linear(low: float, high: float) -> _Map:
-    scale = 255 / (high - low) if high > low else 0.0
+    if high <= low:
+        return lambda values: np.zeros(np.shape(values))
+    scale = 255 / (high - low)
     return lambda values: (np.asarray(values, np.float64) - low) * scale
 
 

@@ -44,6 +44,7 @@ _OTHERS = frozenset(
     }
 )
 ROW = ".row"  # of an image in a table or an array, behind its id
+ARRAY = ".npy"  # an image, or many, or numbers of any other kind
 
 HEAD = 256  # bytes of a file that tell its kind
 _PREAMBLE = 128  # bytes before the magic of DICOM
@@ -131,7 +132,7 @@ def image_suffix(path: str) -> str:
     What follows the last dot of a UID or of any other name belongs to the name.
     """
     suffix = PurePosixPath(path).suffix
-    return suffix if suffix.lower() in SUFFIXES or suffix == ROW else ""
+    return suffix if suffix.lower() in SUFFIXES or suffix in (ROW, ARRAY) else ""
 
 
 def tells_by_name(path: str) -> bool | None:

@@ -21,7 +21,7 @@ from replearn.artefacts.locks import locked_folder
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.images.archives import is_tar, tar_members, zip_members
-from replearn.images.kinds import looks_like_image, tells_by_name
+from replearn.images.kinds import ARRAY, looks_like_image, tells_by_name
 from replearn.images.pixel_arrays import hdf5_rows, npy_rows, npz_rows
 from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip, size_tells
 from replearn.images.tables import unpack_parquet
@@ -157,6 +157,7 @@ def _folder(root: Path, scratch: Path) -> Source:
     store = Folder(root)
     found: list[str] = []
     series: list[str] = []
+    arrays: list[str] = []  # images where there are no others, else features or labels of them
     others: Counter[str] = Counter()
     # Links to folders are not followed: they can lead in a circle, or to an image twice.
     for base, folders, names in os.walk(root, onerror=refuse):
@@ -168,13 +169,17 @@ def _folder(root: Path, scratch: Path) -> Source:
                 found.append(path)
             elif kind != "hidden" and _holds_images(path):
                 series.append(path)
+            elif kind == ARRAY:
+                arrays.append(path)
             else:
                 others[kind] += 1
     if series and not found:
         source = _series([root / path for path in sorted(series)], scratch)
     else:
-        source = _files(root, found)
+        source = _files(root, found or arrays)
         others.update(map(_kind, series))
+    if found or series:
+        others.update(map(_kind, arrays))
     return Source(source.files, source.store, +(source.others + others))
 
 
