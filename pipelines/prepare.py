@@ -17,7 +17,8 @@ def prepare(
         Path,
         typer.Argument(
             metavar="IMAGES",
-            help="A folder, .zip, .tar, series of .tar, parquet, HDF5 or text list of paths.",
+            help="A folder, .zip, .tar, series of .tar, parquet, HDF5, .npy, .npz or text list of "
+            "paths.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Image set to write.")],

@@ -1,7 +1,7 @@
 """A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -53,9 +53,7 @@ class Description:
     @property
     def form(self) -> Form:
         """The form that images are prepared to."""
-        # JSON has no tuples.
-        values = None if self.value_range is None else (self.value_range[0], self.value_range[1])
-        return Form(self.size, self.channels, self.fit, self.bits, values)
+        return Form(self.size, self.channels, self.fit, self.bits, self.value_range)
 
     def build(self) -> Model:
         """Return the model with fresh weights."""
@@ -202,6 +200,9 @@ def read_description(folder: Path) -> Description:
         description = Description(**content)
     except TypeError as error:
         raise DataError(f"{folder / 'encoder.json'}: not an encoder's ({error})") from None
+    if description.value_range is not None:  # JSON has no tuples
+        black, white = description.value_range
+        description = replace(description, value_range=(black, white))
     if description.model not in MODELS:
         raise DataError(
             f"{folder / 'encoder.json'}: no model {description.model!r}; known: {', '.join(MODELS)}"

@@ -1,6 +1,5 @@
 """What is to be told of the files of a set: that there was more in them, or how deep they are."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from replearn.console import warn
 from replearn.images.form import Form
 
 NAMES = ("frames", "bits")  # of the columns
+
+_MOST = 0.95  # of the images are to keep all of their bits
 
 
 def count_partly_read(columns: Iterable[Mapping[str, Array]]) -> str:
@@ -27,20 +28,23 @@ def warn_of_depths(place: Path, columns: Iterable[Mapping[str, Array]], form: Fo
         columns: of all its parts.
         form: of the set.
     """
-    found = [part["bits"] for part in columns if "bits" in part]
-    counts = Counter(np.concatenate(found).tolist()) if found else Counter[int]()
-    del counts[0]
-    deep, least, most = sum(counts.values()), min(counts, default=0), max(counts, default=0)
+    found = [part["bits"][part["bits"] > 0] for part in columns if "bits" in part]
+    bits = np.concatenate(found) if found else np.empty(0, np.uint8)
+    if not len(bits):
+        return
     if form.bits is not None:
-        fewer = sum(count for bits, count in counts.items() if bits < form.bits)
+        fewer = int((bits < form.bits).sum())
         if fewer:
             warn(
-                f"{place}: {fewer:,} of {deep:,} images with more than 8 bits a sample use fewer "
-                f"than {form.bits} (the least {least}), and are dark"
+                f"{place}: {fewer:,} of {len(bits):,} images with more than 8 bits a sample use "
+                f"fewer than {form.bits} (the least {bits.min()}), and are dark"
             )
-    elif least != most:
-        each = ", ".join(f"{bits} bits {count:,}" for bits, count in sorted(counts.items()))
+    elif bits.min() != bits.max():
+        counts = zip(*np.unique(bits, return_counts=True), strict=True)
+        each = ", ".join(f"{number} bits {count:,}" for number, count in counts)
+        enough = int(np.quantile(bits, _MOST))
         warn(
-            f"{place}: the {deep:,} images with more than 8 bits a sample use different numbers of "
-            f"bits ({each}), each from black to white; --bits {most} gives all the same range"
+            f"{place}: the {len(bits):,} images with more than 8 bits a sample use different "
+            f"numbers of bits ({each}), each from black to white; --bits {enough} gives all the "
+            "same range"
         )

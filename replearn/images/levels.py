@@ -132,7 +132,7 @@ def _scaled(samples: Array, levels: _Levels) -> Array:
     if not np.isfinite(share).all():
         raise UnreadableImage("some of its samples are no numbers (NaN or infinite)")
     shown = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
-    return shown  # noqa: RET504 - its type is declared
+    return shown
 
 
 def _opacity(alpha: Array, depth: int) -> Array:

@@ -5,6 +5,7 @@ and several meanings of them.
 """
 
 import io
+import logging
 import math
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ _FORMATS = {2: "signed ", 3: "floating-point "}  # of samples
 _ALPHA: dict[int, Literal["premultiplied", "straight"]] = {1: "premultiplied", 2: "straight"}
 _PHOTOMETRIC, _ORIENTATION, _INK_SET = 262, 274, 332
 _UNPACKED, _CMYK = 1, 1
+_NOBODY = logging.NullHandler()
 _DAMAGED = "a truncated or damaged TIFF; fetch or export it again"
 
 
@@ -37,6 +39,8 @@ def read_with_tifffile(data: bytes, place: int, pages: int | None = None) -> Pic
     """
     tifffile = require("tifffile", "a TIFF that is not of the usual kinds")
     require("imagecodecs", "a TIFF that is not of the usual kinds")
+    # Where nobody listens, what it logs of a bad file would be on stderr.
+    logging.getLogger("tifffile").addHandler(_NOBODY)
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages[place]

@@ -18,7 +18,8 @@ BYTES = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 def shown(data: bytes, frame: int | None = None) -> Pixels:
-    return decode(data, size=16, channels=1, fit="stretch", frame=frame)[0].astype(int)
+    pixels: Pixels = decode(data, size=16, channels=1, fit="stretch", frame=frame)[0]
+    return pixels.astype(int)
 
 
 def colours(data: bytes) -> Pixels:
@@ -75,15 +76,14 @@ def test_what_is_empty_is_absent(empty: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["ModalityLUTSequence", "VOILUTSequence"])
-@pytest.mark.parametrize(
-    "gone", [["LUTDescriptor"], ["LUTData"], ["LUTDescriptor", "LUTData"]]
-)
+@pytest.mark.parametrize("gone", [["LUTDescriptor"], ["LUTData"], ["LUTDescriptor", "LUTData"]])
 def test_a_part_of_a_table_is_the_reason_of_its_file(name: str, gone: list[str]) -> None:
     made = table([0, 255], 0)
     made.LUTExplanation = "what it is for"
     for part in gone:
         delattr(made, part)
-    data = dicom(RAMP, **{name: [made]})
+    sequence: dict[str, Any] = {name: [made]}
+    data = dicom(RAMP, **sequence)
     if len(gone) == 2:
         assert np.array_equal(shown(data), shown(dicom(RAMP)))
     else:
@@ -98,7 +98,7 @@ def test_a_slope_of_zero_is_the_reason_of_its_file() -> None:
 
 def test_a_modality_table_stands_before_the_window() -> None:
     entries = [5 * value for value in range(4096)]
-    window = {"WindowCenter": 5000, "WindowWidth": 4001}
+    window: dict[str, Any] = {"WindowCenter": 5000, "WindowWidth": 4001}
     found = shown(dicom(RAMP, ModalityLUTSequence=[table(entries, 0)], **window))
     assert near(found, linear(RAMP * 5.0, 2999.5, 6999.5))
 
@@ -118,7 +118,7 @@ def test_the_bits_of_a_table_are_those_that_it_uses_whatever_it_states() -> None
 
 
 def test_windows_may_be_exact_or_sigmoid() -> None:
-    window = {"WindowCenter": 2000, "WindowWidth": 1000}
+    window: dict[str, Any] = {"WindowCenter": 2000, "WindowWidth": 1000}
     exact = shown(dicom(RAMP, **window, VOILUTFunction="LINEAR_EXACT"))
     assert near(exact, linear(RAMP, 1500, 2500))
     sigmoid = shown(dicom(RAMP, **window, VOILUTFunction="SIGMOID"))
@@ -138,6 +138,7 @@ def test_rescaling_and_window_may_stand_with_all_frames_or_with_each(where: str)
         )
         for shift in (0, 100)
     ]
+    more: dict[str, Any]
     if where == "shared":
         more = {"SharedFunctionalGroupsSequence": groups[1:]}
         shifts = [100, 100]
@@ -165,7 +166,7 @@ def test_padding_does_not_count_in_the_range(sign: int) -> None:
     assert near(found[1:], linear(inside, inside.min(), inside.max()))
     assert (found[0] == 0).all()
     padded[0, :8] = -1990
-    more = {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1980}
+    more: dict[str, Any] = {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1980}
     assert near(shown(dicom(padded, **more))[1:], found[1:])
 
 
@@ -197,7 +198,11 @@ def palette(entries: int, bits: int, stated: int, **more: Any) -> dict[str, Any]
     rise = np.linspace(0, top, entries).round()
     dtype = np.uint8 if bits == 8 and stated == 8 else "<u2"
     made: dict[str, Any] = {}
-    for name, values in (("Red", rise), ("Green", rise[::-1]), ("Blue", np.full(entries, top // 5))):
+    for name, values in (
+        ("Red", rise),
+        ("Green", rise[::-1]),
+        ("Blue", np.full(entries, top // 5)),
+    ):
         made[f"{name}PaletteColorLookupTableDescriptor"] = [entries % 65536, 0, stated]
         made[f"{name}PaletteColorLookupTableData"] = values.astype(dtype).tobytes()
     return made | more

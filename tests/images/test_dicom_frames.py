@@ -69,7 +69,7 @@ def test_jpeg_2000_keeps_every_value(stored: Pixels) -> None:
 
 
 def test_the_sign_of_a_jpeg_2000_codestream_counts_where_the_header_denies_it() -> None:
-    window = {"WindowCenter": 40, "WindowWidth": 400}
+    window: dict[str, Any] = {"WindowCenter": 40, "WindowWidth": 400}
     wrong = compressed(SIGNED, JPEG_2000, [jpeg_2000(SIGNED)], PixelRepresentation=0, **window)
     assert np.array_equal(shown(wrong), shown(dicom(SIGNED, **window)))
 
@@ -140,13 +140,13 @@ def test_a_file_without_an_image_says_what_it_is() -> None:
 @pytest.mark.parametrize("syntax", [EXTENDED, LOSSLESS_1, JPEG_LS, JPEG_2000, HTJ2K])
 def test_frames_that_are_cut_off_say_of_what_kind_they_are(syntax: str) -> None:
     data = compressed(RAMP, syntax, [bytes(100)], **TWELVE)
-    with pytest.raises(UnreadableImage, match="whose pixels are .*JPEG.*cut off or damaged"):
+    with pytest.raises(UnreadableImage, match=r"whose pixels are .*JPEG.*cut off or damaged"):
         shown(data)
 
 
 def test_a_syntax_that_nobody_decodes_is_named() -> None:
     video = compressed(RAMP, "1.2.840.10008.1.2.4.102", [bytes(100)])
-    with pytest.raises(UnreadableImage, match="MPEG-4.*not read; export it uncompressed"):
+    with pytest.raises(UnreadableImage, match=r"MPEG-4.*not read; export it uncompressed"):
         shown(video)
 
 

@@ -10,12 +10,16 @@ import pytest
 from PIL import Image
 
 from pipelines.__main__ import main
-from replearn.errors import ReplearnWarning, UsageError
+from replearn.encoders.encoder import load_encoder
+from replearn.encoders.extraction import extract
+from replearn.encoders.training.run import train
+from replearn.errors import DataError, ReplearnWarning, UsageError
+from replearn.features import Features
 from replearn.images.decoding import decode_image
 from replearn.images.form import Form
 from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
-from replearn.images.opening import open_images
+from replearn.images.opening import open_images, open_reader
 from replearn.images.picture import UnreadableImage
 from replearn.images.preparation import prepare
 from tests.images.helpers import Pixels, encoded, encoded_cv2
@@ -41,7 +45,7 @@ def test_of_several_pages_the_first_is_read_unless_another_is_asked(kind: str) -
         assert np.abs(found.pixels.astype(int) - level).max() <= 1
         assert found.frames == 3
     assert np.abs(decode_image(data, Form(16)).pixels.astype(int) - LEVELS[0]).max() <= 1
-    with pytest.raises(UnreadableImage, match="without a (frame or )?page 4"):
+    with pytest.raises(UnreadableImage, match=r"without a (frame or )?page 4"):
         decode_image(data, Form(16), 3)
 
 
@@ -162,3 +166,20 @@ def test_a_run_that_is_gone_on_with_counts_what_was_read_before(
             prepare(folder, tmp_path / "o.h5", size=16)
     prepare(folder, tmp_path / "o.h5", size=16)
     assert "2 of them one of several frames or pages" in caplog.text
+
+
+def test_the_bits_of_a_set_reach_the_encoder_and_what_it_is_given_next(tmp_path: Path) -> None:
+    folder = sixteen_bits(tmp_path / "x", 4000, 4095, 1000, 2000)
+    with pytest.warns(ReplearnWarning, match="fewer than 12"):
+        images = prepare(folder, tmp_path / "a.h5", size=16, bits=12)
+    train("pca", images, tmp_path / "encoder", arguments={"latent_dim": 2})
+    encoder = load_encoder(tmp_path / "encoder")
+    assert encoder.description.form == Form(16, bits=12)
+    for number, source in enumerate((tmp_path / "a.h5", folder)):
+        with open_reader(source, encoder.description.form, Selection()) as reader:
+            extract(encoder, reader, tmp_path / f"{number}.h5")
+    both = [Features.load(tmp_path / f"{number}.h5") for number in range(2)]
+    assert both[0].ids == both[1].ids
+    assert np.array_equal(both[0].vectors, both[1].vectors)
+    with pytest.raises(DataError, match="bits 12, where .* is asked"):
+        open_images(tmp_path / "a.h5", size=16)

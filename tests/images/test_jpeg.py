@@ -90,7 +90,7 @@ def test_stray_bytes_do_not_hide_that_data_end_early() -> None:
 def test_a_segment_that_is_longer_than_the_file_is_refused() -> None:
     data = photograph()
     longer = data[: len(data) // 2].rstrip(b"\xff") + b"\xff\xdc\xff\xf0" + data[-200:]
-    with pytest.raises(UnreadableImage, match="damaged JPEG|truncated JPEG"):
+    with pytest.raises(UnreadableImage, match=r"damaged JPEG|truncated JPEG"):
         grey(longer, 64)
 
 

@@ -65,7 +65,7 @@ def test_more_bits_than_stated_are_refused_unless_they_are_a_few_pixels() -> Non
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.float16, np.float32, np.float64])
 def test_signed_and_floating_point_samples_have_the_range_that_is_stated(dtype: Any) -> None:
     samples = np.array([[-100, -50, 0, 50, 100]], dtype)
-    with pytest.raises(UnreadableImage, match="range is not known.* --range"):
+    with pytest.raises(UnreadableImage, match=r"range is not known.* --range"):
         shown(samples, 0)
     found = shown(samples, 0, Form(value_range=(-50, 50)))
     assert found.tolist() == [[0, 0, 128, 255, 255]]

@@ -46,7 +46,7 @@ def test_ids_beside_the_images_of_a_group_are_theirs(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "a.h5", train__images=GREY, train__ids=ids, test__y=np.arange(3))
     assert open_images(path, size=16).ids == ids
     path = hdf5(tmp_path / "b.h5", train__images=GREY, train__ids=["a"] * 5)
-    with pytest.raises(DataError, match="its ids, as b?'a', are not all different"):
+    with pytest.raises(DataError, match=r"its ids, as b?'a', are not all different"):
         open_images(path, size=16)
 
 
@@ -58,7 +58,7 @@ def test_the_parts_of_a_set_keep_their_names_in_the_ids(
     write: Any, names: tuple[str, ...], tmp_path: Path
 ) -> None:
     labels = {"train_labels": np.zeros((5, 1)), "y_test": np.zeros(5)}
-    path = write(tmp_path / "a", **{name: GREY for name in names}, **labels)
+    path = write(tmp_path / "a", **dict.fromkeys(names, GREY), **labels)
     found = open_images(path, size=16)
     parts = [f"{part}-{number:09d}" for part in ("test", "train", "val") for number in range(5)]
     assert found.ids == parts

@@ -68,7 +68,12 @@ def test_signed_samples_are_refused_unless_their_range_is_stated(dtype: Any) -> 
     data = image(samples, 8 * samples.itemsize, BLACK_IS_ZERO, format=tiffs.SIGNED)
     with pytest.raises(UnreadableImage, match=f"{np.dtype(dtype)} samples.*--range"):
         grey(data, 64)
-    stated = {"size": 64, "channels": 1, "fit": "stretch", "value_range": (-128, 127)}
+    stated: dict[str, Any] = {
+        "size": 64,
+        "channels": 1,
+        "fit": "stretch",
+        "value_range": (-128, 127),
+    }
     assert np.array_equal(decode(data, **stated)[0], PICTURE[..., 0])
 
 
@@ -153,7 +158,15 @@ def test_memory_that_was_never_set_does_not_come_out() -> None:
     strip = len(deep(16)[..., 0].tobytes())
     # Strips of the second and third plane that are said to lie nowhere.
     for counts, offsets in (([strip, 0, 0], [8, 0, 0]), ([strip], [8])):
-        tags = {258: [16] * 3, 262: RGB, 277: 3, 284: 2, 273: offsets, 279: counts, 278: height}
+        tags: dict[int, Any] = {
+            258: [16] * 3,
+            262: RGB,
+            277: 3,
+            284: 2,
+            273: offsets,
+            279: counts,
+            278: height,
+        }
         data = tiffs.tiff(64, height, [deep(16)[..., 0].tobytes()], tags)
         with pytest.raises(UnreadableImage, match="truncated or damaged TIFF"):
             grey(data, 64)
@@ -178,7 +191,7 @@ def test_what_is_not_read_is_named() -> None:
     }
     reasons = {}
     for name, data in cases.items():
-        with pytest.raises(UnreadableImage, match="which is not read|damaged") as caught:
+        with pytest.raises(UnreadableImage, match=r"which is not read|damaged") as caught:
             grey(data, 64)
         reasons[name] = str(caught.value)
     assert "a TIFF of 16 bits a sample, 3 samples a pixel" in reasons["32844"]
