@@ -16,7 +16,7 @@ from replearn.images.array_files import read_array
 from replearn.images.bmp import read_bmp
 from replearn.images.dicom import read_dicom
 from replearn.images.form import Fit, Form, ValueRange
-from replearn.images.jpeg import check_scans, read_jpeg
+from replearn.images.jpeg import check_scans, read_jpeg, refuse_damage
 from replearn.images.jpeg2000 import read_jpeg2000
 from replearn.images.kinds import Kind, describe, kind_of
 from replearn.images.levels import to_eight_bits
@@ -96,6 +96,8 @@ def decode_image(data: bytes, form: Form, frame: int | None = None) -> Decoded:
         picture, said = listen(lambda: _READERS[kind](data, form, frame))
         if said and kind == "JPEG":
             check_scans(data)
+        elif said and kind == "DICOM":  # of JPEG inside
+            refuse_damage(said)
         pixels, bits = to_eight_bits(picture, form)
         pixels = _to_channels(upright(pixels, picture.orientation), form.channels)
         pixels = fit_into_square(pixels, form)

@@ -10,12 +10,14 @@ Whoever imports this imports pydicom.
 import logging
 from typing import Any
 
+import cv2
 import numpy as np
 import pydicom.uid as uids
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder, pixel_array
 
 from replearn.arrays import Array
+from replearn.images.opencv import imdecode
 from replearn.images.optional_codecs import require
 from replearn.images.picture import UnreadableImage
 
@@ -67,6 +69,9 @@ def read_frame(dataset: Any, place: int) -> Array:
     try:
         if syntax in _JPEG_2000:
             _take_sign(dataset, place)
+        elif plugin == "pillow":
+            # Pillow overlooks data that end early; OpenCV complains, and somebody listens.
+            imdecode(_packed(dataset, place), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         found = pixel_array(dataset, index=place, raw=False, decoding_plugin=plugin)
     except MemoryError:
         raise
@@ -79,11 +84,16 @@ def read_frame(dataset: Any, place: int) -> Array:
 
 def _take_sign(dataset: Any, place: int) -> None:
     """Let signed samples be signed where the header says that they are not: decoders make them."""
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    data = get_frame(dataset.PixelData, place, number_of_frames=frames)
+    data = _packed(dataset, place)
     start = data.find(_SIZE)
     if start >= 0 and data[start + _SIGN] & 0x80:
         dataset.PixelRepresentation = 1
+
+
+def _packed(dataset: Any, place: int) -> bytes:
+    """Return the codestream of a frame."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return bytes(get_frame(dataset.PixelData, place, number_of_frames=frames))
 
 
 def is_available(uid: str) -> bool:
@@ -101,10 +111,11 @@ def decode_frame(data: bytes, runner: Any) -> bytes:
     else:
         samples = codecs.jpeg8_decode(data)
     if samples.ndim == 3:
-        if samples.shape[0] == 3 and samples.shape[2] != 3:  # in planes
-            samples = samples.transpose(1, 2, 0)
         runner.set_option("planar_configuration", 0)
-        if runner.transfer_syntax in (*_JPEG_2000, uids.JPEGExtended12Bit):  # as RGB
+        # The colours are red, green, blue where the codestream says how to make these.
+        if runner.transfer_syntax == uids.JPEGExtended12Bit or (
+            runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT")
+        ):
             runner.set_option("photometric_interpretation", "RGB")
     runner.set_option("bits_allocated", 8 * samples.itemsize)
     return np.ascontiguousarray(samples).tobytes()

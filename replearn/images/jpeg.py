@@ -132,5 +132,14 @@ def check_scans(data: bytes) -> None:
     except CutOff:
         raise UnreadableImage(_DAMAGED)
     _, said = listen(lambda: imdecode(plain, cv2.IMREAD_UNCHANGED))
+    refuse_damage(said)
+
+
+def refuse_damage(said: str) -> None:
+    """Refuse an image of which libjpeg says that its entropy-coded data are wrong.
+
+    Raises:
+        UnreadableImage: it does.
+    """
     if _WRONG_DATA.search(said):
         raise UnreadableImage(_DAMAGED)

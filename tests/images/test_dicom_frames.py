@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from replearn.errors import ReplearnWarning
 from replearn.images.decoding import decode, decode_image
@@ -15,7 +16,7 @@ from replearn.images.form import Form
 from replearn.images.opening import open_images
 from replearn.images.picture import UnreadableImage
 from tests.images.dicoms import compressed, dataset_of, dicom, written
-from tests.images.helpers import Pixels, gradient
+from tests.images.helpers import Pixels, encoded, gradient, noise
 
 pytest.importorskip("pydicom", reason="DICOM needs replearn[dicom]")
 codecs = pytest.importorskip("imagecodecs")
@@ -79,6 +80,16 @@ def test_compressed_colours_are_read(syntax: str) -> None:
     encode = jpeg_2000 if syntax == JPEG_2000 else codecs.jpegls_encode
     data = compressed(COLOURS, syntax, [encode(COLOURS)], kind="RGB")
     assert np.array_equal(shown(data, 3).transpose(1, 2, 0), COLOURS)
+
+
+def test_jpeg_whose_data_end_early_is_refused_in_dicom_too() -> None:
+    data = encoded(Image.fromarray(noise(200, 160)[..., 0]), "JPEG")
+    stored = noise(200, 160)[..., 0]
+    whole = compressed(stored, "1.2.840.10008.1.2.4.50", [data])
+    assert np.abs(shown(whole) - shown(dicom(stored))).max() <= 6
+    cut = data[: len(data) // 2] + b"\xff\xd9"
+    with pytest.raises(UnreadableImage, match="damaged JPEG"):
+        shown(compressed(stored, "1.2.840.10008.1.2.4.50", [cut]))
 
 
 def test_the_frame_that_is_meant_is_decoded() -> None:

@@ -181,5 +181,5 @@ def test_the_bits_of_a_set_reach_the_encoder_and_what_it_is_given_next(tmp_path:
     both = [Features.load(tmp_path / f"{number}.h5") for number in range(2)]
     assert both[0].ids == both[1].ids
     assert np.array_equal(both[0].vectors, both[1].vectors)
-    with pytest.raises(DataError, match="bits 12, where .* is asked"):
+    with pytest.raises(DataError, match=r"bits 12, where .* is asked"):
         open_images(tmp_path / "a.h5", size=16)
