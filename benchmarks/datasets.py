@@ -21,10 +21,10 @@ from replearn.concepts.table import ConceptTable, read_concepts, write_concepts
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.console import say
 from replearn.errors import DataError
-from replearn.images.decoding import resize
 from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
 from replearn.images.preparation import prepare
+from replearn.images.resizing import resize
 from replearn.phantoms.rendering import render
 
 SIZES = {"mnist": 32, "cifar10": 32, "mnist-bigan": 28, "pneumoniamnist": 32, "phantoms": 64}

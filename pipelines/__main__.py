@@ -21,9 +21,11 @@ PARTS = {
     "PIL": "pillow",
     "cv2": "OpenCV",
     "faiss": "FAISS",
+    "imagecodecs": "imagecodecs",
     "jinja2": "Jinja2",
     "matplotlib": "matplotlib",
     "tensorboard": "tensorboard",
+    "tifffile": "tifffile",
     "torch": "torch",
 }
 

@@ -24,6 +24,7 @@ from replearn.concepts.split import LIST, write_split
 from replearn.concepts.table import read_labels, write_concepts
 from replearn.concepts.vocabulary import check_known
 from replearn.console import as_shown_here
+from replearn.encoders.configuration import ImageSettings
 from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
 from replearn.images.preparation import prepare
@@ -139,12 +140,20 @@ def _prepare_images(
     paths: dict[str, Path] = {}
     for name in settings.encoders:
         form = settings.form_of(name)
-        own = "" if form == settings.images else f"-{form.size}x{form.channels}-{form.fit}"
-        path = out / f"images{own}.h5"
+        path = out / f"images{'' if form == settings.images else _name_of(form)}.h5"
         if path not in paths.values():
             prepare(data.images, path, jobs=None, overwrite=overwrite, **form.model_dump())
         paths[name] = path
     return paths
+
+
+def _name_of(form: ImageSettings) -> str:
+    name = f"-{form.size}x{form.channels}-{form.fit}"
+    if form.bits is not None:
+        name += f"-{form.bits}bits"
+    if form.value_range is not None:
+        name += "-{:g}to{:g}".format(*form.value_range)
+    return name
 
 
 def _best_task(tasks: Sequence[EncoderTask], results: Sequence[Result]) -> EncoderTask:

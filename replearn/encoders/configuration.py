@@ -1,14 +1,14 @@
 """The configuration file of an encoder, before the model checks its arguments."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from replearn.errors import DataError
-from replearn.images.form import Fit, Form
+from replearn.images.form import Fit, Form, ValueRange
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import is_prepared, open_images
 from replearn.settings import check_settings
@@ -22,6 +22,8 @@ class ImageSettings(BaseModel):
     size: int = Field(64, ge=8)
     channels: Literal[1, 3] = 1
     fit: Fit = "stretch"
+    bits: int | None = Field(None, ge=8, le=32)
+    value_range: ValueRange | None = None
 
 
 class Configuration(BaseModel):
@@ -51,7 +53,7 @@ def open_configured(
         UsageError: a setting is not known or does not fit.
     """
     form = _form(settings, ImageSet.load(source).form if is_prepared(source) else Form())
-    return open_images(source, **asdict(form), ids=ids, max_errors=max_errors)
+    return open_images(source, **form.arguments, ids=ids, max_errors=max_errors)
 
 
 def check_form(settings: dict[str, Any] | None, images: ImageSet) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -18,7 +18,7 @@ from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
 from replearn.errors import DataError, UsageError, brief
-from replearn.images.form import Form
+from replearn.images.form import Form, ValueRange
 
 _REMEDY = "train the encoder again with --overwrite"
 
@@ -37,6 +37,8 @@ class Description:
         identity: what this encoder is.
         training: the settings it was trained with.
         selected: step and scores of the probe that chose these weights, None for the last ones.
+        bits: of samples of more than 8, see `replearn.images.form.Form`.
+        value_range: of signed and floating-point samples, see there too.
     """
 
     model: str
@@ -48,11 +50,13 @@ class Description:
     identity: str
     training: dict[str, Any]
     selected: dict[str, Any] | None = None
+    bits: int | None = None
+    value_range: ValueRange | None = None
 
     @property
     def form(self) -> Form:
         """The form that images are prepared to."""
-        return Form(self.size, self.channels, self.fit)
+        return Form(self.size, self.channels, self.fit, self.bits, self.value_range)
 
     def build(self) -> Model:
         """Return the model with fresh weights."""
@@ -162,7 +166,11 @@ class Encoder:
 def save_encoder(folder: Path, model: Model, description: Description) -> None:
     """Write the weights, then the description: where the description lies, all is complete."""
     save_weights(folder / "encoder.safetensors", model)
-    write_json(folder / "encoder.json", asdict(description))
+    facts = asdict(description)
+    for name in ("bits", "value_range"):  # most encoders have none
+        if facts[name] is None:
+            del facts[name]
+    write_json(folder / "encoder.json", facts)
 
 
 def save_weights(path: Path, model: Model) -> None:
@@ -196,6 +204,9 @@ def read_description(folder: Path) -> Description:
     except (OSError, ValueError, TypeError) as error:
         cause = f"damaged or not an encoder's ({brief(error)})"
         raise DataError(f"{path}: {cause}; {_REMEDY}") from None
+    if description.value_range is not None:  # JSON has no tuples
+        black, white = description.value_range
+        description = replace(description, value_range=(black, white))
     if description.model not in MODELS:
         raise DataError(f"{path}: no model {description.model!r}; known: {', '.join(MODELS)}")
     return description

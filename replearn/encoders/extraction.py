@@ -40,6 +40,7 @@ from replearn.encoders.embedding import PRECISIONS, Precision, device_label
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import FEATURES, Features
+from replearn.images.file_facts import NAMES, count_partly_read
 from replearn.images.reader import ImageBatch, ImageReader
 from replearn.images.shares import Share, read_ahead
 
@@ -155,10 +156,11 @@ def extract(
             "encoder": encoder.description.identity,
             **_hints(encoder, images, out),
         }
+        partly_read = count_partly_read(shard.columns for shard in ledger.open())
         publish_shards(ledger, NAME, out, facts, images.errors)
         features = Features.load(out)
         count, width = features.vectors.shape
-        made = f"{out}: {count:,} x {width:,} features"
+        made = f"{out}: {count:,} x {width:,} features{partly_read}"
         report_done(made, len(features.errors), throughput, time.monotonic() - start)
     return features
 
@@ -273,7 +275,7 @@ def _write(
     share: Share, part: ImageBatch, vectors: Vectors, seconds: Seconds, made_by: str
 ) -> ShardResult:
     throughput = Throughput(seconds=seconds)
-    columns = {name: part.columns[name] for name in ("digests",) if name in part.columns}
+    columns = {name: part.columns[name] for name in ("digests", *NAMES) if name in part.columns}
     content = ShardContent(vectors, part.ids, part.errors, columns)
     with throughput.timing("writing"):
         shard = write_shard(share.folder, NAME, share.wanted, content, made_by)

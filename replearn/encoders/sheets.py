@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -51,8 +50,9 @@ def draw_sheets(
         raise DataError(f"{folder}: not empty; choose another place, or empty it")
     encoder = load_encoder(encoder_folder, device)
     description = encoder.description
-    form = asdict(description.form)
-    image_set = open_images(source, **form, ids=images or ids, max_errors=max_errors)
+    image_set = open_images(
+        source, ids=images or ids, max_errors=max_errors, **description.form.arguments
+    )
     batch = (
         scale_pixels(centre_crop(image_set.pixels[:], description.crop))
         if images

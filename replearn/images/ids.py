@@ -1,20 +1,20 @@
 """Ids of images: from the names of their files, in a fixed order."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from replearn.artefacts.error_budget import check_share
 from replearn.errors import DataError, UsageError, refuse_repeated
-from replearn.images.dicom import frame_count
+from replearn.images.frames import Frames, Pages, every_image
+from replearn.images.kinds import image_suffix
 from replearn.images.sources import Source
 from replearn.images.stores import ImageFile
 from replearn.matching import match_names
 
 IdsFrom = Literal["name", "path"]
-Frames = Literal["middle", "all"]
 Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in the final order
 
 MISSING = "no image with this id"
@@ -29,6 +29,7 @@ class Selection:
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one, or `all`: `scan-0001` and so on.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
+        pages: of any other file with several frames or pages, the `first` one, or `all`.
 
     Raises:
         DataError: an id is asked for twice.
@@ -44,12 +45,15 @@ class Selection:
     ids_from: IdsFrom = "name"
     frames: Frames = "middle"
     max_errors: float = 0.05
+    pages: Pages = "first"
 
     def __post_init__(self) -> None:
         if self.ids_from not in ("name", "path"):
             raise UsageError(f"ids-from {self.ids_from}: name or path")
         if self.frames not in ("middle", "all"):
             raise UsageError(f"frames {self.frames}: middle or all")
+        if self.pages not in ("first", "all"):
+            raise UsageError(f"pages {self.pages}: first or all")
         check_share(self.max_errors)
         refuse_repeated(self.ids or [])
 
@@ -72,7 +76,7 @@ def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
     """
     ids, ids_from = selection.ids, selection.ids_from
     found: dict[str, ImageFile] = {}
-    files = source.files if selection.frames == "middle" else list(_each_frame(source))
+    files = every_image(source.files, source.store, selection.frames, selection.pages)
     named = [(_identifier(file.path, ids_from), file) for file in files]
     meant = {} if ids is None else match_names(ids, (id_ for id_, _ in named), place)
     wanted = set(meant.values())
@@ -91,30 +95,8 @@ def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
     return [(id_, found[meant[id_]] if id_ in meant else None) for id_ in ids]
 
 
-def _each_frame(source: Source) -> Iterator[ImageFile]:
-    """Yield the files, and for a DICOM file of several frames each of them as one."""
-    for file in source.files:
-        path = PurePosixPath(file.path)
-        count = _frames_in(source, file) if path.suffix.lower() in (".dcm", ".dicom") else 1
-        if count == 1:
-            yield file
-            continue
-        for frame in range(count):
-            name = path.with_stem(f"{path.stem}-{frame + 1:04d}").as_posix()
-            yield replace(file, path=name, frame=frame)
-
-
-def _frames_in(source: Source, file: ImageFile) -> int:
-    try:
-        return frame_count(source.store.read(file))
-    except DataError:
-        raise
-    except (OSError, ValueError):
-        return 1  # reported with its reason when it is decoded
-
-
 def _identifier(path: str, ids_from: IdsFrom) -> str:
-    file = PurePosixPath(path)
-    stem = (path if ids_from == "path" else file.name).removesuffix(file.suffix)
+    name = path if ids_from == "path" else PurePosixPath(path).name
+    stem = name.removesuffix(image_suffix(name))
     # Names of older disks need not be UTF-8, but ids are.
     return os.fsencode(stem).decode("utf-8", "backslashreplace")

@@ -5,7 +5,9 @@ What cannot be read is left out with its reason; too much of it stops the work.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import h5py
 import numpy as np
@@ -15,8 +17,9 @@ from replearn.artefacts.hdf5 import is_folder_of_shards
 from replearn.console import progress
 from replearn.errors import DataError
 from replearn.images.file_reader import FileReader
-from replearn.images.form import Fit, Form
-from replearn.images.ids import Frames, IdsFrom, Selection, match_ids
+from replearn.images.form import Form, FormArguments
+from replearn.images.frames import Frames, Pages
+from replearn.images.ids import IdsFrom, Selection, match_ids
 from replearn.images.image_set import ImageSet, identity_of
 from replearn.images.reader import ImageReader
 from replearn.images.sources import open_source
@@ -28,25 +31,23 @@ _THREADS = 8  # that decode: more of them only wait for the interpreter
 def open_images(
     source: Path | str,
     *,
-    size: int = 64,
-    channels: int = 1,
-    fit: Fit = "stretch",
     ids: Sequence[str] | None = None,
     ids_from: IdsFrom = "name",
     frames: Frames = "middle",
+    pages: Pages = "first",
     max_errors: float = 0.05,
+    **form: Unpack[FormArguments],
 ) -> ImageSet:
     """Open a prepared image set, or prepare any other source in memory.
 
     Args:
         source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
-        size: height and width to bring the images to, in pixels; a prepared set must have it.
-        channels: 1 (grey) or 3 (red, green, blue).
-        fit: `stretch`, or `pad` to keep the aspect.
         ids: the images wanted, in this order; all of them, sorted by id, if None.
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one or `all`.
+        pages: of any other file with several frames or pages, the `first` one or `all`.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
+        form: what the images are brought to: the fields of `Form`.  A prepared set must have it.
 
     Raises:
         DataError: nothing is found, too much is unreadable, two files share an id, or a prepared
@@ -58,11 +59,11 @@ def open_images(
         >>> images.pixels.shape  # [N, C, H, W], uint8
         (48, 1, 64, 64)
     """
-    source, form = Path(source), Form(size, channels, fit)
-    selection = Selection(ids, ids_from, frames, max_errors)
+    source, wanted = Path(source), Form(**form)
+    selection = Selection(ids, ids_from, frames, max_errors, pages)
     if is_prepared(source):
-        return open_prepared(source, form, selection)
-    with open_files(source, form, selection) as files:
+        return open_prepared(source, wanted, selection)
+    with open_files(source, wanted, selection) as files:
         return _read_all(files, max_errors)
 
 
@@ -87,7 +88,8 @@ def _read_all(files: FileReader, max_errors: float) -> ImageSet:
     hashes = np.concatenate(digests)
     identity = identity_of(ids, hashes, pixels.shape[1:], form.fit)
     read = pixels[: len(ids)]
-    return ImageSet(ids, read, form.fit, budget.errors, identity, hashes, files.source)
+    found = ImageSet(ids, read, form.fit, budget.errors, identity, hashes, files.source)
+    return replace(found, bits=form.bits, value_range=form.value_range)
 
 
 @contextmanager

@@ -125,6 +125,8 @@ def _provenance_panel(description: Description, images: EmbeddedImages | None) -
         "images.fit": description.fit,
         "images.crop": description.crop,
     }
+    shown = {"images.bits": description.bits, "images.value_range": description.value_range}
+    facts |= {name: value for name, value in shown.items() if value is not None}
     chosen = flatten_settings(description.selected or {})
     facts |= {f"weights chosen by {key}": value for key, value in chosen.items()}
     if images is not None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,8 @@ from replearn.concepts.table import read_names, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.images.decoding import imdecode
+from replearn.images.native_messages import listen
+from replearn.images.opencv import imdecode
 from replearn.matching import match_names
 from replearn.report.embeddings import EmbeddedImages
 from replearn.report.encoder import Sheet
@@ -46,7 +48,7 @@ def read_sheets(run: Path) -> dict[str, Sheet]:
     sheets = {}
     for path in sorted((run / "sheets").glob("*.png")):
         kind, step = re.fullmatch(r"(.+?)(?:-(\d+))?", path.stem).groups()  # type: ignore[union-attr]
-        pixels = imdecode(path.read_bytes(), cv2.IMREAD_COLOR_RGB)
+        pixels, _ = listen(partial(imdecode, path.read_bytes(), cv2.IMREAD_COLOR_RGB))
         if pixels is None:
             raise DataError(f"{path}: not readable as PNG; remove it")
         sheets[kind] = Sheet(np.asarray(pixels, np.uint8), int(step or 0))

@@ -20,6 +20,7 @@ from replearn.encoders.encoder import (
 )
 from replearn.encoders.training.trainer import seed_all
 from replearn.errors import DataError, UsageError
+from replearn.images.form import Form
 
 DESCRIPTION = Description(
     model="sdae",
@@ -59,6 +60,14 @@ def test_an_encoder_comes_back_as_it_was_saved(folder: Path) -> None:
     assert read_description(folder) == DESCRIPTION
     assert not loaded.model.training
     assert np.array_equal(embeddings(loaded), embeddings(new_encoder()))
+
+
+def test_bits_and_range_of_the_images_are_kept_where_they_are_stated(folder: Path) -> None:
+    assert not {"bits", "value_range"} & set(json.loads((folder / "encoder.json").read_text()))
+    stated = replace(DESCRIPTION, bits=12, value_range=(-1.0, 1.0))
+    save_encoder(folder, new_encoder(stated).model, stated)
+    assert read_description(folder) == stated
+    assert read_description(folder).form == Form(20, 1, "pad", 12, (-1.0, 1.0))
 
 
 def test_a_folder_holds_weights_and_description_and_nothing_else(folder: Path) -> None:
