@@ -22,8 +22,7 @@ _CONTRAST = 10 / 127.5**2
 _RIDGE = 0.1
 
 _PATCHES_PER_WORD = 400  # fitted on; Coates et al. take 250 and more
-# Computed at once in `embed`: 4 MiB of them, about what a core of a CPU has in its cache.
-_DISTANCES, _DISTANCES_ON_GPU = 2**20, 2**26
+_DISTANCES = 2**20  # computed at once in `embed`, 4 MiB: about what a core has in its cache
 
 
 class KMeans(FittedEncoder):
@@ -101,8 +100,7 @@ class KMeans(FittedEncoder):
 
     def embed(self, images: Tensor) -> Tensor:
         rows, columns = ((side - self.patch) // self.stride + 1 for side in images.shape[-2:])
-        at_once = _DISTANCES_ON_GPU if images.is_cuda else _DISTANCES
-        most = max(at_once // (rows * columns * len(self.centroids)), 1)
+        most = max(_DISTANCES // (rows * columns * len(self.centroids)), 1)
         quadrants = _quadrants(rows, columns).to(images)
         parts = []
         for part in torch.split(images, most):

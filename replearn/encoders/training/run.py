@@ -246,8 +246,6 @@ class _Run:
             crop=self.training.crop,
             identity=identify(self.model, **self.facts),
             training=self.training.facts(),
-            bits=self.images.bits,
-            value_range=self.images.value_range,
         )
 
 
