@@ -17,6 +17,7 @@ CHANNELS ?= 1
 SIZE     ?= 64
 FIT      ?= stretch
 IMAGE    ?=
+LABELS   ?=
 OVERWRITE ?=
 
 RUN      := runs/$(NAME)
@@ -36,20 +37,22 @@ NEEDY    := retrieval/test_page images/test_dicom images/test_dicom_display imag
 
 help: ## print this page
 	@echo "make demo                          the whole chain on synthetic radiographs, about 3 minutes"
-	@echo "make demo SEEDS=3                  the same with three trainings of each encoder"
+	@echo "make demo SEEDS=3                  the same with three training runs of each encoder"
 	@echo "make train extract classify index predict DATA=folder [CONFIG=$(CONFIG)] [NAME=$(NAME)]"
 	@echo "                                   the stages on your own images, see README.md"
 	@echo "make imageclef DATA=folder EDITION=2024"
-	@echo "                                   from the organisers' files to the file to send"
-	@echo "make query DATA=folder IMAGE=file  the images most like one"
-	@echo "make train ... OVERWRITE=1         train anew where images or settings changed"
+	@echo "                                   from the organisers' files to the file to submit"
+	@echo "make train ... LABELS='--uncertain absent'"
+	@echo "                                   options of the label files, see docs/labels.md"
+	@echo "make query DATA=folder IMAGE=file  the images most like the given one"
+	@echo "make train ... OVERWRITE=1         retrain if images or settings have changed"
 	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff, mypy and sizes"
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
-	@echo "make test-extras                   those of optional parts, which it installs; Chromium must be there"
-	@echo "make test-all                      the slow ones too"
-	@echo "make wheel                         build dist/replearn-*.whl and try it alone, without torch"
+	@echo "make test-extras                   the tests of optional parts, which are installed first; needs Chromium"
+	@echo "make test-all                      all tests, also the slow ones"
+	@echo "make wheel                         build dist/replearn-*.whl, and test it without torch"
 	@echo "make clean                         remove runs/demo"
 
 # Set-up ------------------------------------------------------------------------------------------
@@ -104,6 +107,8 @@ CHOOSE := $(RUN)/split/valid-concepts.tsv
 else
 LEARN  := $(TRAIN_LIST)
 CHOOSE := $(VALID_LIST)
+# What `split` writes needs none.
+READING := $(LABELS)
 endif
 TESTED := $(wildcard $(DATA)/images/test)
 ASKED  := $(firstword $(call lists,test-concepts test-images) \
@@ -130,8 +135,9 @@ $(RUN)/test-images.txt: FORCE | $(RUN)
 	@ls $(TESTED) | sed 's/\.[^.]*$$//' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) | $(RUN)
-	$(REPLEARN) split $(TRAIN_LIST) $(RUN)/split $(if $(GROUPS),--groups $(GROUPS)) --overwrite
+$(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) $(RUN)/.labels | $(RUN)
+	$(REPLEARN) split $(TRAIN_LIST) $(RUN)/split $(if $(GROUPS),--groups $(GROUPS)) $(LABELS) --overwrite
+	@touch $@
 
 $(RUN)/split/valid-concepts.tsv: $(RUN)/split/train-concepts.tsv ;
 
@@ -145,15 +151,18 @@ $(RUN)/.images: FORCE | $(RUN)
 $(RUN)/.config: FORCE | $(RUN)
 	@echo '$(CONFIG)' | cmp -s - $@ || echo '$(CONFIG)' > $@
 
+$(RUN)/.labels: FORCE | $(RUN)
+	@echo "$(LABELS)" | cmp -s - $@ || echo "$(LABELS)" > $@
+
 FORCE:
 
 $(RUN)/images.h5: $(DATA)/images $(RUN)/.images
 	$(REPLEARN) prepare $(DATA)/images $@ --size $(SIZE) --channels $(CHANNELS) --fit $(FIT) --overwrite
 	@touch $@
 
-$(RUN)/encoder/encoder.json: $(CONFIG) $(RUN)/.config $(RUN)/images.h5 $(LEARN) $(CHOOSE)
+$(RUN)/encoder/encoder.json: $(CONFIG) $(RUN)/.config $(RUN)/.labels $(RUN)/images.h5 $(LEARN) $(CHOOSE)
 	$(REPLEARN) train $(CONFIG) $(RUN)/images.h5 $(RUN)/encoder --ids $(LEARN) \
-		--valid-concepts $(CHOOSE) --resume $(REPLACE)
+		--valid-concepts $(CHOOSE) $(READING) --resume $(REPLACE)
 	@touch $@
 
 $(RUN)/train.h5: LIST = $(LEARN)
@@ -168,7 +177,7 @@ $(RUN)/train.h5 $(RUN)/valid.h5 $(RUN)/test.h5: $(RUN)/encoder/encoder.json
 
 $(DETECTOR)/detector.json: $(RUN)/train.h5 $(RUN)/valid.h5 $(LEARN) $(CHOOSE)
 	$(REPLEARN) classify $(RUN)/train.h5 $(LEARN) $(RUN)/valid.h5 $(CHOOSE) $(DETECTOR) \
-		--method $(METHOD) --edition $(EDITION) --overwrite
+		--method $(METHOD) --edition $(EDITION) $(READING) --overwrite
 	@touch $@
 
 $(DETECTOR).csv: $(DETECTOR)/detector.json $(RUN)/test.h5 $(ASKED)
@@ -177,7 +186,7 @@ $(DETECTOR).csv: $(DETECTOR)/detector.json $(RUN)/test.h5 $(ASKED)
 	@touch $@
 
 $(RUN)/index/index.json: $(RUN)/train.h5 $(LEARN)
-	$(REPLEARN) index $(RUN)/train.h5 $(RUN)/index --concepts $(LEARN) --overwrite
+	$(REPLEARN) index $(RUN)/train.h5 $(RUN)/index --concepts $(LEARN) $(READING) --overwrite
 	@touch $@
 
 query: $(RUN)/index/index.json

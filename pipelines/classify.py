@@ -1,10 +1,13 @@
 """classify: features with concepts -> a detector."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from replearn.concepts.reading import Reading
+from replearn.concepts.table import read_labels
 from replearn.detection.decisions.rules import RuleName
 from replearn.detection.detector import Detector
 from replearn.detection.fit_detector import make_detector
@@ -14,6 +17,8 @@ from replearn.detection.voting import Kind
 from replearn.errors import UsageError
 from replearn.imageclef import edition as edition_of
 from replearn.neighbors.engine import Metric
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def classify(
@@ -39,7 +44,10 @@ def classify(
         ),
     ] = "linear",
     concepts: Annotated[
-        int, typer.Option(min=1, help="linear, fused: number of concepts, the most frequent.")
+        int,
+        typer.Option(
+            min=1, help="linear, fused: concepts that have a regression, the most frequent."
+        ),
     ] = 500,
     penalty: Annotated[
         Penalty,
@@ -87,8 +95,12 @@ def classify(
         typer.Option(help="Rule from scores to concepts; auto: the best rule on VALID."),
     ] = "auto",
     edition: Annotated[int, typer.Option(help="Year of ImageCLEF (score to maximise).")] = 2018,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another detector.")
+        bool, typer.Option("--overwrite", help="Fit anew, and replace another detector.")
     ] = False,
 ) -> None:
     """Fit a detector of concepts on features; settings and decision rule are chosen on VALID.
@@ -112,9 +124,23 @@ def classify(
     )
     resources = Resources(jobs, cluster, device)
     scoring = Scoring(rules.empty, rules.max_concepts)
-    task = load_task((train, train_concepts), (valid, valid_concepts), scoring, groups=groups)
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    task = load_task(
+        (train, train_concepts),
+        (valid, valid_concepts),
+        scoring,
+        groups=groups,
+        read=partial(read_labels, reading=reading),
+    )
+    task.check_concepts(str(valid_concepts), str(train_concepts))
     detector = make_detector(
-        folder, task, settings, index=index_folder, resources=resources, overwrite=overwrite
+        folder,
+        task,
+        settings,
+        index=index_folder,
+        resources=resources,
+        overwrite=overwrite,
+        inputs=[train, train_concepts, valid, valid_concepts, groups],
     )
     if detector is not None:
         _print_rules(detector)

@@ -11,7 +11,10 @@ import typer
 
 from replearn.comparison.compare import compare as run_comparison
 from replearn.comparison.settings import read_comparison
+from replearn.concepts.reading import Reading
 from replearn.console import say
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def compare(
@@ -19,21 +22,26 @@ def compare(
         Path,
         typer.Argument(
             metavar="CONFIG",
-            help="Encoders and detectors: a YAML file, or the name of one that is shipped.",
+            help="YAML file with encoders and detectors, or the name of a shipped one.",
         ),
     ],
     data: Annotated[
         Path,
         typer.Argument(
             metavar="DATA",
-            help="Folder of images/, train-concepts.*, valid-concepts.* (else split from train) "
-            "and test-concepts.* or test-images.txt.",
+            help="Folder of images/, train-concepts.*, valid-concepts.* (else split from train), "
+            "test-concepts.* or test-images.txt, and groups.*. Without test-concepts.* the table "
+            "is of the validation images, and choices are made on a quarter of train.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write everything to.")],
     seeds: Annotated[
         int, typer.Option(min=1, help="Train every encoder with this many seeds.")
     ] = 1,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,10 +54,10 @@ def compare(
         int, typer.Option(min=1, help="Encoders to train at a time, each in its own process.")
     ] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs of other inputs.")
+        bool, typer.Option("--overwrite", help="Make all anew, and replace other outputs.")
     ] = False,
 ) -> None:
-    """Compare encoders x detectors on one data folder in one table.
+    """Compare pairs of encoder and detector on one data folder, in one table.
 
     Example: replearn compare demo data runs/all --seeds 3
     """
@@ -60,6 +68,7 @@ def compare(
         seeds=seeds,
         jobs=jobs,
         overwrite=overwrite,
+        reading=Reading.of_options(layout, separator, columns, uncertain),
     )
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     say(f"tables, sheets and run files are in {out}")

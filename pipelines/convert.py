@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import ConceptTable, arrange, read_ids, read_with_layout
 from replearn.console import say, warn
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def convert(
@@ -20,7 +23,13 @@ def convert(
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another file.")] = False,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another run file.")
+    ] = False,
 ) -> None:
     """Write a concept file of any layout as a valid file of an edition, or write nothing.
 
@@ -29,14 +38,15 @@ def convert(
     Example: replearn convert run-2018.txt run-2026.csv --edition 2026
     """
     rules = imageclef.edition(edition)
-    layout, table = read_with_layout(source)
-    say(f"{source}: {layout}; {len(table):,} images")
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    found, table = read_with_layout(source, reading)
+    say(f"{source}: {found}; {len(table):,} images")
     if ids:
         table = arrange(table, read_ids(ids), source)
     if rules.refuses("form"):
         table = _in_capitals(source, table)
     for warning in imageclef.write_submission(
-        run_file, table.ids, table.concepts, rules, overwrite=overwrite
+        run_file, table.ids, table.concepts, rules, overwrite=overwrite, inputs=[source, ids]
     ):
         warn(f"{run_file}: {warning}")
     say(f"{run_file}: {len(table):,} images, {table.counts.mean():.2f} concepts each, {edition}")

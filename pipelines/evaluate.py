@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import read_ids
 from replearn.console import say, warn
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def evaluate(
@@ -21,6 +24,10 @@ def evaluate(
         Path | None,
         typer.Option(help="Manually checked concepts: adds the secondary score (since 2023)."),
     ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a run file as the benchmark's evaluator would: mean F1 over images.
@@ -30,7 +37,8 @@ def evaluate(
     rules = imageclef.edition(edition)
     if rules.unconfirmed:
         say(f"{edition}: not confirmed is {rules.unconfirmed}")
-    score = imageclef.evaluate_run(run_file, truth, rules, manual)
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    score = imageclef.evaluate_run(run_file, truth, rules, manual, reading)
     report = imageclef.validate_run(run_file, read_ids(truth), rules)
     for warning in report.warnings:
         warn(f"{run_file}: {warning}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from replearn.artefacts.outputs import place_of
 from replearn.concepts.table import read_ids
 from replearn.encoders import extraction
 from replearn.encoders.embedding import Precision
@@ -53,7 +54,9 @@ def extract(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other features.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Extract anew, and replace other features.")
+    ] = False,
 ) -> None:
     """Turn images into features with a trained encoder.
 
@@ -63,7 +66,8 @@ def extract(
     """
     encoder = load_encoder(encoder_folder, device)
     selection = Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors, pages)
-    with open_reader(source, encoder.description.form, selection, scratch=out.parent) as images:
+    scratch = place_of(out).parent
+    with open_reader(source, encoder.description.form, selection, scratch=scratch) as images:
         extraction.extract(
             encoder,
             images,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import read_ids
 from replearn.errors import UsageError
 from replearn.features import Features
@@ -16,6 +17,8 @@ from replearn.neighbors.index_folder import (
     read_concepts_of,
     remove_images,
 )
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def index(
@@ -29,6 +32,10 @@ def index(
     concepts: Annotated[
         Path | None, typer.Option(help="Concepts of the images, shown with every hit.")
     ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     metric: Annotated[Metric | None, typer.Option(help="The distance; default: cosine.")] = None,
     factory: Annotated[
         str | None,
@@ -48,7 +55,9 @@ def index(
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add these images to INDEX.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove these ids from INDEX.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another index.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Index anew, and replace another index.")
+    ] = False,
 ) -> None:
     """Build a search index of features.
 
@@ -65,14 +74,23 @@ def index(
     if jobs > 1 and shards == 1:
         raise UsageError(f"--jobs {jobs}: without --shards an index is built in one part")
     if remove:
-        remove_images(folder, read_ids(features_path))
+        remove_images(folder, read_ids(features_path), inputs=[features_path])
         return
     features = Features.load(features_path)
-    table = read_concepts_of(features, features_path, concepts) if concepts else None
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    table = read_concepts_of(features, features_path, concepts, reading) if concepts else None
     if add:
-        add_images(folder, features, table, source=features_path)
+        add_images(folder, features, table, source=features_path, inputs=[concepts])
         return
     settings = IndexSettings(
         metric or "cosine", factory or "Flat", recall or 0.95, shards, jobs, milvus
     )
-    create_index(folder, features, table, settings, source=features_path, overwrite=overwrite)
+    create_index(
+        folder,
+        features,
+        table,
+        settings,
+        source=features_path,
+        overwrite=overwrite,
+        inputs=[concepts],
+    )

@@ -10,6 +10,8 @@ from replearn.concepts.table import arrange, read_concepts, read_ids
 from replearn.console import say, warn
 from replearn.errors import UsageError
 
+from .options import SeparatorOption
+
 
 def merge(
     run_files: Annotated[
@@ -29,10 +31,11 @@ def merge(
         int | None,
         typer.Option(help="--how votes: runs that must predict a concept; default: over half."),
     ] = None,
+    separator: SeparatorOption = None,
     ids: Annotated[
         Path | None, typer.Option(help="The ids of the test set, in the order to write them.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old file.")] = False,
 ) -> None:
     """Merge run files over the same images into one valid run file, or write nothing.
 
@@ -41,12 +44,12 @@ def merge(
     if len(run_files) < 2 or len(set(run_files)) < len(run_files):
         raise UsageError("give at least two run files, each once")
     rules = imageclef.edition(edition)
-    runs = {path: read_concepts(path) for path in run_files}
+    runs = {path: read_concepts(path, separator=separator) for path in run_files}
     merged = imageclef.merge_runs(runs, how, votes)
     if ids:
         merged = arrange(merged, read_ids(ids), run_files[0])
     for warning in imageclef.write_submission(
-        out, merged.ids, merged.concepts, rules, overwrite=overwrite
+        out, merged.ids, merged.concepts, rules, overwrite=overwrite, inputs=[*run_files, ids]
     ):
         warn(f"{out}: {warning}")
     means = ", ".join(f"{run.counts.mean():.2f}" for run in runs.values())

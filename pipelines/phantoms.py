@@ -16,9 +16,11 @@ def phantoms(
     seed: Annotated[int, typer.Option(help="Image i depends only on the seed and i.")] = 0,
     size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
     channels: Annotated[int, typer.Option(help="1 (grey) or 3 (colour).")] = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another folder.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write anew, and replace other phantoms.")
+    ] = False,
 ) -> None:
-    """Draw labelled synthetic radiographs for trying things out.
+    """Draw labelled synthetic radiographs, to try the other stages.
 
     DIR gets images/, {train,valid,test}-concepts.tsv and concept-names.tsv.
 

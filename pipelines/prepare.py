@@ -68,7 +68,9 @@ def prepare(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="ray, or ray://host:port.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another set.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Prepare anew, and replace another set.")
+    ] = False,
 ) -> None:
     """Decode and resize images into one image set.
 

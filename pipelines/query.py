@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from replearn.artefacts.outputs import refuse_taken
 from replearn.concepts.table import read_names
 from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
+from replearn.retrieval.sheet_files import SHEET
 
 
 def query(
@@ -27,7 +29,8 @@ def query(
         Path | None, typer.Option(help="Names of concepts: lines of `concept TAB name`.")
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Draw queries and hits as an image grid into this PNG file.")
+        Path | None,
+        typer.Option(help="Draw queries and hits into this PNG file, also over an earlier one."),
     ] = None,
     source: Annotated[
         Path | None,
@@ -45,6 +48,9 @@ def query(
 
     Example: replearn query runs/index new.png -k 5 --sheet found.png
     """
+    read = [index_folder, encoder, source, names, *images]
+    if sheet is not None:
+        refuse_taken(sheet, SHEET, read)
     search = ImageSearch.open(
         index_folder,
         encoder=encoder,
@@ -58,7 +64,7 @@ def query(
     if sheet is not None:
         from replearn.retrieval.contact_sheet import write_search_sheet  # matplotlib takes a second
 
-        write_search_sheet(sheet, search, queries, neighbours)
+        write_search_sheet(sheet, search, queries, neighbours, read)
     report = _to_json if as_json else _to_text
     print(report(search, queries, neighbours))
 

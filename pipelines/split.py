@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.reading import Reading
 from replearn.concepts.split import write_split
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def split(
@@ -23,7 +26,13 @@ def split(
         typer.Option(help="Lines of `id TAB group`: a group (patient) stays in one part."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same parts.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other lists.")] = False,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write anew, and replace other lists.")
+    ] = False,
 ) -> None:
     """Divide a concept file into train, validation and test lists.
 
@@ -37,4 +46,5 @@ def split(
         seed=seed,
         groups=groups,
         overwrite=overwrite,
+        reading=Reading.of_options(layout, separator, columns, uncertain),
     )

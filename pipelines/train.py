@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import read_ids
 from replearn.detection.probe import open_probe
 from replearn.encoders.configuration import open_configured
 from replearn.encoders.training import run
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def train(
@@ -16,8 +19,8 @@ def train(
         Path,
         typer.Argument(
             metavar="CONFIG",
-            help="The model and its settings, if not the defaults: a YAML file, or the name of one "
-            "that is shipped.",
+            help="YAML file with the model and the settings that differ from the defaults, or the "
+            "name of a shipped one.",
         ),
     ],
     source: Annotated[
@@ -31,8 +34,14 @@ def train(
     ] = None,
     valid_concepts: Annotated[
         Path | None,
-        typer.Option(help="Concepts of some of IMAGES: keeps the weights that detect these best."),
+        typer.Option(
+            help="Concepts of some of the images; the weights that detect them best are kept."
+        ),
     ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     init: Annotated[
         Path | None, typer.Option(metavar="ENCODER", help="Start from this encoder's weights.")
     ] = None,
@@ -51,7 +60,8 @@ def train(
         bool, typer.Option("--resume", help="Continue from the checkpoint, if there is one.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the output of another run in ENCODER.")
+        bool,
+        typer.Option("--overwrite", help="Train anew, and replace another encoder."),
     ] = False,
 ) -> None:
     """Train an encoder on images without labels.
@@ -65,5 +75,8 @@ def train(
     run.check_images(config, images)  # before the labelled images are opened
     probe = None
     if valid_concepts and run.is_trained(config.model):
-        probe = open_probe(source, images.form, valid_concepts)
-    run.train(config, images, folder, probe=probe, init=init, resume=resume, overwrite=overwrite)
+        reading = Reading.of_options(layout, separator, columns, uncertain)
+        probe = open_probe(source, images.form, valid_concepts, reading)
+    run.make_encoder(
+        folder, config, images, probe=probe, init=init, resume=resume, overwrite=overwrite
+    )

@@ -1,4 +1,4 @@
-"""Types of arrays that signatures share; their shapes stand in docstrings."""
+"""Types of arrays that signatures share, with shapes in docstrings, and what all check of them."""
 
 from typing import Any
 
@@ -12,3 +12,10 @@ Integers = NDArray[np.integer[Any]]
 Pixels = NDArray[np.uint8]  # images [N, C, H, W]; or one, [C, H, W] or [H, W, C]
 Rows = NDArray[np.int64]  # numbers of rows
 Vectors = NDArray[np.floating[Any]]  # features or embeddings [N, D]
+
+
+def fit_float32(rows: Array) -> NDArray[np.bool_]:
+    """Tell which rows [N, D] hold only numbers that float32 can hold: no NaN, infinity or 1e39."""
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(rows.astype(np.float32, copy=False))
+    return np.asarray(finite.all(axis=1))

@@ -6,6 +6,7 @@ stdout belongs to results.
 """
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -48,6 +49,21 @@ def _level_of_caller() -> int:
             found = level
         frame = frame.f_back
     return found
+
+
+def print_text(text: str) -> None:
+    """Write a result to stdout, as UTF-8 whatever the terminal has."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
+def is_stdout(found: os.stat_result) -> bool:
+    """Tell whether this is the file or the pipe that stdout goes to."""
+    try:
+        return os.path.samestat(found, os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError, AttributeError):  # stdout is closed, or no file
+        return False
 
 
 def progress(items: Iterable[Any] | None = None, **options: Any) -> "tqdm[Any]":

@@ -7,16 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from replearn.arrays import Vectors
+from replearn.arrays import Vectors, fit_float32
 from replearn.artefacts import hdf5
 from replearn.artefacts.disk_rows import select_rows
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.files import replacing
 from replearn.artefacts.identity import Digest, digest, identify
+from replearn.artefacts.outputs import Kind, already_made, is_free, place_of
+from replearn.artefacts.shards import FILES, plan_of, refuse_other_format
 from replearn.errors import DataError, refuse_repeated, some_of
+from replearn.vector_files import HOW_TO_WRITE, is_from_elsewhere, read_vectors
 
 HINTS: list[str] = ["encoder_path", "images_path"]
 
+FEATURES = Kind("a set of features", FILES)
 _BLOCK = 65536  # vectors that are looked at together
 
 
@@ -52,15 +56,21 @@ class Features:
 
     @classmethod
     def load(cls, path: Path | str) -> "Features":
-        """Open a features file; the seed's files of `data` and `id` can be read too.
+        """Open a features file, or a file of vectors and ids that another program wrote.
+
+        `vector_files.py` lists what those may be.
 
         Raises:
             DataError: the file is missing, damaged or not of features, or it is from elsewhere and
-                holds NaN or infinity.
+                holds NaN, infinity or a number beyond float32.
+            UsageError: it is Parquet, and pyarrow is not installed.
         """
         path = Path(path)
-        content = hdf5.read_rows(path, "vectors", "data")
-        _check_vectors(path, content.rows, "is it a features file?")
+        if is_from_elsewhere(path):
+            content = hdf5.Rows(*read_vectors(path))
+        else:
+            content = hdf5.read_rows(path, "vectors", "data")
+        _check_vectors(path, content.rows, HOW_TO_WRITE)
         attributes = content.attributes
         # What states an identity was looked at when it was written: opening it reads no vector.
         identity = str(attributes.get("identity") or _identity_of(path, content))
@@ -73,22 +83,26 @@ class Features:
 
         Args:
             path: of the file, `NAME.h5`.
-            overwrite: replace what lies there.
+            overwrite: replace other features.
 
         Raises:
-            DataError: something lies there, the vectors are not finite floats [N, D], or the file
-                cannot be written.
+            DataError: something lies there that may not be replaced, the vectors are not finite
+                floats [N, D], or the file cannot be written.
+            UsageError: the name ends as files of another format do.
         """
         path = Path(path)
-        if path.exists() and not overwrite:
+        refuse_other_format(path)
+        place = place_of(path)
+        if not is_free(place) and not overwrite:
             raise DataError(f"{path}: exists; choose another place or give overwrite=True")
         _check_vectors(path, self.vectors, "give one vector for each id")
         if len(self.vectors) != len(self.ids):
             raise DataError(f"{path}: {len(self.ids)} ids for {len(self.vectors)} vectors")
+        already_made(place, FEATURES, plan_of(place, "vectors"), self.identity, overwrite=True)
         facts = {"identity": self.identity, "encoder": self.encoder, **self.hints}
         attributes = {key: value for key, value in facts.items() if value is not None}
         blocks = _finite_blocks(path, self.ids, self.vectors)
-        with replacing(path) as temporary:
+        with replacing(place) as temporary:
             hdf5.write_rows(temporary, "vectors", blocks, self.ids, self.errors, attributes)
 
     def select(self, ids: Sequence[str]) -> "Features":
@@ -149,11 +163,12 @@ def _finite_blocks(path: Path, ids: Sequence[str], vectors: Vectors) -> Iterator
     """Yield the vectors in blocks [n_i, D]; one that is not finite is refused."""
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK]
-        finite = np.isfinite(block).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
-            raise DataError(
-                f"{path}: the vector of {ids[row]!r} (row {row}) holds NaN or infinity; "
-                "extract the features again"
-            )
+        fitting = fit_float32(block)
+        if not fitting.all():
+            row = int(np.argmin(fitting))
+            place = f"{path}: the vector of {ids[start + row]!r} (row {start + row})"
+            if np.isfinite(block[row]).all():
+                largest = block[row][np.abs(block[row]).argmax()]
+                raise DataError(f"{place} holds {largest:g}, beyond float32; scale the features")
+            raise DataError(f"{place} holds NaN or infinity; extract the features again")
         yield block

@@ -140,7 +140,7 @@ def test_a_vector_that_is_not_finite_is_refused_by_its_id(
     foreign(path, IDS, vectors)
     assert f"the vector of {IDS[row]!r} (row {row})" in refusal(path)
     with pytest.raises(DataError, match=rf"the vector of {IDS[row]!r} \(row {row}\) holds NaN"):
-        write(path, vectors)
+        write(path.with_name("new.h5"), vectors)
 
 
 def test_opening_features_reads_no_vector(
@@ -164,7 +164,7 @@ def test_rows_that_are_no_vectors_are_refused(wrong: Any, path: Path) -> None:
     hdf5.write_rows(path, "vectors", [wrong], IDS, [], {})
     assert "where float [N, D] is expected" in refusal(path)
     with pytest.raises(DataError, match=r"where float \[N, D\] is expected"):
-        Features(IDS, wrong, "features:1").save(path, overwrite=True)
+        Features(IDS, wrong, "features:1").save(path.with_name("new.h5"))
 
 
 def test_a_vector_is_saved_for_each_id(path: Path, vectors: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from replearn.artefacts.identity import already_made
+from replearn.artefacts.outputs import Kind, already_made
 from replearn.concepts.table import read_concepts, read_ids
 from replearn.detection.fit_detector import fit_detector, make_detector
 from replearn.detection.prediction import predict_run
@@ -108,7 +108,7 @@ def test_no_step_of_the_chain_prints(tmp_path: Path, capfd: pytest.CaptureFixtur
     load_index(tmp_path / "index").search(features["test"].vectors, 3)
     predict_run(tmp_path / "detector", files[2][0], tmp_path / "run.txt", edition=2018)
     evaluate_run(tmp_path / "run.txt", pairs[2][1], edition(2018))
-    assert already_made(tmp_path / "run.txt", "a:1", "a:1", overwrite=False)
+    assert already_made(tmp_path / "run.txt", Kind("a run", ""), "a:1", "a:1", overwrite=False)
     assert capfd.readouterr() == ("", "")
 
 

@@ -6,12 +6,11 @@ A kill at any moment leaves the old content or the new one, never a part.
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from replearn.artefacts.identity import already_made, digest, identify
 from replearn.artefacts.locks import is_at, lock
 from replearn.errors import DataError
 
@@ -38,8 +37,9 @@ def writing(path: Path) -> Iterator[None]:
 def replacing(path: Path, *, tag: str = "") -> Iterator[Path]:
     """Yield an empty file beside `path`; once it is filled, it takes the place of `path`.
 
-    Processes that write the same file take turns, or have a temporary file each, if they give it
-    a tag.  If the inside fails, the old file stays and the new one is removed.
+    What a link leads to is replaced, not the link.  Processes that write the same file take turns,
+    or have a temporary file each, if they give it a tag.  If the inside fails, the old file stays
+    and the new one is removed.
 
     Args:
         path: the file to replace.
@@ -54,6 +54,8 @@ def replacing(path: Path, *, tag: str = "") -> Iterator[Path]:
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder; give the name of a file")
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}{tag}.tmp")
     with writing(path), _sole_writer(temporary, alone=bool(tag)) as handle:
         try:
@@ -148,33 +150,3 @@ def identity_in(path: Path) -> str | None:
     """Return the identity that a JSON file of an artefact states, None if it states none."""
     content = read_json(path) if path.exists() else None
     return content.get("identity") if isinstance(content, dict) else None
-
-
-def write_result(path: Path, text: str, *, overwrite: bool) -> None:
-    """Write a text artefact (a list, a run file) unless the same text lies there already.
-
-    Raises:
-        DataError: another text lies there and may not be replaced.
-    """
-    write_results({path: text}, overwrite=overwrite)
-
-
-def write_results(files: Mapping[Path, str | bytes], *, overwrite: bool) -> None:
-    """Write artefacts that belong together: none of them unless each may be written.
-
-    Raises:
-        DataError: something else lies in one of the places and may not be replaced.
-    """
-    stale: dict[Path, bytes] = {}
-    for path, content in files.items():
-        data = content.encode("utf-8") if isinstance(content, str) else content
-        known = _content_identity(path.read_bytes()) if path.is_file() else None
-        if not already_made(path, known, _content_identity(data), overwrite=overwrite):
-            stale[path] = data
-    for path, data in stale.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, data)
-
-
-def _content_identity(data: bytes) -> str:
-    return identify("file", content=digest(data))

@@ -27,6 +27,7 @@ from replearn.errors import DataError, brief
 MANIFEST = "manifest.json"
 # What image sets and features may know about each row, beside its id.
 _COLUMNS = ("digests", "paths", "frames", "bits")
+_IDS = ("ids", "id")
 
 
 @dataclass(frozen=True)
@@ -126,25 +127,29 @@ def is_folder_of_shards(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
-def read_rows(path: Path, *names: str) -> Rows:
+def read_rows(path: Path, *names: str, ids: Sequence[str] = _IDS) -> Rows:
     """Open a file or a folder of shards and map the first dataset among `names` that it has.
 
-    The ids are looked for as `ids` and, as in the files of 2018, `id`.
+    Args:
+        path: of the file or folder.
+        names: of the dataset of rows.
+        ids: names of the dataset of ids; `id` stands in the files of 2018.  Whole numbers are taken
+            as the texts that they are written as.
 
     Raises:
         DataError: it is missing, damaged, or not of this form.
     """
     if path.is_dir():
-        found = _read_folder(path, *names)
+        found = _read_folder(path, names, ids)
     else:
-        file = _read_file(path, *names)
+        file = _read_file(path, names, ids)
         rows = file.rows.map() if isinstance(file.rows, Segment) else file.rows
         found = Rows(file.ids, rows, file.errors, file.attributes, file.columns)
     _check_unique(path, found.ids)
     return found
 
 
-def _read_folder(path: Path, *names: str) -> Rows:
+def _read_folder(path: Path, names: Sequence[str], ids: Sequence[str]) -> Rows:
     if not is_folder_of_shards(path):
         raise DataError(f"{path}: a folder without {MANIFEST}; give a file or a folder of shards")
     manifest = read_json(path / MANIFEST)
@@ -154,7 +159,7 @@ def _read_folder(path: Path, *names: str) -> Rows:
         expected = [(path / shard["file"], int(shard["rows"])) for shard in manifest["shards"]]
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path / MANIFEST}: not a manifest of shards; make it again") from None
-    shards = [_read_file(shard, *names) for shard, _ in expected]
+    shards = [_read_file(shard, names, ids) for shard, _ in expected]
     for (shard, count), found in zip(expected, shards, strict=True):
         if len(found.ids) != count:
             raise DataError(
@@ -190,27 +195,29 @@ class _File:
     columns: dict[str, Array]
 
 
-def _read_file(path: Path, *names: str) -> _File:
+def _read_file(path: Path, names: Sequence[str], ids_names: Sequence[str]) -> _File:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     stamp = stamp_of(str(path))  # before it is read: a file that takes its place is another
     try:
         with h5py.File(path, "r") as file:
             name = next((name for name in names if name in file), None)
-            ids_name = next((name for name in ("ids", "id") if name in file), None)
+            ids_name = next((name for name in ids_names if name in file), None)
             if name is None or ids_name is None:
                 found = ", ".join(file) or "nothing"
                 raise DataError(
                     f"{path}: holds {found}, where {names[0]} and ids are expected; "
                     "is it the right file?"
                 )
-            ids = file[ids_name].asstr()[:].ravel().tolist()
+            ids = _texts(file[ids_name])
             listed = file["errors"].asstr()[:].tolist() if "errors" in file else []
             errors = [(str(id_), str(reason)) for id_, reason in listed]
             rows = _locate(path, file[name], stamp)
             # As JSON has them; files from elsewhere may have any type.
             attributes = {key: _plain(value) for key, value in file.attrs.items()}
             columns = {column: file[column][:] for column in _COLUMNS if column in file}
+    except DataError:
+        raise
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise DataError(
             f"{path}: not a complete HDF5 file of ids and rows ({brief(error)}); make it again"
@@ -218,6 +225,13 @@ def _read_file(path: Path, *names: str) -> _File:
     if len(ids) != rows.shape[0]:
         raise DataError(f"{path}: {len(ids)} ids for {rows.shape[0]} rows; make it again")
     return _File(ids, rows, errors, attributes, columns)
+
+
+def _texts(dataset: h5py.Dataset) -> list[str]:
+    if dataset.dtype.kind in "iu":
+        return [str(number) for number in dataset[:].ravel().tolist()]
+    # Others say ASCII of what is UTF-8.
+    return [str(text) for text in dataset.asstr("utf-8")[:].ravel().tolist()]
 
 
 def _plain(value: Any) -> Any:

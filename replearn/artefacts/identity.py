@@ -5,15 +5,11 @@ No time, host, path or version is part of an identity.
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from replearn.console import warn
 from replearn.errors import DataError
-
-_logger = logging.getLogger(__name__)
 
 
 def identify(kind: str, **facts: Any) -> str:
@@ -58,29 +54,3 @@ def check_same(expected: str | None, found: str | None, message: str) -> None:
         warn(f"{message} cannot be checked: one of the two carries no identity")
     elif expected != found:
         raise DataError(f"{message}: expected {expected}, found {found}")
-
-
-def already_made(out: Path, existing: str | None, wanted: str, *, overwrite: bool) -> bool:
-    """Tell whether `out` is finished from the same inputs, so that nothing is left to do.
-
-    Args:
-        out: where the artefact lies or will lie.
-        existing: the identity of what lies there, None if nothing does.
-        wanted: the identity of what is to be made.
-        overwrite: whether another artefact may be replaced.
-
-    Raises:
-        DataError: something else lies there and may not be replaced.
-    """
-    if existing == wanted:
-        _logger.info(f"{out}: already made from the same inputs, nothing to do")
-        return True
-    if existing is None and out.is_dir() and any(out.iterdir()):
-        # Never replaced, whatever was asked: it may be the user's own folder.
-        raise DataError(f"{out}: a folder that holds other files; choose another place")
-    if out.exists() and not overwrite:
-        raise DataError(
-            f"{out}: holds {existing or 'something else'}, not {wanted}; "
-            "choose another place or give --overwrite"
-        )
-    return False

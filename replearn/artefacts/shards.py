@@ -9,6 +9,7 @@ shards become one artefact: a folder with its manifest, or one file.
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -20,11 +21,16 @@ from replearn.artefacts import hdf5
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.files import publish, replacing, write_text, writing
 from replearn.artefacts.identity import digest
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
 
 _logger = logging.getLogger(__name__)
 
+FILES = r"manifest\.json|shard-\d{12}\.h5"  # of an artefact that is a folder of shards
 ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows
+_OTHER_FORMATS = re.compile(
+    r"\.(np[yz]|[ct]sv|txt|json|parquet|feather|zarr|mat|pth?|pkl|pickle|safetensors|zip|tar|gz|xlsx)",
+    re.IGNORECASE,
+)
 _MANY = 4096  # shards; rather larger ones than more of them
 _BYTES = 1 << 28  # of pixels that a process may hold
 
@@ -231,6 +237,19 @@ def _join(
         columns += [shard.columns] if shard.ids else []
     blocks = (shard.rows for shard in ledger.open() if shard.ids)
     hdf5.write_rows(made, name, blocks, ids, errors, attributes, hdf5.join_columns(columns))
+
+
+def refuse_other_format(out: Path) -> None:
+    """Refuse a name by which another program would take the artefact for what it is not.
+
+    Raises:
+        UsageError: its extension is that of another format.
+    """
+    if _OTHER_FORMATS.fullmatch(out.suffix):
+        raise UsageError(
+            f"{out}: is written as HDF5; name it {out.with_suffix('.h5').name} for one file, or "
+            f"{out.stem} for a folder of shards"
+        )
 
 
 def is_one_file(out: Path) -> bool:

@@ -1,13 +1,14 @@
 """Folders that appear all at once: made in a hidden work folder that one process holds."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from replearn.artefacts.files import REPLACED, identity_in, publish
-from replearn.artefacts.identity import already_made
 from replearn.artefacts.locks import is_at, lock
+from replearn.artefacts.outputs import Kind, already_made, place_of, refuse_inputs
 from replearn.errors import DataError
 
 
@@ -57,26 +58,59 @@ def _empty(work: Path) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
+@dataclass(frozen=True)
+class FolderKind(Kind):
+    """A kind of folder that states its identity in one of its files.
+
+    Attributes:
+        facts: name of the JSON file that does.
+        check: refuses a folder in which something is missing or damaged, with a DataError.
+    """
+
+    facts: str
+    check: Callable[[Path], object]
+
+    def identity_in(self, folder: Path, like: str) -> str | None:
+        """Return the identity of what lies in a folder, None if it is not of the kind of `like`."""
+        found = identity_in(folder / self.facts) if folder.is_dir() else None
+        same = isinstance(found, str) and found.partition(":")[0] == like.partition(":")[0]
+        return found if same else None
+
+
 @contextmanager
-def creating(out: Path, identity: str, facts: str, *, overwrite: bool) -> Iterator[Path | None]:
-    """Yield a new folder to fill, which becomes `out`; None if the same artefact lies there.
+def creating(
+    out: Path,
+    identity: str,
+    kind: FolderKind,
+    *,
+    overwrite: bool,
+    inputs: Iterable[Path | str | None] = (),
+) -> Iterator[Path | None]:
+    """Yield a new folder to fill, which becomes `out`; None if the same artefact lies there whole.
 
     Args:
         out: where the artefact goes.
         identity: of what is to be made.
-        facts: name of the JSON file in it that states its identity.
-        overwrite: replace another artefact.
+        kind: of artefact.
+        overwrite: make it in any case, and replace another one of this kind.
+        inputs: what it is made of, which is never replaced.
 
     Raises:
-        DataError: something else lies at `out`, or another process is writing it now.
+        DataError: something lies at `out` that may not be replaced, the same artefact lies there
+            damaged, or another process is writing it now.
 
     Example:
-        with creating(out, identity, "detector.json", overwrite=False) as folder:
+        with creating(out, identity, DETECTOR, overwrite=False) as folder:
             if folder is not None:
                 save_detector(folder, fit())
     """
+    out = place_of(out)
+    refuse_inputs(out, inputs)
     with workspace(out) as work:
-        if already_made(out, identity_in(out / facts), identity, overwrite=overwrite):
+        there = kind.identity_in(out, identity)
+        if there == identity and not overwrite:
+            kind.check(out)
+        if already_made(out, kind, there, identity, overwrite=overwrite):
             yield None
             return
         folder = work / "made"

@@ -10,13 +10,19 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
+from replearn.artefacts.outputs import Result as Output
+from replearn.artefacts.outputs import place_of, write_results
+from replearn.comparison import tables
 from replearn.comparison.data_folder import DataFolder, find_data_folder
 from replearn.comparison.encoder_task import EncoderTask, index_task, run_task
+from replearn.comparison.facts import refuse_other_files
 from replearn.comparison.results import Result, find_best_encoder
 from replearn.comparison.settings import Comparison
-from replearn.comparison.sheets import copy_training_sheets, draw_queries
-from replearn.comparison.tables import write_comparison_facts, write_tables
-from replearn.concepts.split import write_split
+from replearn.comparison.sheets import QUERIES, copy_training_sheets, draw_queries, sheet_names
+from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.split import LIST, write_split
+from replearn.concepts.table import read_labels, write_concepts
+from replearn.concepts.vocabulary import check_known
 from replearn.console import as_shown_here
 from replearn.encoders.configuration import ImageSettings
 from replearn.encoders.training.run import check_configuration
@@ -32,6 +38,7 @@ def compare(
     seeds: int = 1,
     jobs: int = 1,
     overwrite: bool = False,
+    reading: Reading = AS_FOUND,
 ) -> list[Result]:
     """Run all encoders with all of their detectors, and write tables and sheets.
 
@@ -41,15 +48,21 @@ def compare(
         out: where everything goes.
         seeds: number of trainings of each encoder.
         jobs: encoders at a time, each in a process of its own.
-        overwrite: replace what was made from other inputs.
+        overwrite: make everything anew, and replace what was made from other inputs.
+        reading: what is said of the layout of the concept lists.
 
     Raises:
-        DataError: the data folder lacks a list, or something else lies in `out`.
+        DataError: the data folder lacks a list, a list cannot be read or has no concept that is
+            known in training, or something else lies in `out`.
         UsageError: a setting of an encoder is not known or does not fit.
     """
     _check_encoders(settings)
-    data = _with_validation(find_data_folder(data_folder), out, overwrite=overwrite)
+    out = place_of(out)
+    refuse_other_files(out, [*tables.FILES, *sheet_names(settings.encoders)])
+    data = _with_plain_lists(find_data_folder(data_folder), out, reading, overwrite=overwrite)
+    data = _with_parts(data, out, overwrite=overwrite)
     images = _prepare_images(settings, data, out, overwrite=overwrite)
+    tables.write_comparison_facts(settings, data, images, out)  # from now on it is a comparison's
     tasks = [
         EncoderTask(settings, data, images[name], out, name, seed, overwrite)
         for seed in range(seeds)
@@ -61,12 +74,11 @@ def compare(
         for of_task in parallel(delayed(as_shown_here(run_task))(task) for task in tasks)
         for result in of_task
     ]
-    write_tables(results, settings, data, out)
-    write_comparison_facts(settings, data, images, out)
+    tables.write_tables(results, settings, data, out)
     copy_training_sheets(out)
     best = _best_task(tasks, results)
     index_task(best)
-    draw_queries(best.folder, data, best.images, out / "queries.png")
+    draw_queries(best.folder, data, best.images, out / QUERIES)
     return results
 
 
@@ -80,14 +92,45 @@ def _check_encoders(settings: Comparison) -> None:
         settings.form_of(name)
 
 
-def _with_validation(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
-    """Split a tenth of the training list off for validation, unless there is a list for that."""
-    if data.valid:
+def _with_parts(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
+    """Split off what is missing of the images to choose on and the images to score.
+
+    Without a list for validation that is a tenth of the training list.  Where the validation images
+    are those that are scored, settings and rules are chosen on another quarter, lest a score be of
+    images that it was chosen for.
+    """
+    if data.valid is None:
+        paths = _split_off(0.1, data, out / "split", overwrite=overwrite)
+        data = replace(data, train=paths["train"], valid=paths["valid"])
+    if data.scored == "valid":
+        paths = _split_off(0.25, data, out / "tuning", overwrite=overwrite)
+        data = replace(data, train=paths["train"], tuning=paths["valid"])
+    return data
+
+
+def _split_off(share: float, data: DataFolder, folder: Path, *, overwrite: bool) -> dict[str, Path]:
+    """Divide the training list by group; return the files of what is left and of the share."""
+    return write_split(data.train, folder, valid=share, groups=data.groups, overwrite=overwrite)
+
+
+def _with_plain_lists(
+    data: DataFolder, out: Path, reading: Reading, *, overwrite: bool
+) -> DataFolder:
+    """Read all lists, as unknown concepts are counted once; write them where a layout is said.
+
+    Whatever reads them later then finds it in the list.
+    """
+    paths = {p: path for p, path in data.parts.items() if p != "test" or data.scored == "test"}
+    tables = {part: read_labels(path, reading) for part, path in paths.items()}
+    for part, path in paths.items():
+        check_known(tables[part], tables["train"], str(path), str(data.train))
+    if reading == AS_FOUND:
         return data
-    paths = write_split(
-        data.train, out / "split", valid=0.1, groups=data.groups, overwrite=overwrite
-    )
-    return replace(data, train=paths["train"], valid=paths["valid"])
+    plain = {part: out / "lists" / f"{part}-concepts.tsv" for part in paths}
+    lists = {plain[part]: Output(write_concepts(tables[part]), LIST) for part in plain}
+    write_results(lists, overwrite=overwrite)
+    valid, test = plain.get("valid"), plain.get("test", data.test)
+    return replace(data, train=plain["train"], valid=valid, test=test)
 
 
 def _prepare_images(

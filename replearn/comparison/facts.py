@@ -1,9 +1,11 @@
 """Facts about a finished comparison, for reports: its edition, its lists and its images."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from replearn.artefacts.files import read_json, write_json
+from replearn.errors import DataError
 
 _NAME = "comparison.json"
 
@@ -18,6 +20,7 @@ class ComparisonFacts:
         names: names of the concepts by id.
         parts: path of the list of each part.
         images: path of the image set of each encoder.
+        groups: path of the file of groups, None if there is none.
     """
 
     edition: int
@@ -25,6 +28,7 @@ class ComparisonFacts:
     names: dict[str, str]
     parts: dict[str, str]
     images: dict[str, str]
+    groups: str | None = None
 
 
 def write_facts(folder: Path, facts: ComparisonFacts) -> None:
@@ -41,13 +45,38 @@ def read_facts(folder: Path) -> ComparisonFacts:
     """Read `comparison.json` in the folder of a comparison.
 
     Raises:
-        DataError: the file is missing or is not JSON.
+        DataError: the file is missing or is not that of a comparison.
     """
     content = read_json(folder / _NAME)
-    return ComparisonFacts(
-        edition=content["edition"],
-        scored=content["scored"],
-        names=content["names"],
-        parts=content["parts"],
-        images=content["images"],
-    )
+    try:
+        return ComparisonFacts(
+            edition=content["edition"],
+            scored=content["scored"],
+            names=content["names"],
+            parts=content["parts"],
+            images=content["images"],
+            groups=content.get("groups"),  # comparisons of the first edition have none
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / _NAME}: not of a comparison (lacks {error})") from None
+
+
+def refuse_other_files(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder that is of no comparison and has files which one would replace.
+
+    Args:
+        folder: where a comparison is about to be written.
+        names: of the files that it writes anew each time, without asking.
+
+    Raises:
+        DataError: there is such a file.
+    """
+    if has_facts(folder):
+        read_facts(folder)
+        return
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        raise DataError(
+            f"{folder / there[0]}: is of no comparison and would be replaced; move it away or "
+            "choose another place"
+        )

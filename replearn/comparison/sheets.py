@@ -1,26 +1,35 @@
 """Sheets of a finished comparison: what its encoders draw, and queries with their hits."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from replearn.artefacts.files import write_bytes
 from replearn.comparison.data_folder import DataFolder
 from replearn.concepts.table import read_concepts
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
-from replearn.retrieval.contact_sheet import write_query_sheet
+from replearn.retrieval.contact_sheet import draw_query_sheet
 
+QUERIES = "queries.png"
+_KINDS = ("reconstructions", "samples")
 _QUERIES = _HITS = 6
+
+
+def sheet_names(encoders: Iterable[str]) -> list[str]:
+    """Return the names of the sheets in the folder of a comparison of these encoders."""
+    return [QUERIES, *(f"{encoder}-{kind}.png" for encoder in encoders for kind in _KINDS)]
 
 
 def copy_training_sheets(out: Path) -> None:
     """Copy the last reconstructions and samples of each encoder to the comparison's folder."""
     for encoder in sorted(out.glob("seed-0/*/encoder")):
-        for kind in ("reconstructions", "samples"):
+        for kind in _KINDS:
             last = max((encoder / "sheets").glob(f"{kind}-*.png"), default=None)
             if last is not None:
                 target = out / f"{encoder.parent.name}-{kind}.png"
-                target.write_bytes(last.read_bytes())
+                write_bytes(target, last.read_bytes())
 
 
 def draw_queries(folder: Path, data: DataFolder, image_set: Path, path: Path) -> None:
@@ -46,7 +55,7 @@ def draw_queries(folder: Path, data: DataFolder, image_set: Path, path: Path) ->
     names = [
         [[data.names.get(c, c) for c in concepts.get(id_, ())] for id_ in line] for line in lines
     ]
-    write_query_sheet(path, pixels, names)
+    write_bytes(path, draw_query_sheet(pixels, names))
 
 
 def _concepts_of(index: Index, data: DataFolder, part: str) -> dict[str, tuple[str, ...]]:

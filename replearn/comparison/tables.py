@@ -1,15 +1,17 @@
 """Tables of a finished comparison, written to its folder, and the facts that reports need."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from replearn.artefacts.files import write_json, write_text
+from replearn.artefacts.hints import hint_to
 from replearn.comparison.data_folder import DataFolder
 from replearn.comparison.facts import ComparisonFacts, write_facts
 from replearn.comparison.results import PublishedScores, Result, to_csv, to_latex, to_markdown
 from replearn.comparison.settings import Comparison
 from replearn.concepts.table import read_ids
+
+FILES = ("table.md", "table.csv", "table.tex", "table.json")
 
 
 def write_tables(
@@ -24,8 +26,8 @@ def write_tables(
         out: folder of the comparison.
     """
     published = _published_scores(settings, data)
-    markdown = to_markdown(results, part=data.scored, published=published)
-    latex = to_latex(results, part=data.scored, published=published)
+    markdown = to_markdown(results, data.protocol, published=published)
+    latex = to_latex(results, data.protocol, published=published)
     write_text(out / "table.md", markdown)
     write_text(out / "table.csv", to_csv(results))
     write_text(out / "table.tex", latex)
@@ -55,7 +57,8 @@ def write_comparison_facts(
         edition=settings.edition,
         scored=data.scored,
         names=data.names,
-        parts={part: os.path.relpath(path, out) for part, path in data.parts.items()},
-        images={name: os.path.relpath(path, out) for name, path in images.items()},
+        parts={part: hint_to(path, out) for part, path in data.parts.items()},
+        images={name: hint_to(path, out) for name, path in images.items()},
+        groups=hint_to(data.groups, out) if data.groups else None,
     )
     write_facts(out, facts)

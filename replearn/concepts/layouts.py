@@ -1,34 +1,32 @@
-"""Layouts of concept files: detection, reading, description.
+"""Layouts of concept files: where the ids and the concepts of images stand in them.
 
-Which characters stand between an id and its concepts and between the concepts, and whether there
-is a header, differs from year to year and from data set to data set:
+    lists     all concepts of an image in one field: ImageCLEF, NIH ChestX-ray14, PadChest, ROCOv2
+    rows      a row for each concept of an image: VinDr-CXR, the boxes of NIH and RSNA
+    columns   a column for each concept with 1, 0, -1 or nothing in it: CheXpert, MIMIC-CXR, ISIC
+    cells     one concept in each further cell: ROCO, with an empty cell after the id
 
-    ImageCLEF   TAB, `|` or comma after the id; `;` (2017: comma) between the concepts
-    ROCO        id, TAB, an empty column, then one concept in each column that TABs part
-    ROCOv2      `ID,CUIs`, as ImageCLEF since 2024; the public copy is Parquet
-
-Byte-order mark, any line ends, quotes (where the comma parts), blank lines and a missing last
-line end are taken as they come.  An id that holds `|` needs a TAB after it, one that holds a
-comma a TAB or quotes around it.
+`delimited.py` finds the cells, `headers.py` the header, `columns.py` the columns, and
+`gathering.py` the concepts of each image.
 """
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from replearn.concepts.text_files import not_utf8, read_bytes, refuse_binary
-from replearn.errors import DataError
+from replearn.concepts.array_labels import read_array_labels
+from replearn.concepts.columns import Columns, Table, find_columns
+from replearn.concepts.delimited import DelimitedText, Line, read_delimited
+from replearn.concepts.descriptions import describe
+from replearn.concepts.fields import split_field
+from replearn.concepts.gathering import Entry, gather, refuse_repeated_ids
+from replearn.concepts.headers import SINGLES, has_header, means
+from replearn.concepts.parquet_tables import read_parquet_table
+from replearn.concepts.reading import AS_FOUND, LayoutName, Reading
+from replearn.errors import DataError, quoted
 from replearn.memory import no_garbage_collection
-from replearn.parquet import column_types, is_parquet, rows_of
+from replearn.parquet import is_parquet
 
 _WANTED = "a list of ids or concepts as UTF-8 text"
-_HEADER_FIRST = {"image", "image_id", "imageid", "filename", "name"}
-_HEADER_SECOND = {"cui", "cuis", "concept", "concepts", "tag", "tags", "label", "labels"}
-_PARQUET_ID = ("image_id", "id")
-_PARQUET_CONCEPTS = ("cui", "cuis", "concepts")
-_SPOKEN = {"\t": "TAB", ",": "comma", "\n": "LF", "\r\n": "CRLF", "\r": "CR"}
 
 
 @dataclass(frozen=True)
@@ -36,88 +34,69 @@ class Layout:
     """The layout of a concept file, as it was found.
 
     Attributes:
-        delimiter: between the id and its concepts; None where every line is an id alone.
-        separator: between the concepts of an image; TAB in ROCO's files.
-        header: the cells of the header, None where there is none.
-        mark: whether it starts with a byte-order mark.
-        line_end: LF, CRLF or CR; of the first line.
-        finished: whether the last line has its end.
-        parquet: whether it is no text but a Parquet table.
+        kind: where the concepts of an image stand.
+        separator: between the concepts in the field of an entry.
+        description: what the file looks like, in words.
     """
 
-    delimiter: str | None
+    kind: LayoutName
     separator: str
-    header: tuple[str, ...] | None
-    mark: bool
-    line_end: str
-    finished: bool
-    parquet: bool = False
+    description: str
 
     def split(self, field: str | None) -> tuple[str, ...]:
         """Return the concepts in a field: without outer spaces, empty ones and repetitions."""
-        stripped = (concept.strip() for concept in (field or "").split(self.separator))
-        return tuple(dict.fromkeys(concept for concept in stripped if concept))
+        return split_field(field or "", self.separator)
 
     def __str__(self) -> str:
-        if self.parquet:
-            return "Parquet"
-        if self.delimiter is None:
-            columns = "ids alone"
-        elif self.separator == self.delimiter:
-            columns = "a column for each concept as in ROCO"
-        else:
-            columns = f"{_spoken(self.delimiter)} after the id, {_spoken(self.separator)} between "
-            columns += "concepts"
-        header = f"header {' '.join(f'`{cell}`' for cell in self.header)}" if self.header else ""
-        rest = [f"{_spoken(self.line_end)} line ends"] * (self.line_end != "\n")
-        rest += ["byte-order mark"] * self.mark + ["no last line end"] * (not self.finished)
-        return ", ".join([columns, header or "no header", *rest])
-
-
-def _spoken(character: str) -> str:
-    return _SPOKEN.get(character, f"`{character}`")
-
-
-class Entry(NamedTuple):
-    """An image in a concept file: where it stands, its id, and its concepts as they stand there.
-
-    The field is None for an id alone, "" for an id with a delimiter and nothing after it.
-    """
-
-    line: int
-    id: str
-    field: str | None
-
-
-Line = tuple[int, list[str]]
-"""A line that is not blank: its number and its cells, the first of them not empty."""
+        return self.description
 
 
 @no_garbage_collection()
-def read_entries(path: Path) -> tuple[Layout, list[Entry]]:
+def read_entries(path: Path, reading: Reading = AS_FOUND) -> tuple[Layout, list[Entry]]:
     """Return what a concept file of any layout looks like, and its images in its order.
 
+    Args:
+        path: of the file.
+        reading: what is said of it.
+
     Raises:
-        DataError: the file is missing, is not UTF-8 text, or lists an id twice or none at all.
+        DataError: the file is missing, is no table, lists an id twice or none at all, or its
+            layout is in doubt.
         UsageError: it is Parquet, and pyarrow is not installed.
     """
-    if is_parquet(path):
-        layout = Layout("\t", ";", None, mark=False, line_end="\n", finished=True, parquet=True)
-        rows = enumerate(_parquet_rows(path), 1)
-        entries = [Entry(row, id_, ";".join(concepts)) for row, (id_, concepts) in rows]
+    table, text = _open(path)
+    kind: LayoutName = "cells"
+    if reading.layout is None and _is_spread(table, text):
+        columns = Columns(0, tuple(range(2, table.width)))
     else:
-        layout, lines = _read(path)
-        entries = [_entry(path, layout, line) for line in lines[layout.header is not None :]]
-    first_seen: dict[str, int] = {}
-    for number, id_, _ in entries:
-        if first_seen.setdefault(id_, number) != number:
-            raise DataError(
-                f"{path}: line {number}: the id {id_!r} stands already in line "
-                f"{first_seen[id_]}; keep one of the two"
-            )
-    if not entries:
-        raise DataError(f"{path}: no image is listed in it; write one id a line")
-    return layout, entries
+        _check_widths(table, reading)
+        columns = find_columns(table, reading)
+        kind = reading.layout or _kind_of(table, columns)
+    _check_ids(table, columns.id, text)
+    found = gather(table, columns, kind, reading)
+    words = describe(table, text, columns, kind, found)
+    return Layout(kind, found.separator, words), found.entries
+
+
+@no_garbage_collection()
+def read_id_column(path: Path) -> list[str]:
+    """Return the ids of a list or of a concept file of any layout, in its order.
+
+    Raises:
+        DataError: as `read_entries`, but it does not matter where concepts stand.
+        UsageError: it is Parquet, and pyarrow is not installed.
+    """
+    table, text = _open(path)
+    column = 0
+    if not _is_spread(table, text):
+        _check_widths(table, AS_FOUND)
+        column = find_columns(table, AS_FOUND, ids_alone=True).id
+    _check_ids(table, column, text)
+    ids = [cells[column].strip() for cells in table.rows]
+    if _has_rows_for_concepts(table):
+        return list(dict.fromkeys(ids))
+    refuse_repeated_ids(table, ids, "list each id once")
+    return ids
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -126,105 +105,102 @@ def read_lines(path: Path) -> list[Line]:
     Raises:
         DataError: the file is missing, is not UTF-8 text, or has more columns.
     """
-    layout, lines = _read(path)
-    for line in lines:
-        _entry(path, layout, line)
-    return lines
+    text = read_delimited(path, _WANTED)
+    table = Table(path, None, text.lines)
+    _check_widths(table, AS_FOUND)
+    _check_ids(table, 0, text)
+    return text.lines
 
 
-def _entry(path: Path, layout: Layout, line: Line) -> Entry:
-    number, cells = line
-    if len(cells) > 2 and layout.separator != layout.delimiter:
-        raise DataError(
-            f"{path}: line {number}: {len(cells)} columns where an id and its concepts are "
-            "expected; is it the right file?"
-        )
-    field = cells[1] if len(cells) == 2 else "\t".join(cells[2:]) if cells[2:] else None
-    return Entry(number, cells[0].strip(), field)
-
-
-def _read(path: Path) -> tuple[Layout, list[Line]]:
-    text = _text(path)
-    mark = text.startswith("\ufeff")
-    line_end = next((end for end in ("\r\n", "\n", "\r") if end in text), "\n")
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    # TAB before `|` before comma, and the first line decides: concepts may hold the later ones.
-    used = (delimiter for _, line in numbered for delimiter in "\t|," if delimiter in line)
-    delimiter = next(used, None)
-    lines = [(n, _cells(path, n, line, delimiter or ",")) for n, line in numbered]
-    header = tuple(lines[0][1]) if lines and _is_header(lines[0][1]) else None
-    images = lines[header is not None :]
-    separator = "\t" if _is_spread(images, delimiter) else _separator(images)
-    return Layout(delimiter, separator, header, mark, line_end, text.endswith("\n")), lines
-
-
-def _text(path: Path) -> str:
-    data = read_bytes(path, _WANTED)
-    refuse_binary(data, str(path), _WANTED)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line, problem = not_utf8(error)
-        raise DataError(f"{path}: line {line}: {problem}")
-
-
-def _cells(path: Path, number: int, line: str, delimiter: str) -> list[str]:
-    try:
-        # Only commas know quotes.
-        quoted = delimiter == "," and '"' in line
-        cells = next(csv.reader([line], strict=True)) if quoted else line.split(delimiter)
-    except csv.Error as error:
-        raise DataError(f"{path}: line {number}: not readable ({error}); is a quote left open?")
-    if not cells[0].strip():
-        raise DataError(f"{path}: line {number}: no id in {line.strip()!r}; add it")
-    if "\t" in cells[0].strip():
-        raise DataError(
-            f"{path}: line {number}: a TAB in the id {cells[0]!r}, but the first line uses "
-            f"{delimiter!r}; use one of them throughout"
-        )
-    return cells
-
-
-def _is_header(cells: Sequence[str]) -> bool:
-    first = cells[0].strip().lower()
-    second = cells[1].strip().lower() if len(cells) > 1 else ""
-    # "ImageCLEFmedical 2025 ID" is a header, "COVID_1" is an image.
-    return first.split()[-1] == "id" or first in _HEADER_FIRST or second in _HEADER_SECOND
-
-
-def _is_spread(images: Sequence[Line], delimiter: str | None) -> bool:
-    """Tell ROCO's files: an empty column stands between each id and its concepts."""
-    wide = delimiter == "\t" and any(len(cells) > 2 for _, cells in images)
-    return wide and all(cells[1:2] in ([], [""]) for _, cells in images)
-
-
-def _separator(images: Sequence[Line]) -> str:
-    """Return the `;`, or the comma where no field has one but some field has that."""
-    fields = "\0".join(cell for _, cells in images for cell in cells[1:])
-    return next((separator for separator in ";," if separator in fields), ";")
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield the id and the concepts of each image of a file, or of all files of a folder by name.
+def _open(path: Path) -> tuple[Table, DelimitedText | None]:
+    """Return the cells of a file, and what it looks like if it is text.
 
     Raises:
-        DataError: a file is damaged, has other columns or an id that is missing.
-        UsageError: pyarrow is not installed.
+        DataError: it has no row of an image.
     """
-    for part in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
-        names = list(column_types(part))
-        id_name, concepts_name = (
-            next((name for name in names if name.lower() in wanted), None)
-            for wanted in (_PARQUET_ID, _PARQUET_CONCEPTS)
-        )
-        if id_name is None or concepts_name is None:
+    if is_parquet(path):
+        table, text = Table(path, *read_parquet_table(path)), None
+    elif path.suffix.lower() == ".npz" and path.is_file():
+        table, text = Table(path, *read_array_labels(path)), None
+    else:
+        text = read_delimited(path, _WANTED)
+        header = tuple(text.lines[0][1]) if has_header(text.lines) else None
+        table = Table(path, header, text.lines[header is not None :])
+    if not table.lines:
+        raise DataError(f"{path}: no image is listed in it; write one id a line")
+    return table, text
+
+
+def _is_spread(table: Table, text: DelimitedText | None) -> bool:
+    """Tell ROCO's files: an empty column stands between each id and its concepts."""
+    wide = text is not None and text.delimiter == "\t" and any(len(row) > 2 for row in table.rows)
+    return wide and all(row[1:2] in ([], [""]) for row in table.rows)
+
+
+def _kind_of(table: Table, columns: Columns) -> LayoutName:
+    if columns.states:
+        return "columns"
+    if len(columns.concepts) > 1:
+        return "cells"
+    single = any(means(table.name(n), SINGLES) for n in columns.concepts)
+    ids = {row[columns.id].strip() for row in table.rows if len(row) > columns.id}
+    return "rows" if single and len(ids) < len(table.rows) else "lists"
+
+
+def _has_rows_for_concepts(table: Table) -> bool:
+    """Tell whether an id may well stand in several rows, each about something else."""
+    header = table.header or ()
+    return len(header) > 2 or any(means(name, SINGLES) for name in header)
+
+
+def _check_widths(table: Table, reading: Reading) -> None:
+    """Refuse rows of more cells, or of fewer, than there are columns.
+
+    Raises:
+        DataError: there is one.
+    """
+    if reading.layout == "cells":
+        return
+    named = [n for n, name in enumerate(table.header or ()) if name.strip()]
+    most = max(named[-1] + 1, 2) if named else table.width if reading.columns else 2
+    least = most if most > 2 else 1
+    for number, cells in table.lines:
+        count = len(cells)
+        if count > most and any(
+            cell.strip() for cell in cells[max(most, len(table.header or ())) :]
+        ):
+            raise DataError(f"{table.path}: line {number}: {_too_many(table, cells, most)}")
+        if count < least:
             raise DataError(
-                f"{part}: has the columns {', '.join(names)}; `image_id` and `cui` are expected"
+                f"{table.path}: line {number}: {count} columns of {most}; is the file complete?"
             )
-        for row in rows_of(part, [id_name, concepts_name]):
-            id_, named = row[id_name], row[concepts_name]
-            if not id_:
-                raise DataError(f"{part}: an image without id; is it the right file?")
-            listed = named.split(";") if isinstance(named, str) else named or []
-            yield str(id_), [str(concept) for concept in listed]
+
+
+def _too_many(table: Table, cells: Sequence[str], most: int) -> str:
+    if table.header is not None:
+        return (
+            f"{len(cells)} columns where the header has {most}; put a field that holds the "
+            "delimiter into quotes, or give --layout cells if each cell holds a concept"
+        )
+    return (
+        f"{len(cells)} columns where an id and its concepts are expected; is it the right file? "
+        "If so, give --layout cells if each cell holds a concept, or --columns ID,CONCEPTS"
+    )
+
+
+def _check_ids(table: Table, column: int, text: DelimitedText | None) -> None:
+    """Refuse rows without an id, and ids that hold the delimiter of other rows.
+
+    Raises:
+        DataError: there is one.
+    """
+    for number, cells in table.lines:
+        id_ = cells[column].strip() if column < len(cells) else ""
+        if not id_:
+            content = quoted(" ".join(" ".join(cells).split()))
+            raise DataError(f"{table.path}: line {number}: no id in {content}; add it")
+        if "\t" in id_ and text is not None and text.delimiter not in (None, "\t"):
+            raise DataError(
+                f"{table.path}: line {number}: a TAB in the id {quoted(cells[column])}, but the "
+                f"first line uses {text.delimiter!r}; use one of them throughout"
+            )

@@ -2,16 +2,27 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from replearn.artefacts.files import write_results
-from replearn.concepts.table import ConceptTable, read_concepts, read_names, write_concepts
+from replearn.artefacts.outputs import FileKind, Result, place_of, refuse_inputs, write_results
+from replearn.concepts.groups import group_keys
+from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.table import (
+    ConceptTable,
+    describe_labels,
+    read_names,
+    read_with_layout,
+    write_concepts,
+)
 from replearn.errors import DataError, UsageError
+from replearn.matching import match_names
 
 _logger = logging.getLogger(__name__)
+
+LIST = FileKind.of_lines("a list of a split", r"[^\t\n]+\t[^\t\n]*")
 
 
 def split(
@@ -45,7 +56,7 @@ def split(
             f"no group is given for any of the {len(table)} images, such as {table.ids[:1]}; "
             "write the ids as in the concept file"
         )
-    group_of = [(groups or {}).get(id_, f"\0{id_}") for id_ in table.ids]
+    group_of = group_keys(table.ids, groups)
     shares = {"test": test, "valid": valid}
     wanted = {part: round(share * len(table)) for part, share in shares.items()}
     part_of = _deal(Counter(group_of), wanted, seed)
@@ -70,6 +81,7 @@ def write_split(
     seed: int = 0,
     groups: Path | None = None,
     overwrite: bool = False,
+    reading: Reading = AS_FOUND,
 ) -> dict[str, Path]:
     """Divide a concept file into `{train,valid,test}-concepts.tsv` and return the parts' files.
 
@@ -80,42 +92,56 @@ def write_split(
         test: share of the images for test.
         seed: the same seed gives the same parts.
         groups: lines of `id TAB group`.
-        overwrite: replace other lists.
+        overwrite: write them in any case, and replace other lists of these parts.
+        reading: what is said of the layout of the concept file.
 
     Raises:
-        DataError: as `split`, or another list lies in the folder.
+        DataError: as `split`, or the folder has a list of another part, or something that may not
+            be replaced.
         UsageError: as `split`.
     """
-    group_of = read_names(groups) if groups else None
-    table = read_concepts(concept_file)
+    layout, table = read_with_layout(concept_file, reading)
+    group_of = _read_groups(groups, table) if groups else None
     parts = split(table, valid=valid, test=test, seed=seed, groups=group_of)
-    paths = {part: _path_of(folder, part) for part in parts}
-    leftovers = _leftovers(folder, set(parts), overwrite=overwrite)
+    folder = place_of(folder)
+    paths = {part: _path_of(folder, part) for part in ("train", "valid", "test")}
+    for path in paths.values():
+        refuse_inputs(path, [concept_file, groups])
+    _refuse_leftovers(path for part, path in paths.items() if part not in parts)
     # The training list comes last: whoever finds it, as make does, finds the others.
-    texts = {paths[part]: write_concepts(parts[part]) for part in reversed(parts)}
-    write_results(texts, overwrite=overwrite)
-    for path in leftovers:
-        path.unlink()
+    lists = {paths[part]: Result(write_concepts(parts[part]), LIST) for part in reversed(parts)}
+    write_results(lists, overwrite=overwrite)
+    _logger.info(describe_labels(concept_file, layout, table))
     sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
     _logger.info(f"{sizes} images in {folder}")
-    return paths
+    return {part: paths[part] for part in parts}
+
+
+def _read_groups(path: Path, table: ConceptTable) -> dict[str, str]:
+    """Return the group of each id; ids are matched as `match_names` does."""
+    named = read_names(path)
+    meant = match_names([*named], table.ids, path)
+    return {meant.get(name, name): group for name, group in named.items()}
 
 
 def _path_of(folder: Path, part: str) -> Path:
     return folder / f"{part}-concepts.tsv"
 
 
-def _leftovers(folder: Path, parts: set[str], *, overwrite: bool) -> list[Path]:
-    """Return the lists of an earlier split that must go: their images may be in train now.
+def _refuse_leftovers(paths: Iterable[Path]) -> None:
+    """Refuse lists of parts that are not written now: their images may be in another part.
+
+    They are not removed, as nothing tells whether an earlier split wrote them.
 
     Raises:
-        DataError: there is one, and it may not be replaced.
+        DataError: there is one.
     """
-    others = (_path_of(folder, part) for part in sorted({"train", "valid", "test"} - parts))
-    leftovers = [path for path in others if path.exists()]
-    if leftovers and not overwrite:
-        raise DataError(f"{leftovers[0]}: is of another split; choose another place or --overwrite")
-    return leftovers
+    for path in paths:
+        if path.exists():
+            raise DataError(
+                f"{path}: is of another split than this one, which has no such part; "
+                "remove it or choose another place"
+            )
 
 
 def _deal(sizes: Mapping[str, int], wanted: Mapping[str, int], seed: int) -> dict[str, str]:

@@ -1,19 +1,32 @@
 """Concept files, read into tables and written from them.
 
-A concept file says which concepts each image shows, one image a line.  Readers take every layout
-that the benchmark's editions and ROCO used; `layouts.py` tells them apart.
+A concept file says which concepts each image shows.  Readers take the layouts of the benchmark's
+editions and of other public data sets; `layouts.py` tells them apart.
 """
 
+import json
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from replearn.artefacts.identity import digest
-from replearn.concepts.layouts import Layout, read_entries, read_lines
+from replearn.concepts.fields import are_lists, find_separator, is_missing
+from replearn.concepts.headers import has_header
+from replearn.concepts.layouts import Layout, read_entries, read_id_column, read_lines
+from replearn.concepts.reading import AS_FOUND, LayoutName, Reading, Uncertain
 from replearn.console import warn
-from replearn.errors import DataError, some_of
+from replearn.errors import DataError, quoted, some_of
+
+_logger = logging.getLogger(__name__)
+
+_HEADER = "ID\tconcepts\n"
+_UNLIKE_AN_ID = re.compile(r'[\t\n\r]|^".*"$|^\ufeff')
+_UNLIKE = re.compile(r'[\t\n\r;]|^"')  # what no concept between `;` can hold
 
 
 @dataclass(frozen=True)
@@ -63,40 +76,114 @@ class ConceptTable:
         return ConceptTable(list(ids), [self.concepts[rows[id_]] for id_ in ids])
 
 
-def read_concepts(path: Path | str) -> ConceptTable:
+def read_concepts(
+    path: Path | str,
+    *,
+    layout: LayoutName | None = None,
+    separator: str | None = None,
+    columns: Sequence[str] = (),
+    uncertain: Uncertain | None = None,
+) -> ConceptTable:
     """Read a concept file of any layout; a line of an id alone is an image without concepts.
 
+    Args:
+        path: the file.
+        layout: `lists`, all concepts of an image in one field; `rows`, a row for each concept;
+            `columns`, a column of 1 and 0 for each; `cells`, one in each cell after the id.  As
+            the other arguments, it is found in the file unless that leaves it in doubt.
+        separator: between the concepts of a field.
+        columns: the names of the column of ids and of those of concepts, or their numbers from 1.
+        uncertain: whether -1 in columns of 1 and 0 counts as `absent` or as `present`.
+
     Raises:
-        DataError: the file is missing, is not UTF-8 text, or lists an id twice or none at all.
+        DataError: the file is missing, is no table, lists an id twice or none at all, or its layout
+            is in doubt; the text names the argument that settles it.
+        UsageError: a value that cannot be, or the file is Parquet and pyarrow is not installed.
 
     Example:
         >>> table = replearn.read_concepts("mydata/train-concepts.tsv")
         >>> len(table.ids) == len(table.concepts)
         True
     """
-    return read_with_layout(Path(path))[1]
+    reading = Reading(layout, separator, tuple(columns), uncertain)
+    return read_with_layout(Path(path), reading)[1]
 
 
-def read_with_layout(path: Path) -> tuple[Layout, ConceptTable]:
+def read_with_layout(path: Path, reading: Reading = AS_FOUND) -> tuple[Layout, ConceptTable]:
     """Return what a concept file looks like, and what `read_concepts` returns."""
-    layout, entries = read_entries(path)
+    layout, entries = read_entries(path, reading)
     concepts = [layout.split(entry.field) for entry in entries]
     return layout, ConceptTable([entry.id for entry in entries], concepts)
 
 
-def read_ids(path: Path) -> list[str]:
-    """Read the first column of an id list or of a concept file of any layout, in its order.
+def read_labels(path: Path, reading: Reading = AS_FOUND) -> ConceptTable:
+    """Return what `read_concepts` returns, and log which layout was found and how much it holds.
+
+    Args:
+        path: the file.
+        reading: what is said of its layout.
 
     Raises:
         DataError: as `read_concepts`.
     """
-    return [entry.id for entry in read_entries(path)[1]]
+    layout, table = read_with_layout(path, reading)
+    _logger.info(describe_labels(path, layout, table))
+    return table
+
+
+def describe_labels(path: Path, layout: Layout, table: ConceptTable) -> str:
+    """Return a line that says which layout a concept file has and how much it holds."""
+    concepts = len(set(chain.from_iterable(table.concepts)))
+    return (
+        f"{path}: {layout}; {len(table):,} images, {concepts:,} concepts, "
+        f"{table.counts.mean():.2f} labels an image"
+    )
+
+
+def read_ids(path: Path) -> list[str]:
+    """Read the ids in a list of ids or in a concept file of any layout, in its order.
+
+    Raises:
+        DataError: as `read_concepts`.
+    """
+    return read_id_column(path)
 
 
 def write_concepts(table: ConceptTable) -> str:
-    """Return the text of a concept file: id, TAB, concepts joined by `;`, no header."""
-    rows = zip(table.ids, table.concepts, strict=True)
-    return "".join(f"{id_}\t{';'.join(concepts)}\n" for id_, concepts in rows)
+    """Return the text of a concept file: id, TAB, concepts joined by `;`, no header.
+
+    Where these would be read as other concepts, or the first image as a header, there is a header,
+    and the concepts of each image are a list in JSON.
+
+    Raises:
+        DataError: an id that no line can hold.
+    """
+    for id_ in table.ids:
+        if not id_ or id_ != id_.strip() or _UNLIKE_AN_ID.search(id_):
+            raise DataError(
+                f"the id {quoted(id_)} cannot stand in a list: a TAB, a line end, outer spaces or "
+                "quotes are in the way; rename the image"
+            )
+    fields = [";".join(concepts) for concepts in table.concepts]
+    if _are_plain(table, fields):
+        return "".join(f"{id_}\t{field}\n" for id_, field in zip(table.ids, fields, strict=True))
+    lists = (json.dumps(concepts, ensure_ascii=False) for concepts in table.concepts)
+    rows = zip(table.ids, lists, strict=True)
+    return _HEADER + "".join(f"{id_}\t{concepts}\n" for id_, concepts in rows)
+
+
+def _are_plain(table: ConceptTable, fields: Sequence[str]) -> bool:
+    """Tell whether fields without a header are read as the concepts of the table."""
+    words = set(chain.from_iterable(table.concepts))
+    if any(word != word.strip() or is_missing(word) or _UNLIKE.search(word) for word in words):
+        return False
+    filled = [field for field in fields if field]
+    try:
+        if are_lists(filled, "") or find_separator(filled, "") != ";":
+            return False
+    except DataError:  # a reader would ask
+        return False
+    return not has_header([(1, [*row]) for row in zip(table.ids, fields, strict=True)])
 
 
 def read_names(path: Path) -> dict[str, str]:

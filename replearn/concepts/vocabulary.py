@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
 
 from replearn.concepts.table import ConceptTable
+from replearn.console import warn
+from replearn.errors import DataError, quoted, some_of
 
 
 def pool(tables: Iterable[ConceptTable]) -> ConceptTable:
@@ -53,6 +56,34 @@ def count_concepts(table: ConceptTable, top: int | None = None) -> dict[str, int
 def vocabulary(table: ConceptTable, top: int | None = None) -> list[str]:
     """Return the concepts of the table in the order of `count_concepts`."""
     return list(count_concepts(table, top))
+
+
+def check_known(table: ConceptTable, train: ConceptTable, name: str, train_name: str) -> None:
+    """Warn of concepts that no training image shows, and refuse a table of such alone.
+
+    Args:
+        table: of the images that a detector is chosen or scored on.
+        train: of the images that it learns from.
+        name: of the table in messages.
+        train_name: of the training table in messages.
+
+    Raises:
+        DataError: the table has concepts, and none of them is known.
+    """
+    known, counts = set(chain.from_iterable(train.concepts)), count_concepts(table)
+    unknown = {concept: count for concept, count in counts.items() if concept not in known}
+    if not unknown:
+        return
+    examples = some_of([*unknown], form=quoted)
+    if len(unknown) == len(counts):
+        raise DataError(
+            f"{name}: none of its {len(counts):,} concepts ({examples}) is among those of "
+            f"{train_name} ({some_of(sorted(known), form=quoted)}); are both files read in one way?"
+        )
+    warn(
+        f"{name}: {len(unknown):,} of {len(counts):,} concepts, {sum(unknown.values()):,} of "
+        f"{sum(counts.values()):,} labels, are of no image of {train_name} ({examples})"
+    )
 
 
 def multi_hot(table: ConceptTable, vocabulary: Sequence[str]) -> sparse.csr_array:

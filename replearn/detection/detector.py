@@ -17,13 +17,14 @@ from scipy import sparse
 from replearn.arrays import Vectors
 from replearn.artefacts.files import read_json, write_json
 from replearn.artefacts.identity import check_same
-from replearn.artefacts.workspace import creating
+from replearn.artefacts.workspace import FolderKind, creating
 from replearn.detection.decisions.rules import Rule, from_facts, to_facts
 from replearn.detection.decisions.scores import Scores, check_limit
 from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import SCORERS, Scorer
 from replearn.errors import DamagedError, DataError, UsageError
 from replearn.features import Features
+from replearn.neighbors.storage import INDEX_FILES
 
 _BATCH = 8192  # images that are scored at a time
 
@@ -134,12 +135,12 @@ class Detector:
 
         Args:
             folder: where it goes; nothing is done where this detector lies already.
-            overwrite: replace another detector.
+            overwrite: write it in any case, and replace another detector.
 
         Raises:
             DataError: something else lies there.
         """
-        with creating(Path(folder), self.identity, "detector.json", overwrite=overwrite) as made:
+        with creating(Path(folder), self.identity, DETECTOR, overwrite=overwrite) as made:
             if made is not None:
                 save_detector(made, self)
 
@@ -229,3 +230,11 @@ def load_detector(folder: Path | str) -> Detector:
     except DamagedError as error:
         what = error.what
     raise DamagedError(what, f"remove {folder} and classify again")
+
+
+DETECTOR = FolderKind(
+    "a detector",
+    rf"detector\.(json|safetensors)|index/({INDEX_FILES})",
+    facts="detector.json",
+    check=load_detector,
+)

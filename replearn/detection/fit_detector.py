@@ -1,7 +1,7 @@
 """Fit detectors: a scorer with the decision rule that does best on the validation images."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from replearn.artefacts.workspace import creating
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot
 from replearn.detection.decisions.rules import RuleName, choose_rule, compare_rules, rules_for
-from replearn.detection.detector import Detector, save_detector
+from replearn.detection.detector import DETECTOR, Detector, save_detector
 from replearn.detection.fit_scorers import (
     KS,
     FittedScorer,
@@ -65,7 +65,8 @@ def fit_detector(
         **options: fields of DetectorSettings that replace those of `settings`.
 
     Raises:
-        DataError: what is given does not belong together, or cannot be learned from.
+        DataError: what is given does not belong together, or cannot be learned from, as where no
+            validation concept is among those of the training images.
         UsageError: a setting is not known or does not fit.
 
     Example:
@@ -88,6 +89,7 @@ def fit_detector(
     task.check_features()
     check_finite(task.valid.vectors, task.valid.name)
     task.check_groups("groups")
+    task.check_concepts("the validation concepts", "the training concepts")
     if index is not None:
         index.check_made_of(task.train.concepts.ids, task.train.identity, "index")
     return _fit(task, settings, index, resources, _identify(task, settings, index))
@@ -101,6 +103,7 @@ def make_detector(
     index: Path | None = None,
     resources: Resources | None = None,
     overwrite: bool = False,
+    inputs: Iterable[Path | None] = (),
 ) -> Detector | None:
     """Fit a detector into the folder `out`; return it, or None if the same one lies there.
 
@@ -110,14 +113,16 @@ def make_detector(
         settings: which detector.
         index: folder of an index of the training features, for methods that search neighbours.
         resources: where a regression is fitted; by default as joblib is configured.
-        overwrite: replace another detector.
+        overwrite: make it in any case, and replace another detector.
+        inputs: files that the task is read from, which are never replaced.
 
     Raises:
         DataError: something else lies at `out`, or what is given does not belong together.
     """
     searched = _load_index(index, task) if index and settings.uses_neighbours else None
     identity = _identify(task, settings, searched)
-    with creating(out, identity, "detector.json", overwrite=overwrite) as folder:
+    read = [index, *inputs]
+    with creating(out, identity, DETECTOR, overwrite=overwrite, inputs=read) as folder:
         if folder is None:
             return None
         detector = _fit(task, settings, searched, resources, identity)

@@ -34,7 +34,7 @@ def predict_run(
         edition: year of ImageCLEF whose format is written.
         ids: a list whose first column has exactly the ids to write, in its order; without one,
             all images of the features, those that could not be read too.
-        overwrite: replace another run.
+        overwrite: write it in any case, and replace another run.
 
     Raises:
         DataError: the detector and the features do not belong together, or another run lies there.
@@ -51,7 +51,10 @@ def predict_run(
             f"{ids or features_path}; give the features of these images"
         )
     concepts = predict_concepts(detector, features, wanted, limit=rules.max_concepts)
-    for warning in write_submission(run_file, wanted, concepts, rules, overwrite=overwrite):
+    warnings = write_submission(
+        run_file, wanted, concepts, rules, overwrite=overwrite, inputs=[ids, features_path]
+    )
+    for warning in warnings:
         warn(f"{run_file}: {warning}")
     mean = sum(map(len, concepts)) / max(len(concepts), 1)
     _logger.info(

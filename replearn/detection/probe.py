@@ -4,8 +4,9 @@ It compares the checkpoints of one run; concepts, C and threshold are chosen on 
 that are scored, so the numbers are no estimate of how well a detector will do.
 """
 
+import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from replearn.arrays import Vectors
 from replearn.artefacts.identity import digest, identify
-from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.table import ConceptTable, describe_labels, read_with_layout
 from replearn.console import warn
 from replearn.detection.fit_scorers import fit_linear, fit_neighbours
 from replearn.detection.task import DetectionTask, LabelledFeatures
@@ -22,6 +24,8 @@ from replearn.errors import DataError
 from replearn.images.form import Form
 from replearn.images.opening import open_images
 from replearn.neighbors.build_index import index_vectors
+
+_logger = logging.getLogger(__name__)
 
 Embed = Callable[[NDArray[np.uint8]], Vectors]
 
@@ -85,13 +89,16 @@ class Probe:
         return [DetectionTask(first, second, "skip"), DetectionTask(second, first, "skip")]
 
 
-def open_probe(source: Path, form: Form, concepts: Path) -> Probe | None:
+def open_probe(
+    source: Path, form: Form, concepts: Path, reading: Reading = AS_FOUND
+) -> Probe | None:
     """Open labelled images to probe with, at most 2,000 of them, drawn at random.
 
     Args:
         source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
         form: of the images that are trained on.
         concepts: file of the concepts of some of the images.
+        reading: what is said of its layout.
 
     Returns:
         None where too few have concepts to tell weights apart.
@@ -99,19 +106,20 @@ def open_probe(source: Path, form: Form, concepts: Path) -> Probe | None:
     Raises:
         DataError: too few of the labelled images are in the source.
     """
-    table = read_concepts(concepts)
+    layout, table = read_with_layout(concepts, reading)
     labelled = [id_ for id_, named in zip(table.ids, table.concepts, strict=True) if named]
     if len(labelled) < _FEWEST:
         warn(
             f"{concepts}: {len(labelled)} images have concepts, and fewer than {_FEWEST} do not "
             "tell which weights are best; the last ones are kept"
         )
+        _logger.info(describe_labels(concepts, layout, table))
         return None
     # Not every other one: lists alternate.
     rows = np.random.default_rng(0).permutation(len(labelled))[:_MOST]
     wanted = [labelled[row] for row in np.sort(rows)]
     try:
-        images = open_images(source, **asdict(form), ids=wanted, max_errors=1.0)
+        images = open_images(source, **form.arguments, ids=wanted, max_errors=1.0)
     except DataError as error:
         raise DataError(f"{concepts}: {error}") from None
     there = f"{concepts}: {len(images):,} of {len(wanted):,} labelled images are among {source}"
@@ -119,6 +127,7 @@ def open_probe(source: Path, form: Form, concepts: Path) -> Probe | None:
         raise DataError(f"{there}, at least {_FEWEST} are needed to probe with")
     if len(images) < len(wanted):
         warn(f"{there}; these are probed with")
+    _logger.info(describe_labels(concepts, layout, table))
     return Probe(np.asarray(images.pixels), table.select(images.ids))
 
 

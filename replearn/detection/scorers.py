@@ -101,7 +101,8 @@ class LinearScorer:
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the arrays into the folder and return the facts for `detector.json`."""
         arrays = {"coefficients": self.coefficients, "intercepts": self.intercepts}
-        safetensors.numpy.save_file(arrays, folder / "detector.safetensors")
+        # `save_file` gives no one else the right to read it, whatever the umask.
+        (folder / "detector.safetensors").write_bytes(safetensors.numpy.save(arrays))
         return {"C": self.C}
 
     @classmethod

@@ -1,6 +1,6 @@
 """The task of a detector: images to learn from, images to choose on, and how both are scored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,14 +10,16 @@ from scipy import sparse
 
 from replearn.arrays import Vectors
 from replearn.artefacts.identity import check_same
+from replearn.concepts.groups import group_keys
 from replearn.concepts.table import ConceptTable, read_concepts, read_names
-from replearn.concepts.vocabulary import multi_hot
+from replearn.concepts.vocabulary import check_known, multi_hot
 from replearn.console import warn
 from replearn.detection.decisions.scores import ScoredImages, Scores
 from replearn.detection.decisions.threshold import Threshold, best_constant, tune_threshold
 from replearn.detection.settings import Scoring
 from replearn.errors import DataError, some_of
 from replearn.features import Features
+from replearn.matching import match_names
 from replearn.metrics import EmptyRule
 
 _FOLDS = 5
@@ -47,7 +49,8 @@ class LabelledFeatures:
     ) -> "LabelledFeatures":
         """Join features and concepts by id; features without concepts are left out.
 
-        Concepts without features are left out with a warning.
+        Ids are matched as `match_names` does, and become those of the features.  Concepts without
+        features are left out with a warning.
 
         Args:
             features: of images, some of which may not be in the table.
@@ -58,24 +61,24 @@ class LabelledFeatures:
         Raises:
             DataError: no image has both.
         """
-        known = set(features.ids)
-        ids = [id_ for id_ in table.ids if id_ in known]
-        if not known:
+        if not len(features):
             raise DataError(f"{name}: has no images; extract features again")
         if not len(table):
             raise DataError(f"{table_name}: has no images; give the concepts of some")
-        if not ids:
+        meant = match_names(table.ids, features.ids, table_name)
+        if not meant:
             raise DataError(
                 f"{table_name}: none of its {len(table)} ids has features in {name} "
                 f"({table.ids[0]!r} there, {features.ids[0]!r} here)"
             )
-        if len(ids) < len(table):
-            missing = features.missing(table.ids)
+        if len(meant) < len(table):
+            missing = [id_ for id_ in table.ids if id_ not in meant]
             warn(
                 f"{table_name}: {len(missing)} of {len(table)} images have no features in {name} "
                 f"and are not used ({some_of(missing)})"
             )
-        vectors, concepts = features.vectors_of(ids), table.select(ids)
+        concepts = ConceptTable([*meant.values()], table.select([*meant]).concepts)
+        vectors = features.vectors_of(concepts.ids)
         return cls(vectors, concepts, features.identity, features.encoder, name)
 
 
@@ -111,6 +114,18 @@ class DetectionTask:
                 f"{valid.name}: features of width {other}, those of {train.name} have {width}; "
                 "extract both with the same encoder"
             )
+
+    def check_concepts(self, name: str, train_name: str) -> None:
+        """Warn of validation concepts that no training image shows, and refuse such alone.
+
+        Args:
+            name: of the validation concepts in messages.
+            train_name: of the training concepts in messages.
+
+        Raises:
+            DataError: none is known.
+        """
+        check_known(self.valid.concepts, self.train.concepts, name, train_name)
 
     def check_groups(self, name: str) -> None:
         """Refuse groups of none of the images, and warn of images without one.
@@ -174,10 +189,8 @@ class DetectionTask:
         Raises:
             DataError: there is no other image or group to learn from.
         """
-        groups = self.groups or {}
         train, valid = (
-            [groups.get(id_, f"\0{id_}") for id_ in part.concepts.ids]
-            for part in (self.train, self.valid)
+            group_keys(part.concepts.ids, self.groups) for part in (self.train, self.valid)
         )
         if not set(train) & set(valid):
             return [(np.arange(len(train)), np.arange(len(valid)))]
@@ -202,6 +215,7 @@ def load_task(
     scoring: Scoring,
     *,
     groups: Path | None = None,
+    read: Callable[[Path], ConceptTable] = read_concepts,
 ) -> DetectionTask:
     """Read a task from files, with warnings of what has no counterpart.
 
@@ -210,23 +224,27 @@ def load_task(
         valid: the same to choose on.
         scoring: how predictions are scored.
         groups: a file of the group of each id.
+        read: reads the concept files.
 
     Raises:
         DataError: a file cannot be read, or two of them do not belong together.
     """
-    task = DetectionTask(
-        _load_labelled(*train), _load_labelled(*valid), scoring.empty, scoring.limit
-    )
+    learned_from, chosen_on = (_load_labelled(*part, read) for part in (train, valid))
+    task = DetectionTask(learned_from, chosen_on, scoring.empty, scoring.limit)
     task.check_features()
     if groups is None:
         return task
-    task = replace(task, groups=read_names(groups))
+    named, ids = read_names(groups), [*task.train.concepts.ids, *task.valid.concepts.ids]
+    meant = match_names([*named], ids, groups)
+    task = replace(task, groups={meant.get(name, name): named[name] for name in named})
     task.check_groups(str(groups))
     return task
 
 
-def _load_labelled(path: Path, concepts_path: Path) -> LabelledFeatures:
-    features, table = Features.load(path), read_concepts(concepts_path)
+def _load_labelled(
+    path: Path, concepts_path: Path, read: Callable[[Path], ConceptTable]
+) -> LabelledFeatures:
+    features, table = Features.load(path), read(concepts_path)
     labelled = LabelledFeatures.join(features, table, str(path), str(concepts_path))
     without = len(features) - len(labelled.concepts)
     if without:

@@ -1,5 +1,6 @@
 """A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from replearn.arrays import Pixels, Vectors
-from replearn.artefacts.files import read_json, write_bytes, write_json
+from replearn.artefacts.files import write_bytes, write_json
 from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
 from replearn.errors import DataError, UsageError, brief
 from replearn.images.form import Form, ValueRange
+
+_REMEDY = "train the encoder again with --overwrite"
 
 
 @dataclass(frozen=True)
@@ -195,18 +198,17 @@ def read_description(folder: Path) -> Description:
         raise DataError(f"{folder}: its training is not finished; go on with train --resume")
     if not (folder / "encoder.json").exists():
         raise DataError(f"{folder}: not an encoder folder (it has no encoder.json)")
-    content = read_json(folder / "encoder.json")
+    path = folder / "encoder.json"
     try:
-        description = Description(**content)
-    except TypeError as error:
-        raise DataError(f"{folder / 'encoder.json'}: not an encoder's ({error})") from None
+        description = Description(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        cause = f"damaged or not an encoder's ({brief(error)})"
+        raise DataError(f"{path}: {cause}; {_REMEDY}") from None
     if description.value_range is not None:  # JSON has no tuples
         black, white = description.value_range
         description = replace(description, value_range=(black, white))
     if description.model not in MODELS:
-        raise DataError(
-            f"{folder / 'encoder.json'}: no model {description.model!r}; known: {', '.join(MODELS)}"
-        )
+        raise DataError(f"{path}: no model {description.model!r}; known: {', '.join(MODELS)}")
     return description
 
 
@@ -228,15 +230,16 @@ def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
     """
     folder = Path(folder)
     description = read_description(folder)
-    model = description.build()
+    with torch.random.fork_rng([]):  # the fresh weights that are replaced take random numbers
+        model = description.build()
     path = folder / "encoder.safetensors"
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except FileNotFoundError:
-        raise DataError(f"{path}: not found; train the encoder again") from None
+        raise DataError(f"{path}: not found; {_REMEDY}") from None
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         raise DataError(
-            f"{path}: damaged or not this model's ({brief(error)}); train it again"
+            f"{path}: damaged or not this model's ({brief(error)}); {_REMEDY}"
         ) from None
     place = torch.device("cpu") if model.on_cpu else find_device(device)
     if place.type == "cuda":  # as it was trained; a CPU's features stay the same to the bit

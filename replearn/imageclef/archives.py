@@ -3,6 +3,8 @@
 import io
 import zipfile
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from replearn.errors import DataError
@@ -46,3 +48,11 @@ def unpack(data: bytes, path: Path, name: str) -> tuple[bytes, list[Fault]]:
         raise DataError(f"{path}: the zip is not readable ({error}); pack {name} again")
     text = f"the zip must hold {name} alone, found {quoted_names(names)}; pack it again"
     return content, [] if names == [name] else [Fault(None, text)]
+
+
+def holds_only(data: bytes, name: str, is_own: Callable[[bytes], bool]) -> bool:
+    """Tell whether bytes are a zip of one file, under this name, whose content is one's own."""
+    with suppress(DataError):
+        content, faults = unpack(data, Path(name), name)
+        return not faults and is_own(content)
+    return False

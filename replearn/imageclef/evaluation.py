@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from replearn.concepts.layouts import Entry, read_entries
+from replearn.concepts.gathering import Entry
+from replearn.concepts.layouts import read_entries
+from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
 from replearn.imageclef.editions import Edition
@@ -45,6 +47,7 @@ def evaluate_run(
     truth: ConceptTable | Path | str,
     edition: Edition,
     manual: ConceptTable | Path | str | None = None,
+    reading: Reading = AS_FOUND,
 ) -> Score:
     """Score a run file as the edition's evaluator does; its pre-check need not pass.
 
@@ -53,6 +56,7 @@ def evaluate_run(
         truth: the true concepts of the images; a file may have any layout.
         edition: whose rules hold.
         manual: the manually checked concepts; with them the secondary score is computed.
+        reading: what is said of the layout of files of true concepts.
 
     Raises:
         DataError: the evaluator would refuse the file, or no image counts in the score.
@@ -60,7 +64,7 @@ def evaluate_run(
     """
     if manual is not None and not edition.secondary:
         raise UsageError(f"{edition.year} has no secondary score; leave out the manual truth")
-    path, true = Path(path), _true_sets(truth, edition)
+    path, true = Path(path), _true_sets(truth, edition, reading)
     rows = accepted_rows(path, edition, list(true))
     predicted = {row.id: _predicted_set(row, edition) for row in rows}
     per_image = {id_: _f1(true[id_], predicted[id_], edition) for id_ in predicted}
@@ -72,7 +76,7 @@ def evaluate_run(
     return Score(
         edition=edition.year,
         f1=f1,
-        f1_secondary=None if manual is None else _secondary(predicted, manual, edition),
+        f1_secondary=None if manual is None else _secondary(predicted, manual, edition, reading),
         interval=bootstrap_interval(scores),
         images=len(true),
         scored=int(np.count_nonzero(~np.isnan(scores))),
@@ -89,10 +93,12 @@ def _predicted_set(row: Row, edition: Edition) -> frozenset[str]:
     return edition.scored(row.cells[1]) if len(row.cells) > 1 else frozenset()
 
 
-def _true_sets(truth: ConceptTable | Path | str, edition: Edition) -> dict[str, frozenset[str]]:
+def _true_sets(
+    truth: ConceptTable | Path | str, edition: Edition, reading: Reading
+) -> dict[str, frozenset[str]]:
     """Return the set that the evaluator makes of each image's true concepts, by id."""
     if isinstance(truth, Path | str):
-        layout, entries = read_entries(Path(truth))
+        layout, entries = read_entries(Path(truth), reading)
         separator = layout.separator
         fields = {entry.id: _true_field(Path(truth), entry, edition) for entry in entries}
     else:
@@ -116,14 +122,17 @@ def _true_field(path: Path, entry: Entry, edition: Edition) -> str:
 
 
 def _secondary(
-    predicted: dict[str, frozenset[str]], manual: ConceptTable | Path | str, edition: Edition
+    predicted: dict[str, frozenset[str]],
+    manual: ConceptTable | Path | str,
+    edition: Edition,
+    reading: Reading,
 ) -> float:
     """Return the F1 over the whitelisted concepts of the manual truth.
 
     An image without one there is skipped; one that only the manual truth has scores 0.
     """
     name = manual if isinstance(manual, Path | str) else "the manual truth"
-    true = _true_sets(manual, edition)
+    true = _true_sets(manual, edition, reading)
     absent = [id_ for id_ in predicted if id_ not in true]
     if absent:
         raise DataError(f"{name}: lacks {len(absent)} of the run's images: {quoted_names(absent)}")

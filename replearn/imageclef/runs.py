@@ -6,7 +6,7 @@ from pathlib import Path
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, quoted
 from replearn.imageclef.checks import find_faults
-from replearn.imageclef.editions import Edition
+from replearn.imageclef.editions import EDITIONS, Edition
 from replearn.imageclef.hints import hint
 from replearn.imageclef.parsing import Row, Run, decode
 from replearn.memory import no_garbage_collection
@@ -40,6 +40,22 @@ def write_run(ids: Sequence[str], concepts: Sequence[Iterable[str]], edition: Ed
     if faults:
         raise DataError(f"{edition.year} would refuse the run file: {faults[0]}")
     return text
+
+
+def is_run(data: bytes) -> bool:
+    """Tell whether bytes are the text of a run file of any edition, as `write_run` returns it."""
+    try:
+        lines = data.decode().split("\n")
+    except UnicodeDecodeError:
+        return False
+    return lines[-1] == "" and any(_as_written(lines[:-1], rules) for rules in EDITIONS.values())
+
+
+def _as_written(lines: Sequence[str], edition: Edition) -> bool:
+    if edition.header is not None and lines[:1] != [edition.header]:
+        return False
+    delimiter = edition.delimiters[0]
+    return all(line.find(delimiter) > 0 and line.count(delimiter) == 1 for line in lines)
 
 
 def _refuse_unwritable(name: str, separators: str) -> None:

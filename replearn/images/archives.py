@@ -16,7 +16,7 @@ from typing import Any
 
 from replearn.artefacts.files import writing
 from replearn.errors import DataError
-from replearn.images.stores import ImageFile, size_tells
+from replearn.images.stores import ImageFile
 
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 _TAR = re.compile(r"\.(tar(\.(gz|bz2|xz))?|tgz|tbz2?|txz)$", re.IGNORECASE)
@@ -67,13 +67,14 @@ def tar_members(paths: Sequence[Path], scratch: Path) -> list[ImageFile]:
         with refuse_damaged(path):
             plain = _plain(path, scratch)
             with tarfile.TarFile(plain) as archive:
-                members = list(_members(archive, plain))
+                # Tools that make the same tar each time give each member the same time.
+                members = list(_members(archive, plain, path.stat().st_mtime_ns))
         prefix = f"{path.name}/" if len(paths) > 1 else ""
         found += [replace(file, path=prefix + file.path) for file in members]
     return found
 
 
-def _members(archive: tarfile.TarFile, plain: Path) -> Iterator[ImageFile]:
+def _members(archive: tarfile.TarFile, plain: Path, written: int) -> Iterator[ImageFile]:
     for member in archive.getmembers():
         target = member
         if member.islnk() or member.issym():
@@ -82,7 +83,7 @@ def _members(archive: tarfile.TarFile, plain: Path) -> Iterator[ImageFile]:
         key = (str(plain), target.offset_data, target.size) if usual else None
         if not member.isdir():
             size = member.size if member.isreg() else None
-            stamp = None if size_tells(member.name) else int(target.mtime)
+            stamp = (int(target.mtime), written)
             yield ImageFile(_clean(member.name), size, key, stamp=stamp)
 
 

@@ -60,7 +60,7 @@ class FileReader:
     def identity(self) -> str:
         """Depends on what they become, as far as that is known without reading them.
 
-        Of formats whose files may have one size whatever is on them, it changes with their times.
+        It changes with sizes and times of the files, or their checksums where an archive has them.
         """
         listing = digest(*(f"{id_}\t{file and (file.size, file.stamp)}" for id_, file in self.plan))
         return identify("prepared", listing=listing, form=str(self.form))

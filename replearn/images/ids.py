@@ -12,11 +12,12 @@ from replearn.images.frames import Frames, Pages, every_image
 from replearn.images.kinds import image_suffix
 from replearn.images.sources import Source
 from replearn.images.stores import ImageFile
+from replearn.matching import match_names
 
 IdsFrom = Literal["name", "path"]
 Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in the final order
 
-MISSING = "no image with this id; ids have no extension"
+MISSING = "no image with this id"
 
 
 @dataclass(frozen=True)
@@ -63,21 +64,24 @@ EVERY_IMAGE = Selection()
 def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
     """Return the wanted ids with their files: in the order of the ids, or all of them sorted.
 
+    Ids are matched as `match_names` does, and stay as they were given.
+
     Args:
         place: of the source, for messages.
         source: whose files are meant.
         selection: the images wanted.
 
     Raises:
-        DataError: two wanted files share an id.
+        DataError: two wanted files share an id, or two wanted ids mean the same file.
     """
     ids, ids_from = selection.ids, selection.ids_from
-    wanted = None if ids is None else set(ids)
     found: dict[str, ImageFile] = {}
     files = every_image(source.files, source.store, selection.frames, selection.pages)
-    for file in sorted(files, key=lambda file: file.path):
-        id_ = _identifier(file.path, ids_from)
-        if wanted is not None and id_ not in wanted:
+    named = [(_identifier(file.path, ids_from), file) for file in files]
+    meant = {} if ids is None else match_names(ids, (id_ for id_, _ in named), place)
+    wanted = set(meant.values())
+    for id_, file in sorted(named, key=lambda of: of[1].path):
+        if ids is not None and id_ not in wanted:
             continue
         if id_ in found:
             by_path = "prepare them with --ids-from path"
@@ -86,7 +90,9 @@ def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
                 f"{place}: {found[id_].path} and {file.path} share the id {id_!r}; {remedy}"
             )
         found[id_] = file
-    return [(id_, found.get(id_)) for id_ in (sorted(found) if ids is None else ids)]
+    if ids is None:
+        return [(id_, found[id_]) for id_ in sorted(found)]
+    return [(id_, found[meant[id_]] if id_ in meant else None) for id_ in ids]
 
 
 def _identifier(path: str, ids_from: IdsFrom) -> str:

@@ -23,6 +23,7 @@ from replearn.errors import DataError, refuse_repeated
 from replearn.images.form import Fit, Form, ValueRange
 from replearn.images.ids import MISSING
 from replearn.images.reader import ImageBatch
+from replearn.matching import match_names
 
 _IN_MEMORY = 1 << 30  # bytes of pixels: what is chosen from a set on disk is read if it is less
 
@@ -78,12 +79,18 @@ class ImageSet:
     def select(self, ids: Sequence[str]) -> "ImageSet":
         """Return the images of these ids in this order; those not here become its errors.
 
+        Ids are matched as `match_names` does, and stay as they were given.
+
         Raises:
-            DataError: an id stands twice in `ids`.
+            DataError: an id stands twice in `ids`, or two mean the same image.
         """
         refuse_repeated(ids)
-        rows = {id_: row for row, id_ in enumerate(self.ids)}
+        places = {id_: row for row, id_ in enumerate(self.ids)}
         reasons = dict(self.errors)
+        known = [*places, *(id_ for id_ in reasons if id_ not in places)]
+        meant = match_names(ids, known, self.source or "images")
+        rows = {name: places[id_] for name, id_ in meant.items() if id_ in places}
+        reasons = {name: reasons[id_] for name, id_ in meant.items() if id_ in reasons}
         found = [id_ for id_ in ids if id_ in rows]
         errors = [(id_, reasons.get(id_, MISSING)) for id_ in ids if id_ not in rows]
         if found == self.ids:

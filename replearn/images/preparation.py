@@ -1,6 +1,5 @@
 """Images of any source -> an image set on disk, in shards that survive a kill."""
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,16 @@ from typing import Unpack
 
 from replearn.artefacts import workers
 from replearn.artefacts.error_budget import ErrorBudget, check_errors
-from replearn.artefacts.identity import already_made
+from replearn.artefacts.hints import hint_to
+from replearn.artefacts.outputs import Kind, already_made, place_of, refuse_inputs
 from replearn.artefacts.shard_jobs import ShardResult, collect, report_done, run_shards
 from replearn.artefacts.shards import (
+    FILES,
     Ledger,
     ShardContent,
     plan_of,
     publish_shards,
+    refuse_other_format,
     size_of_shards,
     write_shard,
 )
@@ -30,6 +32,7 @@ from replearn.images.opening import is_prepared, open_files
 from replearn.images.sources import refuse_missing
 
 NAME = "pixels"  # of the dataset
+IMAGE_SET = Kind("an image set", FILES)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def prepare(
         selection: the images wanted, all by default; see `Selection`.
         jobs: processes; as many as pay off if None.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
-        overwrite: replace another set at `out`.
+        overwrite: make it in any case, and replace another set at `out`.
         form: what the images are brought to: the fields of `Form`.
 
     Raises:
@@ -73,11 +76,13 @@ def prepare(
         >>> images.pixels.shape, images.pixels.dtype
         ((48, 1, 32, 32), dtype('uint8'))
     """
-    source, out = Path(source), Path(out)
+    source, out = Path(source), place_of(Path(out))
     if is_prepared(source):
         raise DataError(f"{source}: prepared already; give it to the next stage as it is")
     wanted = Form(**form)
+    refuse_other_format(out)
     refuse_missing(source)
+    refuse_inputs(out, [source])
     start = time.monotonic()
     with (
         workspace(out, keep=True) as work,
@@ -85,13 +90,13 @@ def prepare(
     ):
         budget = ErrorBudget(source, len(files), selection.max_errors)
         plan = files.identity
-        if not already_made(out, plan_of(out, NAME), plan, overwrite=overwrite):
+        if not already_made(out, IMAGE_SET, plan_of(out, NAME), plan, overwrite=overwrite):
             budget.check(files.missing())
             size_of_shard = size_of_shards(len(files), files.image_bytes)
             ledger = Ledger(work, plan, NAME, len(files), size_of_shard)
             throughput = _make_shards(ledger, files, budget, jobs, cluster)
             facts = wanted.arguments | {
-                "folder": os.path.relpath(source, out.parent),  # a hint
+                "folder": hint_to(source, out.parent),
                 "identity": files.identity_when_read(ledger.open()),
             }
             columns = [shard.columns for shard in ledger.open()]

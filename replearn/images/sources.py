@@ -23,7 +23,7 @@ from replearn.errors import DataError
 from replearn.images.archives import is_tar, tar_members, zip_members
 from replearn.images.kinds import ARRAY, looks_like_image, tells_by_name
 from replearn.images.pixel_arrays import hdf5_rows, npy_rows, npz_rows
-from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip, size_tells
+from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip
 from replearn.images.tables import unpack_parquet
 
 
@@ -201,7 +201,7 @@ def _file(root: Path, path: str) -> ImageFile:
     except OSError:
         return ImageFile(path, None, path)
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
-    return ImageFile(path, size, path, stamp=None if size_tells(path) else status.st_mtime_ns)
+    return ImageFile(path, size, path, stamp=status.st_mtime_ns)
 
 
 def _read_list(path: Path) -> list[str]:

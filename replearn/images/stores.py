@@ -23,19 +23,14 @@ class ImageFile:
         size: its number of bytes, None where that cannot be told.
         key: what the store needs to read it, None where there is nothing to read.
         frame: which of several frames is meant, None for the usual one.
-        stamp: a time or a checksum, where the size may stay the same when the content changes.
+        stamp: times or a checksum: they change with the content, whose size may stay the same.
     """
 
     path: str
     size: int | None
     key: Any = field(repr=False)
     frame: int | None = None
-    stamp: int | None = None
-
-
-def size_tells(path: str) -> bool:
-    """Tell by its name whether another image would hardly make a file of the same size."""
-    return path.rpartition(".")[2].lower() in {"jpg", "jpeg", "png", "gif", "webp"}
+    stamp: int | tuple[int, int] | None = None
 
 
 def as_path(id_: Any) -> str:

@@ -8,6 +8,7 @@ from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.matching import match_names
 from replearn.neighbors.engine import Engine, Metric, Space
 from replearn.neighbors.index import Index, check_vectors
 from replearn.neighbors.recall import Recall, tune_recall
@@ -102,11 +103,13 @@ def match_concepts(table: ConceptTable, ids: list[str]) -> ConceptTable:
     """Return the concepts of the images of these ids; an image without a row has none.
 
     Raises:
-        DataError: the table has none of the images.
+        DataError: the table has none of the images, or two rows of one.
     """
     if table.ids == ids:
         return table
-    known = dict(zip(table.ids, table.concepts, strict=True))
-    if not any(id_ in known for id_ in ids):
+    meant = match_names(table.ids, ids, "the concepts")
+    of_name = dict(zip(table.ids, table.concepts, strict=True))
+    known = {id_: of_name[name] for name, id_ in meant.items()}
+    if not known:
         raise DataError(f"concepts of none of the {len(ids)} images to index; check the ids")
     return ConceptTable(ids, [known.get(id_, ()) for id_ in ids])

@@ -12,9 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.arrays import Vectors
+from replearn.arrays import Vectors, fit_float32
 from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
+from replearn.console import warn
 from replearn.errors import DataError, some_of
 from replearn.neighbors.engine import Engine, Hits, Metric, blocks_of
 from replearn.neighbors.recall import Recall
@@ -76,6 +77,8 @@ class Index:
     def search(self, vectors: Vectors, k: int) -> Hits:
         """Return the min(k, N) nearest of each vector [M, D].
 
+        An approximate index may find fewer, with a warning; -1 fills up.
+
         Raises:
             DataError: the vectors have another width than the indexed ones.
         """
@@ -86,7 +89,16 @@ class Index:
                 f"vectors of width {found} cannot be searched in an index of width "
                 f"{width}; use features of the same encoder"
             )
-        return self.engine.search(vectors, min(k, len(self)))
+        hits = self.engine.search(vectors, min(k, len(self)))
+        short = int((hits.rows[:, -1:] < 0).sum())
+        if short:
+            fewest = int((hits.rows >= 0).sum(axis=1).min())
+            warn(
+                f"{short:,} of {len(vectors):,} queries find fewer than {min(k, len(self))} of the "
+                f"{len(self):,} indexed images, {fewest} at least: the index looks through a part "
+                "of them; index with a higher --recall, or exactly"
+            )
+        return hits
 
     def search_others(
         self,
@@ -234,14 +246,15 @@ def check_vectors(
     total = np.zeros(vectors.shape[1])
     broken, zero, row = [], [], first
     for block in blocks_of(vectors):
-        finite = np.isfinite(block).all(axis=1)
-        broken += [ids[row + offset] for offset in np.flatnonzero(~finite).tolist()]
+        fitting = fit_float32(block)
+        broken += [ids[row + offset] for offset in np.flatnonzero(~fitting).tolist()]
         zero += [ids[row + offset] for offset in np.flatnonzero(~block.any(axis=1)).tolist()]
         total += block.sum(axis=0, dtype=np.float64)
         row += len(block)
     if broken:
         raise DataError(
-            f"{len(broken)} vectors hold NaN or infinity ({some_of(broken)}); extract them again"
+            f"{len(broken)} vectors hold NaN or infinity ({some_of(broken)}), or numbers beyond "
+            "float32; extract them again"
         )
     if zero and metric == "cosine":
         raise DataError(

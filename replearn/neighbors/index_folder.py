@@ -5,23 +5,32 @@ The format of such a folder, and opening it to search, are in `storage.py`.
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from replearn.artefacts.files import publish
 from replearn.artefacts.identity import check_same, digest, identify
+from replearn.artefacts.outputs import place_of, refuse_inputs
 from replearn.artefacts.workspace import creating, workspace
-from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.matching import match_names
 from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
 from replearn.neighbors.engine import Metric
 from replearn.neighbors.index import Index
 from replearn.neighbors.sharded_engine import build_shards
-from replearn.neighbors.storage import collection_of, open_to_change, relative_hints, save_index
+from replearn.neighbors.storage import (
+    INDEX,
+    collection_of,
+    open_to_change,
+    relative_hints,
+    save_index,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +77,7 @@ def create_index(
     *,
     source: Path | None = None,
     overwrite: bool = False,
+    inputs: Iterable[Path | None] = (),
 ) -> Index | None:
     """Build an index of features into a new folder.
 
@@ -78,7 +88,8 @@ def create_index(
         settings: how to build it; by default, exact and by cosine.
         source: the file of the features, to which their hints are relative; without it the index
             does not know where encoder and images lie.
-        overwrite: replace another index.
+        overwrite: make it in any case, and replace another index.
+        inputs: files that features and concepts are read from, which are never replaced.
 
     Returns:
         The index as it was built, None if the same lies there already.  To search it, open the
@@ -88,7 +99,7 @@ def create_index(
         DataError: the features cannot be indexed, or something else lies in the folder.
         UsageError: FAISS or Milvus does not know the factory string.
     """
-    settings = settings or IndexSettings()
+    settings, folder = settings or IndexSettings(), place_of(folder)
     if concepts is not None:
         concepts = match_concepts(concepts, features.ids)
     identity = identify(
@@ -97,7 +108,8 @@ def create_index(
         concepts=None if concepts is None else concepts.digest,
         **settings.facts,
     )
-    with creating(folder, identity, "index.json", overwrite=overwrite) as made:
+    read = [source, *inputs]
+    with creating(folder, identity, INDEX, overwrite=overwrite, inputs=read) as made:
         if made is None:
             return None
         index = build_index(
@@ -108,7 +120,7 @@ def create_index(
             recall=settings.recall,
             build=_builder(settings, made, identity),
         )
-        hints = relative_hints(features.hints, source.parent, folder) if source else {}
+        hints = relative_hints(features.hints, source, folder) if source else {}
         index = replace(index, identity=identity, hints=hints)
         save_index(made, index)
         replaced = collection_of(folder)
@@ -148,6 +160,7 @@ def add_images(
     concepts: ConceptTable | None = None,
     *,
     source: Path | None = None,
+    inputs: Iterable[Path | None] = (),
 ) -> Index | None:
     """Add images to an index folder.
 
@@ -156,17 +169,22 @@ def add_images(
         features: of the new images.
         concepts: of the same images; an index with concepts needs them.
         source: the file of the features, for messages.
+        inputs: files that features and concepts are read from, which are never replaced.
 
     Returns:
         The changed index, None if these images were the last ones added.
 
     Raises:
-        DataError: the features are of another encoder, or `Index.with_added` refuses them.
+        DataError: the features are of another encoder, these images were added with other concepts,
+            `Index.with_added` refuses them, or the folder holds other files.
         UsageError: the engine cannot add vectors.
     """
+    folder = _to_change(folder, [source, *inputs])
     with workspace(folder) as work:
         old = open_to_change(folder, work)
+        INDEX.refuse_others(folder)
         if old.history[-1:] == (features.identity,):
+            _refuse_other_concepts(folder, old, features.ids, concepts)
             _logger.info(f"{folder}: has these images already, nothing to do")
             return None
         origin = source or "the new features"
@@ -180,19 +198,28 @@ def add_images(
     return new
 
 
-def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
+def remove_images(
+    folder: Path, ids: Sequence[str], *, inputs: Iterable[Path | None] = ()
+) -> Index | None:
     """Remove images from an index folder.
+
+    Args:
+        folder: of the index.
+        ids: of the images.
+        inputs: files that the ids are read from, which are never replaced.
 
     Returns:
         The changed index, None if these images were the last ones removed.
 
     Raises:
-        DataError: an id is not in the index, or nothing would be left.
+        DataError: an id is not in the index, nothing would be left, or the folder holds other
+            files.
         UsageError: the engine cannot remove vectors.
     """
-    origin = f"removed:{digest(*ids)}"
+    origin, folder = f"removed:{digest(*ids)}", _to_change(folder, inputs)
     with workspace(folder) as work:
         old = open_to_change(folder, work)
+        INDEX.refuse_others(folder)
         if old.history[-1:] == (origin,):
             _logger.info(f"{folder}: these images are out of it already, nothing to do")
             return None
@@ -203,20 +230,40 @@ def remove_images(folder: Path, ids: Sequence[str]) -> Index | None:
     return new
 
 
-def read_concepts_of(features: Features, source: Path, path: Path) -> ConceptTable:
+def _to_change(folder: Path, inputs: Iterable[Path | None]) -> Path:
+    """Return where an index lies that is about to change and is read by nothing else."""
+    place = place_of(folder)
+    refuse_inputs(place, inputs)
+    return place
+
+
+def _refuse_other_concepts(
+    folder: Path, index: Index, ids: list[str], concepts: ConceptTable | None
+) -> None:
+    if concepts is None or index.concepts is None:
+        return
+    if index.concepts.select(ids).concepts != match_concepts(concepts, ids).concepts:
+        raise DataError(
+            f"{folder}: has these images with other concepts; remove them, then add them again"
+        )
+
+
+def read_concepts_of(
+    features: Features, source: Path, path: Path, reading: Reading = AS_FOUND
+) -> ConceptTable:
     """Read the concepts of the images to index; an image without a line has none.
 
     Args:
         features: of the images.
         source: the file of the features, for messages.
         path: a concept file of any layout.
+        reading: what is said of its layout.
 
     Raises:
         DataError: the file cannot be read, or has a line for none of the images.
     """
-    table = read_concepts(path)
-    known = set(table.ids)
-    without = sum(id_ not in known for id_ in features.ids)
+    table = read_with_layout(path, reading)[1]
+    without = len(features) - len(match_names(table.ids, features.ids, path))
     if without == len(features):
         raise DataError(f"{path}: has a line for none of the {without} images of {source}")
     if without:

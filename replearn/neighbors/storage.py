@@ -1,24 +1,29 @@
 """Index folders on disk: `index.json`, the files of the engine, and the concepts of the images."""
 
-import os
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from replearn.artefacts.files import read_json, write_json
+from replearn.artefacts.hints import folder_of, hint_to
 from replearn.artefacts.identity import digest
-from replearn.concepts.table import ConceptTable, write_concepts
+from replearn.artefacts.workspace import FolderKind
+from replearn.concepts.table import ConceptTable
 from replearn.errors import DamagedError, DataError, UsageError
 from replearn.neighbors.engine import Engine, Metric, Space
 from replearn.neighbors.index import Index
 from replearn.neighbors.recall import Recall
 
 _HEADER = "id\tconcepts\n"  # keeps a first image called `image` from being taken for one
+_AS_JSON = "id\tconcepts as JSON\n"  # where a concept or an id holds what parts others
 _MILVUS_FILE = "milvus.db"  # `milvus_engine.FILE`, which cannot be imported without pymilvus
+INDEX_FILES = r"index\.(json|faiss)|concepts\.tsv|\.?milvus\.db.*|shard-\d{4}/index\.faiss"
 _METRICS: dict[str, Metric] = {"cosine": "cosine", "l2": "l2"}
 
 
@@ -27,7 +32,7 @@ def save_index(folder: Path, index: Index) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     concepts_hash = None
     if index.concepts is not None:
-        text = (_HEADER + write_concepts(index.concepts)).encode()
+        text = _write_concepts(index.concepts).encode()
         (folder / "concepts.tsv").write_bytes(text)
         concepts_hash = digest(text)
     space = index.engine.space
@@ -192,8 +197,20 @@ def _concept_source(
     return lambda: _read_concepts(content.decode(), ids)
 
 
+def _write_concepts(table: ConceptTable) -> str:
+    rows = zip(table.ids, table.concepts, strict=True)
+    words = set(chain.from_iterable(table.concepts))
+    if any(";" in word or "\n" in word for word in words) or any("\n" in i for i in table.ids):
+        lines = (json.dumps([id_, *of], ensure_ascii=False) for id_, of in rows)
+        return _AS_JSON + "".join(f"{line}\n" for line in lines)
+    return _HEADER + "".join(f"{id_}\t{';'.join(of)}\n" for id_, of in rows)
+
+
 def _read_concepts(text: str, ids: list[str]) -> ConceptTable:
     """Read what `save_index` wrote, which needs no reader of all layouts."""
+    if text.startswith(_AS_JSON):
+        rows = (json.loads(line)[1:] for line in text.removeprefix(_AS_JSON).split("\n") if line)
+        return ConceptTable(ids, [tuple(row) for row in rows])
     fields = (
         line[len(id_) + 1 :]
         for id_, line in zip(ids, text.removeprefix(_HEADER).split("\n"), strict=False)
@@ -201,6 +218,9 @@ def _read_concepts(text: str, ids: list[str]) -> ConceptTable:
     return ConceptTable(ids, [tuple(field.split(";")) if field else () for field in fields])
 
 
-def relative_hints(hints: dict[str, str], start: Path, folder: Path) -> dict[str, str]:
-    """Return hints that are relative to the folder `start`, relative to another folder."""
-    return {key: os.path.relpath(start / hint, folder) for key, hint in hints.items()}
+INDEX = FolderKind("an index", INDEX_FILES, facts="index.json", check=load_index)
+
+
+def relative_hints(hints: dict[str, str], artefact: Path, folder: Path) -> dict[str, str]:
+    """Return the hints of an artefact, relative to where it lies, relative to a folder."""
+    return {key: hint_to(folder_of(artefact) / hint, folder) for key, hint in hints.items()}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 
-from replearn.artefacts.files import write_json
+from replearn.artefacts.files import read_json, write_json
 from replearn.artefacts.identity import identify
-from replearn.artefacts.workspace import creating
+from replearn.artefacts.workspace import FolderKind, creating
 from replearn.console import progress
-from replearn.errors import UsageError
+from replearn.errors import DamagedError, UsageError
 from replearn.phantoms.concepts import CONCEPTS
 from replearn.phantoms.rendering import render
 
@@ -38,7 +38,7 @@ def write_data_folder(
         seed: image i depends on seed and i alone.
         size: height and width in pixels.
         channels: 1 (grey) or 3 (colour).
-        overwrite: replace another data folder of phantoms.
+        overwrite: write it in any case, and replace another data folder of phantoms.
 
     Returns:
         Whether it was written; False if the same data lies there already.
@@ -53,7 +53,7 @@ def write_data_folder(
             "images, of 16 to 512 pixels, in 1 or 3 channels, with a seed of at least 0"
         )
     identity = identify("phantoms", count=count, seed=seed, size=size, channels=channels)
-    with creating(folder, identity, _FACTS, overwrite=overwrite) as made:
+    with creating(folder, identity, PHANTOMS, overwrite=overwrite) as made:
         if made is None:
             return False
         (made / "images").mkdir()
@@ -65,7 +65,7 @@ def write_data_folder(
             _write_lines(made / f"{part}-concepts.tsv", [lines[number] for number in numbers])
         names = [f"{concept}\t{name}\n" for concept, name in CONCEPTS.items()]
         _write_lines(made / "concept-names.tsv", names)
-        write_json(made / _FACTS, {"identity": identity})
+        write_json(made / _FACTS, {"identity": identity, "count": count})
     return True
 
 
@@ -92,3 +92,23 @@ def _parts(count: int) -> dict[str, range]:
         "valid": range(train, train + valid),
         "test": range(train + valid, count),
     }
+
+
+def _check(folder: Path) -> None:
+    """Refuse a data folder in which an image or a list is missing."""
+    lists = [folder / f"{part}-concepts.tsv" for part in ("train", "valid", "test")]
+    missing = [path for path in (*lists, folder / "concept-names.tsv") if not path.exists()]
+    count, there = read_json(folder / _FACTS).get("count"), len(list(folder.glob("images/*.png")))
+    if missing or there < (count or 1):
+        what = (
+            f"{missing[0].name} is missing" if missing else f"{there} of {count} images are there"
+        )
+        raise DamagedError(f"{folder}: {what}", "give --overwrite to write it again")
+
+
+PHANTOMS = FolderKind(
+    "a data folder of phantoms",
+    r"phantoms\.json|images/phantom_\d+\.png|(train|valid|test)-concepts\.tsv|concept-names\.tsv",
+    facts=_FACTS,
+    check=_check,
+)

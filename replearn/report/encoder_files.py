@@ -8,14 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from replearn.artefacts.hints import folder_of
 from replearn.artefacts.identity import check_same
 from replearn.comparison.facts import has_facts, read_facts
-from replearn.concepts.table import read_concepts, read_names
+from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.table import read_names, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
 from replearn.images.native_messages import listen
 from replearn.images.opencv import imdecode
+from replearn.matching import match_names
 from replearn.report.embeddings import EmbeddedImages
 from replearn.report.encoder import Sheet
 from replearn.report.pictures import finder_in
@@ -58,7 +61,7 @@ def load_images(
     *,
     features: Path | None,
     images: Path | None,
-    concepts: Path | None,
+    labels: tuple[Path, Reading] | None,
     names: Path | None,
 ) -> EmbeddedImages | None:
     """Load images with their embeddings, None if there are no features of the encoder.
@@ -68,7 +71,8 @@ def load_images(
         identity: of the encoder.
         features: of the encoder; if None, those of most images beside its folder.
         images: source of the images; if None, the one that the features state.
-        concepts: of the images; if None, those of the comparison that the encoder belongs to.
+        labels: concept file of the images, and what is said of its layout; if None, the lists of
+            the comparison that the encoder belongs to.
         names: of the concepts; if None, those of the same comparison.
 
     Raises:
@@ -81,7 +85,9 @@ def load_images(
     source = images or _stated_source(path, loaded)
     if source is not None and not source.exists():
         warn(f"{source}: the images are not there; give their place with --images")
-    known = _concept_names(run, concepts, names)
+    named = _concept_names(run, labels, names)
+    meant = match_names([*named], loaded.ids, labels[0] if labels else run)
+    known = {id_: named[name] for name, id_ in meant.items()}
     check_same(loaded.encoder, identity, f"{path}: features of {run}")
     return EmbeddedImages(loaded, path.name, known, finder_in(source, loaded.ids))
 
@@ -101,11 +107,11 @@ def _largest_features(run: Path, identity: str) -> Path | None:
 
 def _stated_source(path: Path, features: Features) -> Path | None:
     hint = features.hints.get("images_path")
-    return path.parent / hint if hint else None
+    return folder_of(path) / hint if hint else None
 
 
 def _concept_names(
-    run: Path, concepts: Path | None, names: Path | None
+    run: Path, labels: tuple[Path, Reading] | None, names: Path | None
 ) -> dict[str, tuple[str, ...]]:
     """Return the names of the concepts of each image, as far as they are known."""
     comparison = run.resolve().parent.parent.parent
@@ -113,9 +119,9 @@ def _concept_names(
     known_names = facts.names if facts else {}
     name_of = read_names(names) if names else known_names
     lists = [comparison / path for path in facts.parts.values()] if facts else []
-    paths = [concepts] if concepts else [path for path in lists if path.exists()]
+    files = [labels] if labels else [(path, AS_FOUND) for path in lists if path.exists()]
     return {
         id_: tuple(name_of.get(c, c) for c in of_image)
-        for table in map(read_concepts, paths)
+        for table in (read_with_layout(*file)[1] for file in files)
         for id_, of_image in zip(table.ids, table.concepts, strict=True)
     }

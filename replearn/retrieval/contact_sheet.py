@@ -1,6 +1,7 @@
 """Contact sheets: each query image in a row with its nearest images, above their concepts."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from replearn.arrays import Pixels
-from replearn.artefacts.files import replacing
+from replearn.artefacts.outputs import Result, write_results
 from replearn.console import warn
 from replearn.errors import shortened
 from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
+from replearn.retrieval.sheet_files import MARK, SHEET
 
 _LINE = 28  # characters that are as wide as an image
 
@@ -21,14 +23,19 @@ def write_search_sheet(
     search: ImageSearch,
     queries: Sequence[Query],
     neighbours: Sequence[Sequence[Neighbour]],
+    inputs: Iterable[Path | str | None] = (),
 ) -> None:
     """Write rows of a query and its neighbours; an image that is not there any more is white.
 
     Args:
-        path: of the PNG file.
+        path: of the PNG file; an earlier sheet there is replaced.
         search: that the neighbours come from.
         queries: one for each row.
         neighbours: of each query.
+        inputs: what is read for it, which is never replaced.
+
+    Raises:
+        DataError: something else lies there.
     """
     ids = {hit.id for hits in neighbours for hit in hits}
     ids |= {query.id for query in queries if query.pixels is None}
@@ -43,21 +50,20 @@ def write_search_sheet(
         known = search.concepts_of(query.id) if query.indexed else ()
         concepts.append([search.names_of(some) for some in (known, *(h.concepts for h in hits))])
         titles.append([f"{query.id}\nquery", *(f"{hit.id}\n{hit.distance:.4f}" for hit in hits)])
-    write_query_sheet(path, rows, concepts, titles)
+    drawn = draw_query_sheet(rows, concepts, titles)
+    write_results({path: Result(drawn, SHEET)}, overwrite=True, inputs=inputs)
 
 
-def write_query_sheet(
-    path: Path,
+def draw_query_sheet(
     pixels: Sequence[Sequence[Pixels]],
     concepts: Sequence[Sequence[Sequence[str]]],
     titles: Sequence[Sequence[str]] | None = None,
-) -> None:
-    """Write rows of a query and its hits, each image above its concepts.
+) -> bytes:
+    """Draw rows of a query and its hits, each image above its concepts, and return a PNG file.
 
     Concepts that a hit shares with the query are in bold.
 
     Args:
-        path: of the PNG file.
         pixels: for each query its own image and its hits, uint8 [C, H, W].
         concepts: of the same images.
         titles: to stand above them; without, they are numbered.
@@ -76,9 +82,9 @@ def write_query_sheet(
             title = titles[row][column] if titles else numbered
             lines = [shortened(line, _LINE) for line in title.split("\n")]
             grid[row, column].set_title("\n".join(lines), fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110, bbox_inches="tight", metadata=MARK)
+    return drawn.getvalue()
 
 
 def _draw(axes: Axes, image: Pixels, names: Sequence[str], shared: set[str]) -> None:

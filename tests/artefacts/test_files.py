@@ -1,7 +1,6 @@
 """Files: each appears all at once, whoever else writes it and whatever ends the run."""
 
 import errno
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,6 @@ from replearn.artefacts.files import (
     read_json,
     replacing,
     write_json,
-    write_result,
     write_text,
 )
 from replearn.artefacts.workspace import workspace
@@ -66,25 +64,6 @@ def test_of_several_writers_at_once_each_publishes_all_of_its_own(out: Path) -> 
         for job in jobs:
             job.result()
     assert list(out.parent.iterdir()) == [out]
-
-
-def test_the_same_result_is_fine_and_another_is_refused_unless_overwriting(
-    out: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    path = out / "deeper" / "run.csv"
-    write_result(path, "a\té\n", overwrite=False)
-    assert path.read_bytes() == "a\té\n".encode()
-    written = path.stat().st_ino
-    write_result(path, "a\té\n", overwrite=False)
-    assert "already made" in caplog.text
-    assert path.stat().st_ino == written, "not even written again"
-    with pytest.raises(DataError, match="--overwrite"):
-        write_result(path, "b\n", overwrite=False)
-    assert path.read_text() == "a\té\n"
-    write_result(path, "b\n", overwrite=True)
-    assert path.read_text() == "b\n"
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_json_comes_back_and_what_is_not_json_is_refused_by_name(out: Path) -> None:

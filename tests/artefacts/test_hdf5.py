@@ -80,7 +80,7 @@ def contents() -> dict[str, dict[str, Any]]:
         "holds vectors": {"vectors": rows},
         "3 ids for 2 rows": {"ids": ["a", "b", "c"], "vectors": rows},
         "'a' stands there twice": {"ids": ["a", "a"], "vectors": rows},
-        "not a complete HDF5 file": {"ids": [1, 2], "vectors": rows},
+        "not a complete HDF5 file": {"ids": [1.5, 2.5], "vectors": rows},
         "not enough values to unpack": {"ids": ids, "vectors": rows, "errors": [["c"]]},
     }
 

@@ -1,6 +1,5 @@
 """Identities: what they depend on, and what counts as the same artefact."""
 
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replearn.artefacts.identity import already_made, check_same, digest, identify
+from replearn.artefacts.identity import check_same, digest, identify
 from replearn.errors import DataError, ReplearnWarning
 
 json_values = st.recursive(
@@ -55,15 +54,3 @@ def test_contradicting_identities_are_refused_and_a_missing_one_is_a_warning() -
         with pytest.warns(ReplearnWarning, match=r"^the encoder of x\.h5") as given:
             check_same(*pair, "the encoder of x.h5")
         assert len(given) == 1
-
-
-def test_only_the_same_artefact_counts_as_made(out: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    assert not already_made(out, None, "a:1", overwrite=False)
-    out.touch()
-    assert already_made(out, "a:1", "a:1", overwrite=False)
-    assert "already made" in caplog.text
-    for existing, named in (("a:2", "a:2"), (None, "something else")):
-        with pytest.raises(DataError, match=rf"holds {named}, not a:1; .*--overwrite"):
-            already_made(out, existing, "a:1", overwrite=False)
-        assert not already_made(out, existing, "a:1", overwrite=True)

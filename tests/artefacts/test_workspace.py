@@ -1,5 +1,6 @@
 """Work folders: who holds one, and what is left of it when a run ends or is killed."""
 
+import logging
 import subprocess
 import sys
 from contextlib import suppress
@@ -7,10 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from replearn.artefacts.files import publish, write_json, write_text
-from replearn.artefacts.workspace import creating, workspace
+from replearn.artefacts.files import publish, read_json, write_json, write_text
+from replearn.artefacts.workspace import FolderKind, creating, workspace
 from replearn.errors import DataError
 from tests.artefacts.test_files import holds, put_folder
+
+
+def refuse_incomplete(folder: Path) -> None:
+    if not (folder / "new").exists():
+        raise DataError(f"{folder}: new is missing")
+
+
+MADE = FolderKind("a thing", r"facts\.json|new", facts="facts.json", check=refuse_incomplete)
 
 HOLDER = """
 import sys
@@ -132,7 +141,7 @@ def test_a_created_folder_appears_when_it_is_full_and_is_made_once(tmp_path: Pat
     out = tmp_path / "detector"
 
     def create(identity: str, *, overwrite: bool = False) -> bool:
-        with creating(out, identity, "facts.json", overwrite=overwrite) as folder:
+        with creating(out, identity, MADE, overwrite=overwrite) as folder:
             if folder is None:
                 return False
             assert not (out / "new").exists()
@@ -146,15 +155,45 @@ def test_a_created_folder_appears_when_it_is_full_and_is_made_once(tmp_path: Pat
     with pytest.raises(DataError, match="holds x:1, not x:2"):
         create("x:2")
     (out / "new").unlink()
+    with pytest.raises(DataError, match="new is missing"):
+        create("x:1")
     assert create("x:2", overwrite=True)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"holds other files \(notes\.txt\)"):
+        create("x:1", overwrite=True)
+    assert (out / "notes.txt").read_text() == "mine"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_is_overwritten_is_made_anew_and_never_called_made_already(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    out = tmp_path / "thing"
+    for number in range(2):
+        with creating(out, "x:1", MADE, overwrite=True) as folder:
+            assert folder is not None
+            write_json(folder / "facts.json", {"identity": "x:1"})
+            (folder / "new").write_text(str(number))
+    assert (out / "new").read_text() == "1"
+    assert "already" not in caplog.text
+
+
+def test_a_folder_of_another_kind_under_the_same_names_is_not_replaced(tmp_path: Path) -> None:
+    write_json(tmp_path / "facts.json", {"identity": "y:1"})
+    with (
+        pytest.raises(DataError, match=r"is not a thing, .*choose another place"),
+        creating(tmp_path, "x:1", MADE, overwrite=True),
+    ):
+        pytest.fail("it may not be replaced")
+    assert read_json(tmp_path / "facts.json") == {"identity": "y:1"}
 
 
 def test_a_creation_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     out = tmp_path / "detector"
     out.mkdir()
     write_json(out / "facts.json", {"identity": "x:1"})
-    with pytest.raises(KeyboardInterrupt), creating(out, "x:2", "facts.json", overwrite=True):
+    with pytest.raises(KeyboardInterrupt), creating(out, "x:2", MADE, overwrite=True):
         raise KeyboardInterrupt
     assert [path.name for path in out.iterdir()] == ["facts.json"]
     assert list(tmp_path.iterdir()) == [out]

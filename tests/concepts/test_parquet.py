@@ -63,18 +63,19 @@ def test_a_table_is_converted_into_a_run_file(
     path, out = write("train.parquet", rocov2(0, 4)), tmp_path / "concepts.csv"
     assert main(["convert", str(path), str(out), "--edition", "2024"]) == 0
     assert read_concepts(out) == expected(4)
-    assert "train.parquet: Parquet; 4 images" in capsys.readouterr().err
+    told = "train.parquet: Parquet, ids in `image_id`, concepts in `cui`, not used: `caption`"
+    assert f"{told}, lists in text; 4 images" in capsys.readouterr().err
 
 
 def test_other_tables_and_damaged_ones_are_refused(write: Write, tmp_path: Path) -> None:
     other = write("other.parquet", {"image_id": ["a"], "caption": [""]})
-    with pytest.raises(DataError, match=r"other.parquet: has the columns image_id, caption;"):
+    with pytest.raises(DataError, match=r"other.parquet: which column holds the concepts: caption"):
         read_concepts(other)
     twice = write("twice.parquet", {"image_id": ["a", "a"], "cui": [["C1"], []]})
     with pytest.raises(DataError, match=r"twice.parquet: line 2: the id 'a' stands already"):
         read_concepts(twice)
     nameless = write("nameless.parquet", {"image_id": ["a", None], "cui": [["C1"], []]})
-    with pytest.raises(DataError, match=r"nameless.parquet: an image without id"):
+    with pytest.raises(DataError, match=r"nameless.parquet: line 2: no id in '\[\]'"):
         read_concepts(nameless)
     damaged = tmp_path / "damaged.parquet"
     damaged.write_bytes(other.read_bytes()[:50])

@@ -157,13 +157,34 @@ def test_the_command_fails_in_one_line(
     assert not Path("lists").exists()
 
 
-def test_a_list_of_another_split_is_not_left_beside_the_new_ones(tmp_path: Path) -> None:
+def test_a_list_of_a_part_that_is_not_written_stands_in_the_way_and_is_never_removed(
+    tmp_path: Path,
+) -> None:
+    # Its images may be in train now; nothing tells whether an earlier split wrote it.
     (tmp_path / "all.tsv").write_text("".join(f"image{i}\tC1\n" for i in range(20)))
     words = ["split", str(tmp_path / "all.tsv"), str(tmp_path / "lists")]
     assert main([*words, "--test", "0.2"]) == 0
-    assert main(words) == 1
-    assert main([*words, "--overwrite"]) == 0
-    assert not (tmp_path / "lists/test-concepts.tsv").exists()
+    before = {path: path.read_bytes() for path in (tmp_path / "lists").iterdir()}
+    for more in ([], ["--overwrite"]):
+        assert main([*words, *more]) == 1
+        assert {path: path.read_bytes() for path in (tmp_path / "lists").iterdir()} == before
+    assert main([*words, "--test", "0.4", "--overwrite"]) == 0
+    assert len((tmp_path / "lists/test-concepts.tsv").read_text().splitlines()) == 8
+
+
+def test_a_split_into_its_own_folder_changes_neither_the_concepts_nor_the_groups(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, column in (("all", "C1"), ("train-concepts", "C1"), ("valid-concepts", "p{}")):
+        lines = (f"image{i}\t{column.format(i)}\n" for i in range(20))
+        (tmp_path / f"{name}.tsv").write_text("".join(lines))
+    train, valid = (str(tmp_path / f"{name}-concepts.tsv") for name in ("train", "valid"))
+    before = {path: path.read_text() for path in tmp_path.iterdir()}
+    for words in ([train], [str(tmp_path / "all.tsv"), "--groups", valid]):
+        for more in ([], ["--overwrite"]):
+            assert main(["split", words[0], str(tmp_path), *words[1:], *more]) == 1
+            assert "which is read here" in capsys.readouterr().err
+            assert {path: path.read_text() for path in tmp_path.iterdir()} == before
 
 
 def test_a_split_that_is_refused_changes_no_list(tmp_path: Path) -> None:
@@ -178,3 +199,25 @@ def test_a_split_that_is_refused_changes_no_list(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in lists.iterdir()} == before
     assert main([*words, "--seed", "1"]) == 1
     assert {path: path.read_bytes() for path in lists.iterdir()} == before
+
+
+def test_a_table_of_states_is_divided_into_lists_that_need_no_option(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"set/p{n // 2}/{n}.jpg,{n % 2},{-(n % 3 == 0):d}\n" for n in range(20))
+    listed = write("Path,Edema,Aortic elongation; old\n" + rows, "train.csv")
+    groups = write("".join(f"p{n // 2}/{n}\tp{n // 2}\n" for n in range(20)), "groups.tsv")
+    arguments = ["split", str(listed), str(tmp_path / "lists"), "--valid", "0.2"]
+    assert main(arguments) == 1
+    assert "give --uncertain absent" in capsys.readouterr().err
+    settled = [*arguments, "--uncertain", "present", "--groups", str(groups)]
+    assert main(settled) == 0
+    assert "7 x -1 (uncertain) taken as present; 20 images, 2 concepts" in capsys.readouterr().err
+    train, valid = (
+        read_concepts(tmp_path / "lists" / f"{part}-concepts.tsv") for part in ("train", "valid")
+    )
+    whole = read_concepts(listed, uncertain="present")
+    for part in (train, valid):
+        assert part == whole.select(part.ids)
+    assert len(train) == 16
+    assert not {id_.split("/")[1] for id_ in train.ids} & {id_.split("/")[1] for id_ in valid.ids}

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.__main__ import main
-from replearn.concepts.table import (
-    ConceptTable,
-)
+from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import (
+    check_known,
     co_occurrence,
     count_concepts,
     frequent_pairs,
@@ -23,6 +22,7 @@ from replearn.concepts.vocabulary import (
     pool,
     vocabulary,
 )
+from replearn.errors import DataError, ReplearnWarning
 
 Lines = Callable[..., Path]
 
@@ -94,7 +94,7 @@ def test_the_command_writes_counts_images_and_pairs(
     assert made["pairs"].read_text() == "C1\tC2\t2\nC1\tC3\t1\nC2\tC3\t1\n"
     assert main(["vocabulary", str(train), "--top", "0"]) == 2
     assert main(["vocabulary", str(train), "--out", "same", "--inverse", "./same"]) == 2
-    assert "a file of its own" in capsys.readouterr().err
+    assert "give each its own file" in capsys.readouterr().err
 
 
 def test_the_vocabulary_is_by_frequency_then_by_name() -> None:
@@ -112,3 +112,37 @@ def test_multi_hot_is_the_membership_of_the_sets(table: ConceptTable, top: int) 
     assert matrix.has_canonical_format
     rows = [[float(word in concepts) for word in words] for concepts in map(set, table.concepts)]
     np.testing.assert_array_equal(matrix.toarray(), np.reshape(rows, matrix.shape))
+
+
+def test_concepts_that_training_does_not_know_are_counted_or_refused(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    train = ConceptTable(["a", "b"], [("C1",), ("C2", "C1")])
+    for table in (train, ConceptTable(["c", "d"], [("C1",), ()]), ConceptTable(["c"], [()])):
+        check_known(table, train, "valid.tsv", "train.tsv")
+    assert not recwarn.list
+    some = ConceptTable(["c", "d"], [("C1", "C9"), ("C9", "C8")])
+    with pytest.warns(ReplearnWarning) as told:
+        check_known(some, train, "valid.tsv", "train.tsv")
+    assert str(told[0].message) == (
+        "valid.tsv: 2 of 3 concepts, 3 of 4 labels, are of no image of train.tsv ('C9', 'C8')"
+    )
+    none = ConceptTable(["c"], [("C1|C2",)])
+    with pytest.raises(DataError) as refusal:
+        check_known(none, train, "valid.tsv", "train.tsv")
+    assert str(refusal.value) == (
+        "valid.tsv: none of its 1 concepts ('C1|C2') is among those of train.tsv ('C1', 'C2'); are "
+        "both files read in one way?"
+    )
+
+
+def test_the_command_reads_what_an_option_settles(
+    lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = lines("table.csv", "image,labels", '1.png,"Edema, left"', "2.png,Cyst")
+    assert main(["vocabulary", str(table)]) == 1
+    assert "--separator" in capsys.readouterr().err
+    assert main(["vocabulary", str(table), "--separator", "comma"]) == 0
+    assert capsys.readouterr().out == "Cyst\t1\nEdema\t1\nleft\t1\n"
+    assert main(["vocabulary", str(table), "--separator", "|"]) == 0
+    assert capsys.readouterr().out == "Cyst\t1\nEdema, left\t1\n"

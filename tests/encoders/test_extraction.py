@@ -19,7 +19,7 @@ from replearn.artefacts.workspace import workspace
 from replearn.encoders.contract import Model
 from replearn.encoders.encoder import Description, Encoder
 from replearn.encoders.extraction import Numerics, extract, features_identity
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
 from replearn.features import Features
 from replearn.images.image_set import ImageSet
 
@@ -206,12 +206,36 @@ def test_features_of_other_images_are_refused(out: Path) -> None:
         extract(encoder_of(Squares()), image_set(1), out)
 
 
-def test_what_is_no_features_file_is_replaced_only_when_overwriting(out: Path) -> None:
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_features_file_is_never_replaced(overwrite: bool, out: Path) -> None:
     out.write_text("my notes")
-    with pytest.raises(DataError, match=r"holds something else.*--overwrite"):
-        extract(encoder_of(Squares()), IMAGES, out)
+    with pytest.raises(DataError, match=r"is not a set of features, .*choose another place"):
+        extract(encoder_of(Squares()), IMAGES, out, overwrite=overwrite)
     assert out.read_text() == "my notes"
-    assert extract(encoder_of(Squares()), IMAGES, out, overwrite=True).ids == IMAGES.ids
+
+
+def test_a_repeated_run_that_overwrites_embeds_everything_again(
+    out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first = extract(encoder_of(Squares()), IMAGES, out)
+    model = Squares()
+    again = extract(encoder_of(model), IMAGES, out, overwrite=True)
+    assert model.seen == len(IMAGES)
+    assert again.identity == first.identity
+    assert "already made" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["f.npy", "f.NPZ", "f.csv", "f.parquet", "f.pt", "f.zip"])
+def test_a_name_of_another_format_makes_neither_a_file_nor_a_folder(
+    name: str, tmp_path: Path
+) -> None:
+    out = tmp_path / name
+    with pytest.raises(UsageError, match=rf"{name}: is written as HDF5; name it f.h5 for one file"):
+        extract(encoder_of(Squares()), IMAGES, out)
+    with pytest.raises(UsageError, match="is written as HDF5"):
+        Features(["a"], np.ones((1, 2), np.float32), "features:1").save(out)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_at_once_are_refused(out: Path) -> None:

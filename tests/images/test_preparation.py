@@ -18,7 +18,7 @@ from PIL import Image
 from pipelines.__main__ import main
 from replearn.artefacts import shards
 from replearn.artefacts.workspace import workspace
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
 from replearn.images import file_reader
 from replearn.images.decoding import Decoded, decode_image
 from replearn.images.ids import Selection
@@ -99,29 +99,55 @@ def test_running_again_says_so_and_decodes_nothing(
     assert "already made" in caplog.text
 
 
-def put_pictures(source: Path, seed: int) -> None:
-    """Write pictures whose files have the same size whatever is on them."""
+def put_pictures(source: Path, kind: str, seed: int) -> None:
+    """Write pictures whose files have the same size whatever is on them.
+
+    What an archive says of the time of its members is the same too.
+    """
     random, folder = np.random.default_rng(seed), source.with_suffix("")
     folder.mkdir(exist_ok=True)
+    time = 400_000_000 if source.suffix else seed
     for number in range(3):
         pixels = random.integers(0, 256, (12, 9)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.bmp")
-        os.utime(folder / f"{number}.bmp", (seed, seed))
+        Image.fromarray(pixels).save(folder / f"{number}.{kind}", compress_level=0)
+        os.utime(folder / f"{number}.{kind}", (time, time))
     if source.suffix:
         shutil.make_archive(str(folder), source.suffix[1:], folder)
+        os.utime(source, (seed, seed))
 
 
-@pytest.mark.parametrize("name", ["bitmaps", "bitmaps.zip", "bitmaps.tar"])
+@pytest.mark.parametrize("kind", ["bmp", "png"])
+@pytest.mark.parametrize("name", ["pictures", "pictures.zip", "pictures.tar"])
 def test_other_pictures_in_files_of_the_same_size_are_noticed(
-    name: str, tmp_path: Path, out: Path
+    name: str, kind: str, tmp_path: Path, out: Path
 ) -> None:
     source = tmp_path / name
-    put_pictures(source, 400_000_000)
+    put_pictures(source, kind, 400_000_000)
     first = np.array(prepare(source, out, size=8).pixels)
-    put_pictures(source, 500_000_000)
+    put_pictures(source, kind, 500_000_000)
     with pytest.raises(DataError, match="choose another place or give --overwrite"):
         prepare(source, out, size=8)
     assert not np.array_equal(prepare(source, out, size=8, overwrite=True).pixels, first)
+
+
+def test_a_set_is_made_anew_when_overwriting_and_keeps_its_identity(
+    folder: Path, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first = prepare(folder, out, size=8)
+    os.utime(out, (0, 0))
+    again = prepare(folder, out, size=8, overwrite=True)
+    assert out.stat().st_mtime > 0
+    assert "already made" not in caplog.text
+    assert again.identity == first.identity
+
+
+def test_a_copy_of_the_source_with_other_times_gives_the_same_identity(
+    folder: Path, out: Path, tmp_path: Path
+) -> None:
+    first = prepare(folder, out, size=8).identity
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert prepare(tmp_path / "copy", out, size=8, overwrite=True).identity == first
 
 
 @pytest.mark.parametrize(
@@ -145,13 +171,22 @@ def test_another_image_in_the_source_is_refused_unless_overwriting(folder: Path,
     assert len(prepare(folder, out, size=8, overwrite=True)) == COUNT + 1
 
 
+def test_a_name_of_another_format_makes_no_image_set(folder: Path, tmp_path: Path) -> None:
+    for name in ("set.npz", "set.zip", "set.parquet"):
+        with pytest.raises(UsageError, match=rf"{name}: is written as HDF5; name it set.h5"):
+            prepare(folder, tmp_path / name, size=8)
+        assert not (tmp_path / name).exists()
+
+
 def test_what_is_no_image_set_is_not_replaced(folder: Path, out: Path) -> None:
     out.write_text("my notes")
-    with pytest.raises(DataError, match="something else"):
-        prepare(folder, out, size=8)
-    assert out.read_text() == "my notes"
-    with pytest.raises(DataError, match="a folder that holds other files"):
-        prepare(folder, out.parent, size=8, overwrite=True)
+    for overwrite in (False, True):
+        with pytest.raises(DataError, match="is not an image set"):
+            prepare(folder, out, size=8, overwrite=overwrite)
+        assert out.read_text() == "my notes"
+        with pytest.raises(DataError, match=rf"{out.parent}: (is not an image set|holds {folder})"):
+            prepare(folder, out.parent, size=8, overwrite=overwrite)
+        assert out.read_text() == "my notes"
 
 
 def test_too_many_errors_leave_no_file_and_are_looked_at_again(folder: Path, out: Path) -> None:
@@ -245,7 +280,7 @@ def test_selecting_from_a_prepared_set_does_not_count_accepted_errors_again(
     chosen = open_images(out, **asked, ids=["00", "02", "01"])
     assert chosen.ids == ["02", "01"]
     assert chosen.errors == [("00", "empty file")]
-    with pytest.raises(DataError, match=r"1 of 3 .*nobody \(no image with this id; .*\)"):
+    with pytest.raises(DataError, match=r"1 of 3 .*nobody \(no image with this id\)"):
         open_images(out, **asked, ids=["nobody", "02", "01"])
 
 

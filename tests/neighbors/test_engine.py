@@ -341,6 +341,23 @@ def test_an_approximate_index_is_set_to_the_recall_asked_for_and_says_it(
     np.testing.assert_array_equal(loaded.search(queries, 10).rows, rows)
 
 
+def test_an_index_that_finds_fewer_than_asked_for_says_so(recwarn: pytest.WarningsRecorder) -> None:
+    vectors = random(400, 8)
+    index = index_vectors(names(400), vectors, factory="IVF32,Flat", recall=0.1)
+    hits = index.search(vectors[:5], 200)
+    short = int((hits.rows[:, -1] < 0).sum())
+    assert short > 0
+    told = [str(warning.message) for warning in recwarn if "queries find" in str(warning.message)]
+    fewest = int((hits.rows >= 0).sum(axis=1).min())
+    assert told == [
+        f"{short} of 5 queries find fewer than 200 of the 400 indexed images, {fewest} at least: "
+        "the index looks through a part of them; index with a higher --recall, or exactly"
+    ]
+    recwarn.clear()
+    index_vectors(names(400), vectors).search(vectors[:5], 500)
+    assert not [warning for warning in recwarn if "queries find" in str(warning.message)]
+
+
 def test_more_recall_takes_more_effort() -> None:
     vectors = random(3000, 16)
     efforts = []

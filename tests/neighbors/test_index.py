@@ -249,6 +249,17 @@ def test_ids_and_concepts_come_back_whatever_the_first_id_is(first: str, tmp_pat
     assert (loaded.ids, loaded.concepts) == (ids, table)
 
 
+@pytest.mark.parametrize("concept", ["a;b", "a\nb", "aortic, elongated", "[x]", "1\t2"])
+@pytest.mark.parametrize("first", ["a", "line\nend"])
+def test_concepts_come_back_whatever_characters_they_hold(
+    concept: str, first: str, tmp_path: Path
+) -> None:
+    ids = [first, "b"]
+    table = ConceptTable(ids, [(concept, "c"), ()])
+    save_index(tmp_path, index_vectors(ids, random(2, 2), concepts=table))
+    assert load_index(tmp_path).concepts == table
+
+
 def part_of_another(name: str, metric: Metric = "cosine", count: int = 30) -> Harm:
     """Return what puts a part of another index of the same vectors in the place of this one's."""
 

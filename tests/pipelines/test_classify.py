@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from replearn.concepts.table import read_concepts
 from replearn.detection.detector import load_detector
 from replearn.detection.fit_detector import fit_detector
@@ -89,7 +91,7 @@ def test_groups_of_other_images_are_refused_and_missing_ones_are_said(
     command = ["classify", chain / "aae-train.h5", data / "train-concepts.tsv"]
     command += [chain / "aae-valid.h5", data / "valid-concepts.tsv", tmp_path / "grouped"]
     ids = read_concepts(data / "train-concepts.tsv").ids
-    (tmp_path / "other.tsv").write_text("".join(f"{id_}.png\tpatient\n" for id_ in ids))
+    (tmp_path / "other.tsv").write_text("".join(f"other-{id_}\tpatient\n" for id_ in ids))
     status, _, err = run(*command, "--groups", tmp_path / "other.tsv")
     assert status == 1
     count = len(ids) + len(read_concepts(data / "valid-concepts.tsv").ids)
@@ -123,3 +125,79 @@ def test_python_fits_the_detector_that_the_command_makes(chain: Path) -> None:
     assert fitted.comparison == made.comparison
     every = [detector.concepts(test.vectors) for detector in (fitted, made)]
     assert every[0] == every[1]
+
+
+def labelled(folder: Path, part: str, style: str) -> tuple[Path, Path]:
+    """Write features of 40 images and their concepts, high numbers, as others have them."""
+    vectors = np.random.default_rng(len(part)).normal(size=(40, 3)).astype(np.float32)
+    ids = [f"{part}/patient{row:02d}/view1" for row in range(40)]
+    Features(ids, vectors, f"features:{part}").save(folder / f"{part}.h5")
+    names = ["Edema", "Cyst", "Mass"]
+    shown = [[name for name, high in zip(names, row > 0.3, strict=True) if high] for row in vectors]
+    files = [f"Set-v1.0/{id_}.jpg" for id_ in ids]
+    if style == "chexpert":
+        lines = ["Path,Sex," + ",".join(names)]
+        for file, of in zip(files, shown, strict=True):
+            lines.append(f"{file},Female," + ",".join("1.0" if n in of else "" for n in names))
+        lines[1] = lines[1].replace("Female,,", "Female,-1.0,")
+    else:
+        lines = [",ImageID,Labels"]
+        lines += [
+            f'{n},{file},"{of}"' for n, (file, of) in enumerate(zip(files, shown, strict=True))
+        ]
+    path = folder / f"{part}-{style}.csv"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return folder / f"{part}.h5", path
+
+
+def test_the_layouts_found_are_told_with_images_concepts_and_labels_an_image(
+    run: Run, tmp_path: Path
+) -> None:
+    train, valid = labelled(tmp_path, "train", "padchest"), labelled(tmp_path, "valid", "padchest")
+    status, _, err = run("classify", *train, *valid, tmp_path / "d", "--rule", "threshold")
+    assert status == 0, err
+    mean = read_concepts(train[1]).counts.mean()
+    assert err.splitlines()[0] == (
+        f"{train[1]}: ids in `ImageID`, concepts in `Labels`, lists in text; 40 images, "
+        f"3 concepts, {mean:.2f} labels an image"
+    )
+    assert err.splitlines()[1].startswith(f"{valid[1]}: ids in `ImageID`")
+    assert sum(line.endswith("labels an image") for line in err.splitlines()) == 2
+    assert load_detector(tmp_path / "d").vocabulary[0] in {"Edema", "Cyst", "Mass"}
+
+
+def test_options_settle_the_layout_of_both_files(run: Run, tmp_path: Path) -> None:
+    train, valid = labelled(tmp_path, "train", "chexpert"), labelled(tmp_path, "valid", "chexpert")
+    command = ["classify", *train, *valid, tmp_path / "d", "--rule", "threshold"]
+    status, _, err = run(*command)
+    assert status == 1
+    assert "give --uncertain absent or --uncertain present" in err
+    status, _, err = run(*command, "--uncertain", "absent")
+    assert status == 0, err
+    assert "1 x -1 (uncertain) taken as absent; 40 images, 3 concepts" in err
+    absent = load_detector(tmp_path / "d")
+    assert run(*command[:-3], tmp_path / "e", "--uncertain", "present")[0] == 0
+    assert load_detector(tmp_path / "e").identity != absent.identity
+    assert run(*command[:-3], tmp_path / "f", "--layout", "rows")[0] == 1
+    assert run(*command[:-3], tmp_path / "f", "--layout", "table")[0] == 2
+
+
+def test_validation_concepts_unknown_in_training_are_counted(run: Run, tmp_path: Path) -> None:
+    train, valid = labelled(tmp_path, "train", "padchest"), labelled(tmp_path, "valid", "padchest")
+    text = valid[1].read_text()
+    valid[1].write_text(text.replace("'Mass'", "'mass'"))
+    status, _, err = run("classify", *train, *valid, tmp_path / "d", "--rule", "threshold")
+    assert status == 0, err
+    labels, unknown = text.count("'") // 2, text.count("'Mass'")
+    assert (
+        f"warning: {valid[1]}: 1 of 3 concepts, {unknown} of {labels} labels, are of no image of "
+        f"{train[1]} ('mass')"
+    ) in err.splitlines()
+    valid[1].write_text(
+        text.lower().replace("imageid,labels", "ImageID,Labels").replace("set", "Set")
+    )
+    status, _, err = run("classify", *train, *valid, tmp_path / "e")
+    assert status == 1
+    assert f"{valid[1]}: none of its 3 concepts" in err
+    assert f"is among those of {train[1]} ('Cyst', 'Edema', 'Mass')" in err
+    assert not (tmp_path / "e").exists()

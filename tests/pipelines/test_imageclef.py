@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipelines.__main__ import main
 from replearn.concepts.table import read_concepts
 from replearn.imageclef import EDITIONS, edition, read_run, validate_run, write_run
+from replearn.imageclef.archives import pack
 
 Lines = Callable[..., Path]
 
@@ -278,9 +279,12 @@ def test_predict_leaves_a_valid_file_with_every_id_and_the_zip_where_one_is_want
     before = run.read_bytes()
     assert main(["predict", *words]) == 0
     if zipped.exists():
-        zipped.write_bytes(b"other")
+        zipped.write_bytes(pack("ID,CUIs\nother,C1\n", "submission.csv"))
         run.unlink()
         assert main(["predict", *words]) == 1
         assert not run.exists()
         assert main(["predict", *words, "--overwrite"]) == 0
+        zipped.write_bytes(pack("my own\n", "submission.csv"))
+        assert main(["predict", *words, "--overwrite"]) == 1
+        assert zipped.read_bytes() == pack("my own\n", "submission.csv")
     assert run.read_bytes() == before

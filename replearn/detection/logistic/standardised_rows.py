@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from replearn.arrays import Floats
+from replearn.arrays import Floats, fit_float32
 from replearn.errors import DataError
 
 Result = TypeVar("Result")
@@ -60,15 +60,17 @@ def moments(X: RowSource) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of each feature, float64 [D].
 
     Raises:
-        DataError: a row holds NaN or infinity.
+        DataError: a row holds NaN or infinity, or a number beyond float32.
     """
     shift = np.asarray(X[:1], np.float64)[0]  # or squares of large means would swamp it
+
+    beyond = 0.0 if not fit_float32(shift[None]).all() else float(np.finfo(np.float32).max) ** 2
 
     def sums(rows: slice) -> tuple[Floats, Floats]:
         with np.errstate(invalid="ignore", over="ignore"):
             block = np.asarray(X[rows], np.float64) - shift
             total, squares = block.sum(axis=0), np.einsum("nd,nd->d", block, block)
-        if not np.isfinite(squares).all():
+        if not (squares <= beyond).all():
             check_finite(X)
         return total, squares
 
@@ -79,7 +81,7 @@ def moments(X: RowSource) -> tuple[Floats, Floats]:
 
 
 def check_finite(X: RowSource, name: str = "the features", *, first: int = 0) -> None:
-    """Refuse rows with NaN or infinity.
+    """Refuse rows with NaN or infinity, or a number beyond float32.
 
     Args:
         X: features [N, D].
@@ -91,14 +93,14 @@ def check_finite(X: RowSource, name: str = "the features", *, first: int = 0) ->
     """
     bad: list[int] = []
     for rows in _slices(X.shape[0]):
-        finite = np.isfinite(np.asarray(X[rows])).all(axis=1)
-        bad += [first + rows.start + int(row) for row in np.flatnonzero(~finite)]
+        fitting = fit_float32(np.asarray(X[rows]))
+        bad += [first + rows.start + int(row) for row in np.flatnonzero(~fitting)]
         if len(bad) > 2:
             break
     if bad:
         raise DataError(
-            f"row {', '.join(map(str, bad[:3]))} of {name} holds NaN or infinity; "
-            "leave such rows out or extract the features again"
+            f"row {', '.join(map(str, bad[:3]))} of {name} holds NaN or infinity, or a "
+            "number beyond float32; leave such rows out or extract the features again"
         )
 
 

@@ -4,13 +4,13 @@ A finished encoder that is to be replaced waits beside its folder until the new 
 """
 
 import logging
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from replearn.artefacts.files import identity_in, read_json
+from replearn.artefacts.outputs import Kind, is_free
 from replearn.encoders.encoder import has_weights
 from replearn.encoders.training.checkpoint import checkpoint_of, differences, read_checkpoint
 from replearn.errors import DataError
@@ -18,9 +18,10 @@ from replearn.errors import DataError
 _logger = logging.getLogger(__name__)
 
 # What a training writes; a folder with anything else in it is not touched.
-_OURS = re.compile(
+ENCODER = Kind(
+    "an encoder",
     r"encoder\.(json|safetensors)|(last|failed-batch)\.safetensors|checkpoint\.pt|metrics\.jsonl"
-    r"|sheets/[\w-]+\.png|events\.out\.tfevents\..*|(sheets/)?\.[^/]*\.tmp"
+    r"|sheets/[\w-]+\.png|events\.out\.tfevents\..*",
 )
 
 
@@ -33,7 +34,7 @@ class TrainingFolder:
         identity: of the encoder.
         facts: model, arguments, training and whatever else decides the identity.
         resume: a training that was begun there may be gone on with.
-        overwrite: what a training left there may be replaced.
+        overwrite: train in any case; what a training left there may be replaced.
     """
 
     path: Path
@@ -51,13 +52,11 @@ class TrainingFolder:
         if self.path.exists() and not self.path.is_dir():
             raise DataError(f"{self.path}: is a file; choose another place")
         for folder in (self.path, self._aside):
-            others = [name for name in _names(folder) if not _OURS.fullmatch(name)]
-            if others:
-                raise DataError(f"{folder}: holds other files ({others[0]}); choose another place")
+            ENCODER.refuse_others(folder)
         there, whole = self._there(), has_weights(self.path)
-        if there == self.identity and whole:
+        if there == self.identity and whole and not self.overwrite:
             return True
-        if _names(self.path) and not self.overwrite:
+        if not is_free(self.path) and not self.overwrite:
             self._refuse(there, whole=whole)
         return False
 
@@ -104,9 +103,11 @@ class TrainingFolder:
         """Return the identity of the encoder that lies there, None if there is none."""
         try:
             return identity_in(self.path / "encoder.json")
-        except DataError:  # it is damaged
+        except DataError:
             if not self.overwrite:
-                raise
+                raise DataError(
+                    f"{self.path}: encoder.json is damaged; give --overwrite to train it again"
+                ) from None
             return None
 
     def _begun(self) -> str | None:
@@ -123,12 +124,6 @@ class TrainingFolder:
         old, new = ({key: facts.get(key) for key in shown} for facts in (there, self.facts))
         others = "other images, probes, first weights or number of processes"
         return differences(old, new) or f"of {others}"
-
-
-def _names(folder: Path) -> list[str]:
-    """Return the files below a folder, by their paths in it."""
-    files = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
-    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def _remove(folder: Path) -> None:
