@@ -28,7 +28,7 @@ READY    := $(VENV)/.ready-$(EXTRAS)
 
 # What is optional, and the tests that are skipped without it.
 OPTIONAL := cpu,app,browser,dicom,milvus,parquet,pretrained,ray,umap
-NEEDY    := retrieval/test_page images/test_dicom neighbors/test_engine concepts/test_parquet \
+NEEDY    := retrieval/test_page images/test_dicom images/test_dicom_display images/test_dicom_frames neighbors/test_engine concepts/test_parquet \
 	encoders/models/test_pretrained artefacts/test_ray report/test_browser report/test_umap
 
 .DEFAULT_GOAL := help

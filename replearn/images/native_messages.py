@@ -73,6 +73,7 @@ class _Capture:
         self._inside = 0  # those who entered
         self._working = 0  # those of them who decode, unless one is alone
         self._is_alone = False
+        self._waiting = 0  # to be alone
         self._stderr: int | None = None  # where it really leads, while anybody is inside
         self._file = self._owner = -1  # its descriptor and process
         self._known: set[bytes] = set()  # lines whose cause is known
@@ -94,15 +95,18 @@ class _Capture:
             self._inside -= 1
             if not self._inside:
                 self._restore()
-            self._changed.notify_all()
+            if self._waiting:
+                self._changed.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let one who is inside work while no other does."""
         with self._changed:
             self._working -= 1
+            self._waiting += 1
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._working and not self._is_alone)
+            self._waiting -= 1
             self._is_alone = True
         try:
             yield

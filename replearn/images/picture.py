@@ -1,8 +1,7 @@
 """Pictures as files hold them: samples and what these mean, before they become 8-bit pixels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from replearn.arrays import Array
 
@@ -19,8 +18,7 @@ class UnreadableImage(ValueError):  # noqa: N818 - it names the finding, as the 
     """These bytes cannot become pixels; the text is the reason, for the report."""
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """A decoded picture.
 
     Attributes:

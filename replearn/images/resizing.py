@@ -48,6 +48,8 @@ def reduction(width: int, height: int, form: Form) -> int:
     of a pixel of the target.
     """
     longer = max(width, height)
+    if (min(width, height) if form.fit == "stretch" else longer) < 4 * form.size:
+        return 1  # as most small images, at once
     sides = (width, height)
     wanted = [form.size if form.fit == "stretch" else form.size * side / longer for side in sides]
     for factor in (8, 4, 2):

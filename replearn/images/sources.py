@@ -105,9 +105,8 @@ def _open(path: Path, scratch: Path) -> Source:
     if h5py.is_hdf5(path):
         files, store = hdf5_rows(path)
         return Source(files, store, Counter())
-    single = _files(path.parent, [path.name])
-    if _is_image(single.files[0], single.store):
-        return single
+    if _is_image_in(path.parent, path.name):
+        return _files(path.parent, [path.name])
     listed = _read_list(path)
     if listed and all(map(_holds_images, listed)):
         return _series([path.parent / name for name in listed], scratch)
@@ -125,8 +124,16 @@ def _arrays(path: Path, scratch: Path) -> Source:
 def _is_image(file: ImageFile, store: Store) -> bool:
     """Tell whether a file is an image, by its name, or by its first bytes where that is no help."""
     told = tells_by_name(file.path)
-    if told is not None:
-        return told
+    return _looks_like_image(file, store) if told is None else told
+
+
+def _is_image_in(root: Path, path: str) -> bool:
+    """Tell the same of a file in a folder, whose size is of no interest where its name tells."""
+    told = tells_by_name(path)
+    return _looks_like_image(_file(root, path), Folder(root)) if told is None else told
+
+
+def _looks_like_image(file: ImageFile, store: Store) -> bool:
     try:
         return looks_like_image(store.head(file))
     except OSError:  # a link to nothing, a pipe, a damaged member: its name does not say image
@@ -154,7 +161,6 @@ def _folder(root: Path, scratch: Path) -> Source:
     def refuse(error: OSError) -> None:
         raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); allow reading it")
 
-    store = Folder(root)
     found: list[str] = []
     series: list[str] = []
     arrays: list[str] = []  # images where there are no others, else features or labels of them
@@ -165,7 +171,7 @@ def _folder(root: Path, scratch: Path) -> Source:
         others["linked folders"] += sum(Path(base, name).is_symlink() for name in folders)
         for path in names if inner == "." else [f"{inner}/{name}" for name in names]:
             kind = _kind(path)
-            if kind != "hidden" and _is_image(_file(root, path), store):
+            if kind != "hidden" and _is_image_in(root, path):
                 found.append(path)
             elif kind != "hidden" and _holds_images(path):
                 series.append(path)

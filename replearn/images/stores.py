@@ -116,12 +116,13 @@ class Zip:
     def head(self, file: ImageFile) -> bytes:
         """Return the first bytes of a file; nothing of one that is packed in an unusual way."""
         member: zipfile.ZipInfo = file.key
-        packed = read_range(self.path, self._start(member), min(member.compress_size, 4 * HEAD))
-        if member.compress_type == zipfile.ZIP_STORED:
-            return packed
         try:
+            start, length = self._start(member), min(member.compress_size, 4 * HEAD)
+            packed = read_range(self.path, start, length)
+            if member.compress_type == zipfile.ZIP_STORED:
+                return packed
             return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, HEAD)
-        except zlib.error:
+        except (zipfile.BadZipFile, zlib.error):
             return b""
 
     def _start(self, member: zipfile.ZipInfo) -> int:

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ def test_members_of_archives_are_looked_into_as_files_are(kind: str, tmp_path: P
     archive = Path(make_archive(str(tmp_path / "archive"), kind, folder))
     with pytest.warns(ReplearnWarning, match="1 without extension"):
         assert open_images(archive, size=16).ids == ["IM0001", "IM0002"]
+
+
+def test_a_damaged_member_without_a_name_that_tells_is_not_taken_for_an_image(
+    tmp_path: Path,
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("IM0001", encoded(PICTURE, "PNG"))
+        archive.writestr("IM0002", encoded(PICTURE, "PNG"))
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[:4] = bytes(4)  # the header of the first member
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.warns(ReplearnWarning, match="1 without extension"):
+        assert open_images(tmp_path / "a.zip", size=16).ids == ["IM0002"]
 
 
 def test_a_folder_without_images_says_what_would_be_some(tmp_path: Path) -> None:
