@@ -33,7 +33,7 @@ ANEW     := $(if $(wildcard $(VENV)/bin/replearn),$(shell \
 
 # What is optional, and the tests that are skipped without it.
 OPTIONAL := cpu,app,browser,dicom,milvus,parquet,pretrained,ray,umap
-NEEDY    := retrieval/test_page images/test_dicom neighbors/test_engine concepts/test_parquet \
+NEEDY    := retrieval/test_page images/test_dicom images/test_dicom_display images/test_dicom_frames neighbors/test_engine concepts/test_parquet \
 	encoders/models/test_pretrained artefacts/test_ray report/test_browser report/test_umap
 
 .DEFAULT_GOAL := help
@@ -42,23 +42,23 @@ NEEDY    := retrieval/test_page images/test_dicom neighbors/test_engine concepts
 
 help: ## print this page
 	@echo "make demo                          the whole chain on synthetic radiographs, about 3 minutes"
-	@echo "make demo SEEDS=3                  the same with three trainings of each encoder"
+	@echo "make demo SEEDS=3                  the same with three training runs of each encoder"
 	@echo "make train extract classify index predict DATA=folder [CONFIG=$(CONFIG)] [NAME=$(NAME)]"
 	@echo "                                   the stages on your own images, see README.md"
 	@echo "make imageclef DATA=folder EDITION=2024"
-	@echo "                                   from the organisers' files to the file to send"
+	@echo "                                   from the organisers' files to the file to submit"
 	@echo "make train ... LABELS='--uncertain absent'"
 	@echo "                                   options of the label files, see docs/labels.md"
 	@echo "make train ... IDS_FROM=path       ids are paths below images/: for images of one name in two folders"
-	@echo "make query DATA=folder IMAGE=file  the images most like one"
-	@echo "make train ... OVERWRITE=1         train anew where images or settings changed"
+	@echo "make query DATA=folder IMAGE=file  the images most like the given one"
+	@echo "make train ... OVERWRITE=1         retrain if images or settings have changed"
 	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
 	@echo "make setup EXTRAS=gpu              install with faiss-gpu; the default is cpu"
 	@echo "make check                         ruff, mypy and sizes"
 	@echo "make test                          the tests, about 5 minutes on 2 cores"
-	@echo "make test-extras                   those of optional parts, which it installs; Chromium must be there"
-	@echo "make test-all                      the slow ones too"
-	@echo "make wheel                         build dist/replearn-*.whl and try it alone, without torch"
+	@echo "make test-extras                   the tests of optional parts, which are installed first; needs Chromium"
+	@echo "make test-all                      all tests, also the slow ones"
+	@echo "make wheel                         build dist/replearn-*.whl, and test it without torch"
 	@echo "make clean                         remove runs/demo"
 
 # Set-up ------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ $(RUN)/train.h5 $(RUN)/valid.h5 $(RUN)/test.h5: $(RUN)/encoder/encoder.json
 
 $(DETECTOR)/detector.json: $(RUN)/train.h5 $(RUN)/valid.h5 $(LEARN) $(CHOOSE)
 	$(REPLEARN) classify $(RUN)/train.h5 $(LEARN) $(RUN)/valid.h5 $(CHOOSE) $(DETECTOR) \
-		--method $(METHOD) --edition $(EDITION) $(APART) $(READING) --overwrite
+		--method $(METHOD) --edition $(EDITION) $(READING) $(APART) --overwrite
 	@touch $@
 
 $(DETECTOR).csv: $(DETECTOR)/detector.json $(RUN)/test.h5 $(ASKED)

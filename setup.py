@@ -20,11 +20,13 @@ BASE = [
 ]
 # Whatever sees images, trains, searches or draws; pipelines/__main__.py names what is missing.
 IMAGES = [
+    "imagecodecs>=2025.3.30",  # with tifffile: what OpenCV and Pillow misread or do not know
     "Jinja2>=3.1",
     "matplotlib>=3.8",
     "opencv-python-headless>=4.10",
     "pillow>=11.0",
     "tensorboard>=2.17",
+    "tifffile>=2025.5.10",
     "torch>=2.6",
 ]
 DEVELOPMENT = [
@@ -59,7 +61,7 @@ setup(
     extras_require={
         "cpu": [*IMAGES, "faiss-cpu>=1.10"],
         "gpu": [*IMAGES, "faiss-gpu>=1.14.3"],
-        "dicom": ["pydicom>=3.0"],
+        "dicom": ["imagecodecs>=2025.3.30", "pydicom>=3.0"],
         "parquet": ["pyarrow>=18.0"],
         "pretrained": ["transformers>=4.56"],
         "ray": ["ray>=2.40"],

@@ -18,6 +18,7 @@ from pathlib import Path
 CODE_LINES, PARAMETERS, MODULE_LINES = 40, 8, 350
 FOLDERS = ("replearn", "pipelines", "benchmarks")
 COMMANDS = ("pipelines/", "benchmarks/")
+SHARED_OPTIONS = ("ColumnsOption", "LayoutOption", "SeparatorOption", "UncertainOption")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -94,14 +95,17 @@ def _parameters(function: Function) -> list[ast.arg]:
 
 def _command(function: Function) -> bool:
     """Tell whether all parameters are options or arguments of a command."""
-    return all(
-        parameter.annotation is not None
-        and ast.unparse(parameter.annotation).startswith("Annotated[")
-        and any(
-            kind in ast.unparse(parameter.annotation)
-            for kind in ("typer.Option(", "typer.Argument(")
-        )
+    annotations = [
+        ast.unparse(parameter.annotation) if parameter.annotation else ""
         for parameter in _parameters(function)
+    ]
+    return all(
+        text in SHARED_OPTIONS
+        or (
+            text.startswith("Annotated[")
+            and any(kind in text for kind in ("typer.Option(", "typer.Argument("))
+        )
+        for text in annotations
     )
 
 

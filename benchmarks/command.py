@@ -25,5 +25,7 @@ def run_benchmark(main: Callable[..., None]) -> None:
         with shown():
             typer.run(main)
     except (DataError, UsageError) as error:
-        print(f"benchmarks.{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        path = Path(sys.argv[0])
+        name = path.parent.name if path.stem == "__main__" else path.stem  # of a package
+        print(f"benchmarks.{name}: {error}", file=sys.stderr)
         sys.exit(1 if isinstance(error, DataError) else 2)

@@ -1,4 +1,4 @@
-"""The labelled images that encoders are measured on: MNIST, CIFAR-10 and phantoms.
+"""The labelled images that encoders are measured on: MNIST, CIFAR-10, phantoms, data folders.
 
 Everything is brought to its form once, below a work folder, and found there again.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benchmarks.data_folders import Parts, find_folder, open_folder, prepare_folder
 from replearn.arrays import Pixels
 from replearn.artefacts.files import write_text
 from replearn.concepts.table import ConceptTable, read_concepts, write_concepts
@@ -23,11 +24,16 @@ from replearn.errors import DataError
 from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
 from replearn.images.preparation import prepare
+from replearn.images.resizing import resize
 from replearn.phantoms.rendering import render
 
-CHANNELS = {"mnist": 1, "cifar10": 3, "mnist-bigan": 1, "phantoms": 1}
-SIZES = {"mnist": 32, "cifar10": 32, "mnist-bigan": 28, "phantoms": 64}
+SIZES = {"mnist": 32, "cifar10": 32, "mnist-bigan": 28, "pneumoniamnist": 32, "phantoms": 64}
+COLOUR = ("cifar10",)
+_FOLDER_SIZE = 64
 ARCHIVES = {"mnist": "mnist", "cifar10": "cifar10", "mnist-bigan": "mnist"}
+
+# The parts of a file of MedMNIST under our names.
+_MEDMNIST = {"train": "train", "valid": "val", "test": "test"}
 
 _VALID = 0.1  # of the training images
 _TEST = 0.2  # of the phantoms, which come without a division
@@ -75,18 +81,39 @@ class Form:
     channels: int
     count: int = 0
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the data set is a data folder, whose images have concepts."""
+        return self.dataset not in SIZES
+
     def place(self, work: Path) -> Path:
         """Return where it lies in the work folder, without a suffix."""
-        source = ARCHIVES.get(self.dataset, f"phantoms-{self.count}")
+        source = ARCHIVES.get(self.dataset, self.dataset)
+        if self.dataset == "phantoms":
+            source = f"phantoms-{self.count}"
         return work / "data" / f"{source}-{self.size}-{self.channels}"
+
+
+def form_of(dataset: str, *, size: int | None, channels: int | None, phantoms: int) -> Form:
+    """Return what a data set is brought to; without a size or channels, what suits it.
+
+    A name that is none of SIZES is that of a data folder.
+    """
+    count = phantoms if dataset == "phantoms" else 0
+    own = 3 if dataset in COLOUR else 1
+    return Form(dataset, size or SIZES.get(dataset, _FOLDER_SIZE), channels or own, count)
 
 
 @dataclass(frozen=True)
 class Data:
-    """Images and labels by part: `train`, `test` and, where anything is chosen, `valid`."""
+    """Images and labels by part: `train`, `test` and, where anything is chosen, `valid`.
+
+    A data folder has parts with concepts instead of labels.
+    """
 
     pixels: dict[str, Pixels]
     labels: dict[str, Labels]
+    parts: Parts | None = None
 
     @property
     def count(self) -> int:
@@ -106,12 +133,20 @@ def prepare_data(form: Form, folder: Path, work: Path) -> None:
         DataError: the archive is missing, damaged, or not as expected.
     """
     place = form.place(work)
-    labels = place.with_suffix(".tsv")
+    labels = place.with_suffix(".json" if form.is_folder else ".tsv")
     if labels.exists():  # written last
         return
     place.parent.mkdir(parents=True, exist_ok=True)
+    if form.is_folder:
+        prepare_folder(
+            find_folder(form.dataset, folder), place, size=form.size, channels=form.channels
+        )
+        return
     if form.dataset == "phantoms":
         _draw_phantoms(form, place)
+        return
+    if form.dataset == "pneumoniamnist":
+        _resize_medmnist(form, folder / "pneumoniamnist.npz", place)
         return
     archive = folder / f"{ARCHIVES[form.dataset]}.tar.xz"
     table = _read_labels(archive)
@@ -131,6 +166,22 @@ def _draw_phantoms(form: Form, place: Path) -> None:
     table = ConceptTable(ids, [phantom.concepts for phantom in phantoms])
     write_text(place.with_suffix(".tsv"), write_concepts(table))
     say(f"{place}: {form.count:,} phantoms")
+
+
+def _resize_medmnist(form: Form, path: Path, place: Path) -> None:
+    """Bring the arrays of a file of MedMNIST to a form; an id begins with the part."""
+    if not path.exists():
+        raise DataError(f"{path}: not there; give the folder of pneumoniamnist.npz with --data")
+    with np.load(path) as arrays:
+        images = {part: arrays[f"{key}_images"] for part, key in _MEDMNIST.items()}
+        classes = {part: arrays[f"{key}_labels"][:, 0] for part, key in _MEDMNIST.items()}
+    pixels = [resize(image, form.size, form.size) for part in images for image in images[part]]
+    shape = (len(pixels), form.channels, form.size, form.size)
+    with place.with_suffix(".npy").open("wb") as file:
+        np.save(file, np.broadcast_to(np.stack(pixels)[:, None], shape))
+    ids = [f"{part}/{number}" for part in images for number in range(len(images[part]))]
+    table = ConceptTable(ids, [(str(number),) for part in images for number in classes[part]])
+    write_text(place.with_suffix(".tsv"), write_concepts(table))
 
 
 def _read_labels(archive: Path) -> ConceptTable:
@@ -156,22 +207,41 @@ def _text_of(members: tarfile.TarFile, member: tarfile.TarInfo) -> io.StringIO:
 
 
 def open_data(form: Form, work: Path) -> Data:
-    """Open prepared images with their labels; the last tenth of a shuffled train is `valid`."""
+    """Open prepared images with their labels.
+
+    Where a data set has no validation part, the last tenth of a shuffled train is that.
+    """
     place = form.place(work)
+    if form.is_folder:
+        pixels, parts = open_folder(place)
+        return Data(pixels, {}, parts)
     table = read_concepts(place.with_suffix(".tsv"))
+    if form.dataset == "pneumoniamnist":
+        return _open_medmnist(form, place, table)
     if form.dataset == "phantoms":
-        pixels = np.load(place.with_suffix(".npy"), mmap_mode="r")
+        array = np.load(place.with_suffix(".npy"), mmap_mode="r")
         in_test = np.arange(len(table)) >= round((1 - _TEST) * len(table))
     else:
         images = ImageSet.load(place.with_suffix(".h5"))
-        pixels, table = images.pixels, table.select(images.ids)
+        array, table = images.pixels, table.select(images.ids)
         in_test = np.array(["/test/" in id_ for id_ in table.ids])
     rows = {"train": np.flatnonzero(~in_test), "test": np.flatnonzero(in_test)}
     if form.dataset != "mnist-bigan":  # where nothing is chosen, nothing is held back
         rows |= _hold_back(rows["train"])
     labels = _labels(form, table, rows["train"])
     return Data(
-        {part: np.asarray(pixels[chosen]) for part, chosen in rows.items()},
+        {part: np.asarray(array[chosen]) for part, chosen in rows.items()},
+        {part: labels.take(chosen) for part, chosen in rows.items()},
+    )
+
+
+def _open_medmnist(form: Form, place: Path, table: ConceptTable) -> Data:
+    array = np.load(place.with_suffix(".npy"), mmap_mode="r")
+    of_part = np.array([id_.partition("/")[0] for id_ in table.ids])
+    rows = {part: np.flatnonzero(of_part == part) for part in _MEDMNIST}
+    labels = _labels(form, table, rows["train"])
+    return Data(
+        {part: np.asarray(array[chosen]) for part, chosen in rows.items()},
         {part: labels.take(chosen) for part, chosen in rows.items()},
     )
 

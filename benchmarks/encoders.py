@@ -8,17 +8,18 @@ r"""What the encoders are worth, all under one protocol.
 Encoders train on images without labels and are then frozen.  A linear probe (C chosen on a tenth
 of the training images) and nearest neighbours read their features, at all layers where a model
 has several.  Accuracy in per cent, for the phantoms mean F1 of the concepts; `mnist-bigan` is the
-protocol of Donahue et al. (2016), nearest neighbours among all 60,000 digits.
+protocol of Donahue et al. (2016), nearest neighbours among all 60,000 digits.  `pneumoniamnist`
+has its official parts.  On a data folder, such as `radiology`, replearn's detectors are scored on
+the validation images, with everything chosen on a quarter of the training images.
 
 Each result is a line of WORK/results.jsonl under a key of all that determines it, so what was
 measured once is not measured again; a training that was stopped goes on where it was.  ARCHIVES
-holds mnist.tar.xz and cifar10.tar.xz.
+holds mnist.tar.xz, cifar10.tar.xz, pneumoniamnist.npz and data folders.
 """
 
 import json
 import os
 import signal
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,9 @@ import yaml
 
 from benchmarks import measuring
 from benchmarks.command import run_benchmark
-from benchmarks.datasets import CHANNELS, SIZES, Form, prepare_data
+from benchmarks.data_folders import FOLDERS, find_folder
+from benchmarks.datasets import COLOUR, SIZES, Form, form_of, prepare_data
+from benchmarks.encoder_figure import write_figures
 from benchmarks.measuring import Job, layers_of
 from benchmarks.recipes import (
     SCALES,
@@ -40,13 +43,13 @@ from benchmarks.recipes import (
     recipes,
     training_settings,
 )
-from benchmarks.tables import Row, headline, summarise, to_markdown
+from benchmarks.tables import Row, compare_with, headline, summarise, to_markdown
 from replearn.artefacts import workers
 from replearn.console import say
 from replearn.encoders.configuration import Configuration
 from replearn.encoders.models import MODELS
 from replearn.encoders.training.run import read_configuration
-from replearn.errors import DataError, UsageError, brief
+from replearn.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Plan:
         configs: more encoders, by name.
         scale: widths, lengths, seeds.
         size: of the images, None for each data set's own.
+        channels: of the images, None for each data set's own.
         training: settings that win over all others.
     """
 
@@ -73,6 +77,7 @@ class Plan:
     configs: dict[str, Configuration]
     scale: Scale
     size: int | None
+    channels: int | None
     training: dict[str, Any]
 
     def jobs(self) -> list[Job]:
@@ -87,16 +92,19 @@ class Plan:
 
     def form(self, dataset: str) -> Form:
         """Return what a data set is brought to."""
-        if dataset not in SIZES:
-            raise UsageError(f"--datasets {dataset}: unknown; known: {', '.join(SIZES)}")
-        size = self.size or SIZES[dataset]
+        if dataset not in SIZES and not find_folder(dataset, self.data).is_dir():
+            known = ", ".join([*SIZES, *FOLDERS])
+            raise UsageError(
+                f"--datasets {dataset}: neither known ({known}) nor a data folder in {self.data}"
+            )
+        size = self.size
         if dataset == "mnist-bigan":
-            sizes = {(config.images or {}).get("size", size) for config in self.configs.values()}
+            own = SIZES[dataset]
+            sizes = {(config.images or {}).get("size", own) for config in self.configs.values()}
             if len(sizes) != 1:
                 raise UsageError("mnist-bigan: give --config, all of them for one size of images")
             size = self.size or sizes.pop()
-        count = self.scale.phantoms if dataset == "phantoms" else 0
-        return Form(dataset, size, CHANNELS[dataset], count)
+        return form_of(dataset, size=size, channels=self.channels, phantoms=self.scale.phantoms)
 
     def _recipes(self, form: Form) -> dict[str, Recipe]:
         own = {
@@ -104,7 +112,7 @@ class Plan:
             for name, config in self.configs.items()
             for key, recipe in of_config(name, config).items()
         }
-        known = recipes(self.scale, colour=form.channels == 3)
+        known = recipes(self.scale, colour=form.dataset in COLOUR)
         for name in known.keys() & own.keys():
             raise UsageError(f"--config {name}.yaml: has the name of an encoder of the benchmark")
         if form.dataset == "mnist-bigan":
@@ -115,7 +123,7 @@ class Plan:
         settings = training_settings(
             recipe,
             self.scale,
-            colour=form.channels == 3,
+            colour=form.dataset in COLOUR,
             own=name.removesuffix("-untrained") in self.configs,
             overrides=self.training | {"seed": seed},
         )
@@ -181,17 +189,7 @@ def _results(jobs: list[Job], processes: int) -> Iterator[tuple[Job, list[Row] |
         threads = max(1, workers.cores() // processes)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         jobs = jobs[::-1]  # the last take longest; begun last, one process would be left alone
-    yield from workers.run(_attempt, jobs, jobs=processes)
-
-
-def _attempt(job: Job) -> tuple[Job, list[Row] | DataError]:
-    try:
-        return job, measuring.measure(job)
-    except DataError as error:  # one training that diverged must not end the others
-        return job, error
-    except Exception as error:  # nor one that needs more memory than there is
-        traceback.print_exc()
-        return job, DataError(f"{type(error).__name__}: {brief(error)}")
+    yield from workers.run(measuring.attempt, jobs, jobs=processes)
 
 
 # Command line -------------------------------------------------------------------------------------
@@ -199,8 +197,10 @@ def _attempt(job: Job) -> tuple[Job, list[Row] | DataError]:
 
 def main(
     work: Annotated[Path, typer.Option(help="Where everything goes; results are reused.")],
-    data: Annotated[Path, typer.Option(help="Folder of mnist.tar.xz, cifar10.tar.xz.")] = Path(),
-    datasets: Annotated[str, typer.Option(help=f"Of {', '.join(SIZES)}.")] = "cifar10",
+    data: Annotated[Path, typer.Option(help="Folder of archives and data folders.")] = Path(),
+    datasets: Annotated[
+        str, typer.Option(help=f"Of {', '.join(SIZES)}, or data folders in --data.")
+    ] = "cifar10",
     encoders: Annotated[str, typer.Option(help="Names; all without it. Baselines are added.")] = "",
     layers: Annotated[str, typer.Option(help="Read where offered.")] = "code,convolution,levels",
     config: Annotated[
@@ -214,10 +214,14 @@ def main(
     seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each encoder.")] = None,
     phantoms: Annotated[int | None, typer.Option(min=50, help="How many are drawn.")] = None,
     size: Annotated[int | None, typer.Option(help="Of the images, in pixels.")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Of the images: 1 or 3.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     jobs: Annotated[
         int, typer.Option(min=1, help="Processes, each with its share of the cores.")
     ] = 1,
+    against: Annotated[
+        str, typer.Option(help="On data folders, how far each encoder is ahead of this one.")
+    ] = "kmeans",
     training: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of all trainings.")
     ] = None,
@@ -238,12 +242,16 @@ def main(
         configs=_configs(config or []),
         scale=replace(scale, **given),
         size=size,
+        channels=channels,
         training=overrides | dict(_setting(text) for text in training or ()),
     )
     work.mkdir(parents=True, exist_ok=True)
     rows, failed = complete(plan, jobs)
     summary = summarise(rows)
     print(to_markdown(summary))
+    print(compare_with(against, rows))
+    for path in write_figures(summary, work):
+        say(f"{path}: score against seconds")
     print(json.dumps({"benchmark": "encoders", "rows": summary, "failed": failed}))
     if failed:
         raise DataError(f"{len(failed)} of the trainings failed: {failed[0]}")

@@ -37,9 +37,8 @@ def draw_files(folder: Path, count: int) -> Path:
 def make_encoder(folder: Path, images: Path, width: int, device: str) -> "Encoder":
     """Return an untrained network; what it has learned changes nothing of its speed."""
     from replearn.encoders.configuration import Configuration
-    from replearn.encoders.encoder import load_encoder
     from replearn.encoders.training.run import train
 
     arguments = {"width": width, "latent_dim": 128}
-    train(Configuration(model="random", arguments=arguments), ImageSet.load(images), folder)
-    return load_encoder(folder, device)
+    config = Configuration(model="random", arguments=arguments, training={"device": device})
+    return train(config, ImageSet.load(images), folder)

@@ -2,6 +2,7 @@
 
 import json
 import time
+import traceback
 import typing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,12 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.binary import probe_binary
 from benchmarks.datasets import Data, Form, facts_of, open_data
+from benchmarks.detectors import score_detectors
 from benchmarks.probes import GRIDS, NEIGHBOURS, Features, probe
 from benchmarks.recipes import Recipe
 from replearn.arrays import Pixels
+from replearn.artefacts.files import write_text
 from replearn.artefacts.identity import identify
 from replearn.artefacts.workspace import workspace
+from replearn.concepts.groups import group_keys
 from replearn.encoders.contract import FittedEncoder, Model, Objective
 from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import Description, Encoder
@@ -26,10 +31,14 @@ from replearn.encoders.training import acceleration
 from replearn.encoders.training.loop import fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, sample, seed_all
-from replearn.errors import DataError
+from replearn.errors import DataError, brief
+from replearn.imageclef import edition, write_run
+from replearn.metrics import mean_score
 
 # Raise it when the protocol changes: what was measured before is then measured again.
 PROTOCOL = 2
+
+_EDITION = 2018  # of the run files that predict images without known concepts
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,17 @@ def measure(job: Job) -> list[dict[str, Any]]:
         ]
 
 
+def attempt(job: Job) -> tuple[Job, list[dict[str, Any]] | DataError]:
+    """Return the job with its results, or with what was wrong: others have to go on."""
+    try:
+        return job, measure(job)
+    except DataError as error:  # one training that diverged must not end the others
+        return job, error
+    except Exception as error:  # nor one that needs more memory than there is
+        traceback.print_exc()
+        return job, DataError(f"{type(error).__name__}: {brief(error)}")
+
+
 def _build(job: Job, layer: str) -> Model:
     form, recipe = job.form, job.recipe
     size = job.training.crop or form.size
@@ -162,7 +182,7 @@ def train(job: Job, pixels: Pixels, folder: Path) -> tuple[Model, float]:
 
 
 def _seconds(folder: Path, batch_size: int) -> float:
-    """Return how long a training's rounds took, those before it was stopped included."""
+    """Return how long a training's steps took, those before it was stopped included."""
     seconds, before = 0.0, 0
     for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         logged = json.loads(line)
@@ -176,14 +196,32 @@ def _measure_layer(job: Job, model: Model, layer: str, data: Data) -> dict[str, 
     features = extract(job, model, layer, data)
     seconds = time.perf_counter() - start
     start = time.perf_counter()
-    scores = probe(features, data.labels, str(find_device(job.training.device)))
+    scored = _score(job, layer, features, data)
     return {
         "dimensions": features["train"].shape[1],
         "extract_seconds": seconds,
         "probe_seconds": time.perf_counter() - start,
         "images": data.count,
-        "scores": scores,
+        **scored,
     }
+
+
+def _score(job: Job, layer: str, features: dict[str, Features], data: Data) -> dict[str, Any]:
+    """Return the scores and, where the data set has them, their intervals or images and groups."""
+    if data.parts:
+        per_image, predicted = score_detectors(features, data.parts)
+        (job.work / "runs").mkdir(exist_ok=True)
+        for name, concepts in predicted.items():
+            run = f"{job.form.dataset}-{job.encoder}-{job.training.seed}-{layer}-{name}.csv"
+            text = write_run(data.parts.ids["asked"], concepts, edition(_EDITION))
+            write_text(job.work / "runs" / run, text)
+        scores = {name: mean_score(np.array([*f1.values()])) for name, f1 in per_image.items()}
+        keys = group_keys(data.parts.ids["test"], data.parts.groups)
+        return {"scores": scores, "per_image": per_image, "groups": keys}
+    if job.form.dataset == "pneumoniamnist":
+        scores, intervals = probe_binary(features, data.labels)
+        return {"scores": scores, "intervals": intervals}
+    return {"scores": probe(features, data.labels, str(find_device(job.training.device)))}
 
 
 def extract(job: Job, model: Model, layer: str, data: Data) -> dict[str, Features]:

@@ -68,12 +68,12 @@ def linear_probe(features: Parts, labels: Mapping[str, Labels], device: str) -> 
     """Fit along the grid of C, choose on validation, and score the choice on test."""
     train, grid = labels["train"], GRIDS[type(labels["train"])]
     if isinstance(train, Concepts):
-        return _sweep(grid, *_of_concepts(features, labels))
+        return sweep(grid, *_of_concepts(features, labels))
     precision = torch.get_float32_matmul_precision()
     # A training may have lowered it; ten bits don't solve ill-conditioned systems.
     torch.set_float32_matmul_precision("highest")
     try:
-        return _sweep(grid, *_of_classes(standardise(features), labels, device))
+        return sweep(grid, *_of_classes(standardise(features), labels, device))
     finally:
         torch.set_float32_matmul_precision(precision)
 
@@ -82,7 +82,7 @@ Fit = Callable[[float], Any]
 Score = Callable[[Any, str], float]
 
 
-def _sweep(grid: Sequence[float], fit: Fit, score: Score) -> dict[str, float]:
+def sweep(grid: Sequence[float], fit: Fit, score: Score) -> dict[str, float]:
     """Return the test score of the C with the best validation score, the stronger if several.
 
     Where C is too large already the largest would take most of the time, so they are not tried.
@@ -230,6 +230,16 @@ def nearest(
         k: 100 * float((vote(known.numbers[rows[:, :k]], known.count) == truth.numbers).mean())
         for k in neighbours
     }
+
+
+def nearest_classes(
+    features: Parts, known: Classes, metric: Metric, neighbours: int
+) -> NDArray[np.int64]:
+    """Return the class [M] that the nearest training images of each test image vote for."""
+    train = features["train"]
+    index = index_vectors([str(row) for row in range(len(train))], train, metric=metric)
+    _, rows = index.search(features["test"], neighbours)
+    return vote(known.numbers[rows], known.count)
 
 
 def vote(classes: NDArray[np.int64], count: int) -> NDArray[np.int64]:

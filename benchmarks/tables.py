@@ -3,17 +3,20 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import markdown
+from replearn.metrics import bootstrap_interval, mean_score
 
 Row = dict[str, Any]
 
-_COLUMNS = ("linear", "knn 1", "knn 20", "knn 200", "knn 1 l2")
+_DETECTORS = ("linear", "AUC", "neighbours", "fused")
+_COLUMNS = (*_DETECTORS, "knn 1", "knn 11", "knn 20", "knn 200", "knn 1 l2")
 
 
 def headline(scores: dict[str, float]) -> float:
-    """Return the score that one line of progress has room for."""
-    return scores["linear"] if "linear" in scores else scores["knn 1 l2"]
+    """Return the score that stands for all: what a line of progress and a figure have room for."""
+    return next(scores[name] for name in ("fused", "linear", "knn 1 l2") if name in scores)
 
 
 def summarise(rows: list[Row]) -> list[Row]:
@@ -32,6 +35,10 @@ def summarise(rows: list[Row]) -> list[Row]:
                 name: _mean_and_deviation([row["scores"][name] for row in group])
                 for name in group[0]["scores"]
                 if name != "C"
+            },
+            "intervals": {
+                name: np.mean([row["intervals"][name] for row in group], axis=0).tolist()
+                for name in group[0].get("intervals", ())
             },
             "C": sorted({row["scores"]["C"] for row in group if "C" in row["scores"]}),
             "train_seconds": float(np.mean([row["train_seconds"] for row in group])),
@@ -61,7 +68,7 @@ def _table(dataset: str, rows: list[Row]) -> str:
             row["encoder"],
             "" if row["layer"] == "only" else row["layer"],
             str(row["dimensions"]),
-            *(_spread(*row["scores"][column]) for column in scores),
+            *(_spread(row["scores"][name], row["intervals"].get(name)) for name in scores),
             ", ".join(f"{strength:g}" for strength in row["C"]),
             str(row["seeds"]),
             f"{row['train_seconds']:.0f}",
@@ -72,5 +79,52 @@ def _table(dataset: str, rows: list[Row]) -> str:
     return f"{dataset}\n\n{markdown.table(columns, cells, words=2)}"
 
 
-def _spread(mean: float, deviation: float | None) -> str:
-    return f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
+def _spread(score: tuple[float, float | None], interval: list[float] | None) -> str:
+    mean, deviation = score
+    text = f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
+    return f"{text} ({interval[0]:.1f} to {interval[1]:.1f})" if interval else text
+
+
+def compare_with(reference: str, rows: list[Row]) -> str:
+    """Return tables of how far each encoder is ahead of one, for data sets of images in groups.
+
+    Images are compared one by one, their F1 averaged over seeds; intervals are of 95 %, by group.
+    A data set without the reference has none.
+    """
+    folders = dict.fromkeys(row["dataset"] for row in rows if "per_image" in row)
+    return "\n".join(
+        _ahead(dataset, reference, [row for row in rows if row["dataset"] == dataset])
+        for dataset in folders
+        if any(row["encoder"] == reference for row in rows if row["dataset"] == dataset)
+    )
+
+
+def _ahead(dataset: str, reference: str, rows: list[Row]) -> str:
+    named: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        named.setdefault((row["encoder"], row["layer"]), []).append(row)
+    ours = next(group for (encoder, _), group in named.items() if encoder == reference)
+    columns, groups = list(ours[0]["per_image"]), ours[0]["groups"]
+    cells = [
+        [
+            encoder,
+            "" if layer == "only" else layer,
+            *(_lead(_of_images(group, c) - _of_images(ours, c), groups) for c in columns),
+        ]
+        for (encoder, layer), group in named.items()
+        if group is not ours
+    ]
+    table = markdown.table(["encoder", "layer", *columns], cells, words=2)
+    return f"{dataset}, ahead of {reference} (95 % interval)\n\n{table}"
+
+
+def _of_images(group: list[Row], detector: str) -> NDArray[np.float64]:
+    """Return the F1 of each image, in one order, averaged over seeds."""
+    ids = list(group[0]["per_image"][detector])
+    scores = [[row["per_image"][detector][id_] for id_ in ids] for row in group]
+    return np.asarray(np.mean(scores, axis=0), np.float64)
+
+
+def _lead(difference: NDArray[np.float64], groups: list[str]) -> str:
+    low, high = bootstrap_interval(difference, groups=groups)
+    return f"{mean_score(difference):+.2f} ({low:+.1f} to {high:+.1f})"

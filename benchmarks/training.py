@@ -72,14 +72,19 @@ NOT_INSTALLED = "not installed: pip install --no-deps pythae==0.1.2"
 # Report ------------------------------------------------------------------------------------------
 
 
-def hardware(options: Options) -> dict[str, Any]:
-    """Return what ran: processor, threads, GPU, versions."""
+def processor() -> str:
+    """Return the name of the processor."""
     known = Path("/proc/cpuinfo")
     lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def hardware(options: Options) -> dict[str, Any]:
+    """Return what ran: processor, threads, GPU, versions."""
     cuda = options.device.type == "cuda"
     return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": cores(),
         "threads": torch.get_num_threads(),
         "device": options.device.type,

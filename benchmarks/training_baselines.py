@@ -5,6 +5,7 @@ import importlib
 import io
 import logging
 import math
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from replearn.phantoms.rendering import render
 
 EPOCH = 16  # batches in the set of images; the speed does not depend on it
 FILE_SIDE = 256  # pixels, the largest that phantoms have
+DRAWN = 128  # different pictures in the files; the others are copies under another name
 PREFETCH = 2  # batches that each worker of a DataLoader has ready, as it comes
 
 
@@ -274,9 +276,11 @@ class Folder(Dataset[Tensor]):
 
 def write_files(folder: Path, count: int) -> None:
     """Draw phantoms as JPEG files, which is what ImageCLEF gives, and opens faster than PNG."""
-    for number in range(count):
+    for number in range(min(count, DRAWN)):
         picture = Image.fromarray(render(number, size=FILE_SIDE).pixels[0])
         picture.save(folder / f"{number}.jpg", quality=90)
+    for number in range(DRAWN, count):
+        shutil.copyfile(folder / f"{number % DRAWN}.jpg", folder / f"{number}.jpg")
 
 
 def trained_from_files(bare: Bare, folder: Path, options: Options) -> Training:

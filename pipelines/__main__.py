@@ -21,14 +21,16 @@ PARTS = {
     "PIL": "pillow",
     "cv2": "OpenCV",
     "faiss": "FAISS",
+    "imagecodecs": "imagecodecs",
     "jinja2": "Jinja2",
     "matplotlib": "matplotlib",
     "tensorboard": "tensorboard",
+    "tifffile": "tifffile",
     "torch": "torch",
 }
 
 STAGES = {
-    "phantoms": "Draw labelled synthetic radiographs for trying things out.",
+    "phantoms": "Draw labelled synthetic radiographs, to try the other stages.",
     "split": "Divide a concept file into train, validation and test lists.",
     "ids": "List the ids of images, in natural order.",
     "prepare": "Decode and resize images into one image set.",
@@ -44,7 +46,7 @@ STAGES = {
     "vocabulary": "Count the concepts of files; list their images and pairs.",
     "index": "Build a search index of features.",
     "query": "Find the images most like a given one.",
-    "compare": "Run encoders x detectors on one data folder into one table.",
+    "compare": "Compare pairs of encoder and detector on one data folder.",
     "serve": "Open a page in the browser to search by image.",
     "report": "Write one HTML file that shows an encoder or a comparison.",
 }

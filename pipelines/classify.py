@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import read_labels
 from replearn.detection.decisions.rules import RuleName
 from replearn.detection.detector import Detector
@@ -17,6 +17,8 @@ from replearn.detection.voting import Kind
 from replearn.errors import UsageError
 from replearn.imageclef import edition as edition_of
 from replearn.neighbors.engine import Metric
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def classify(
@@ -42,7 +44,10 @@ def classify(
         ),
     ] = "linear",
     concepts: Annotated[
-        int, typer.Option(min=1, help="linear, fused: number of concepts, the most frequent.")
+        int,
+        typer.Option(
+            min=1, help="linear, fused: concepts that have a regression, the most frequent."
+        ),
     ] = 500,
     penalty: Annotated[
         Penalty,
@@ -90,19 +95,10 @@ def classify(
         typer.Option(help="Rule from scores to concepts; auto: the best rule on VALID."),
     ] = "auto",
     edition: Annotated[int, typer.Option(help="Year of ImageCLEF (score to maximise).")] = 2018,
-    layout: Annotated[
-        LayoutName | None, typer.Option(help="Layout of the concept files, if it is in doubt.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Fit anew, and replace another detector.")
     ] = False,

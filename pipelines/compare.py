@@ -11,7 +11,9 @@ import typer
 
 from replearn.comparison.compare import compare as run_comparison
 from replearn.comparison.settings import read_comparison
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def compare(
@@ -19,35 +21,26 @@ def compare(
         Path,
         typer.Argument(
             metavar="CONFIG",
-            help="Encoders and detectors: a YAML file, or the name of one that is shipped.",
+            help="YAML file with encoders and detectors, or the name of a shipped one.",
         ),
     ],
     data: Annotated[
         Path,
         typer.Argument(
             metavar="DATA",
-            help="Folder of images/, train-concepts.*, valid-concepts.* (else split from train) "
-            "and test-concepts.* or test-images.txt.",
+            help="Folder of images/, train-concepts.*, valid-concepts.* (else split from train), "
+            "test-concepts.* or test-images.txt, and groups.*. Without test-concepts.* the table "
+            "is of the validation images, and choices are made on a quarter of train.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write everything to.")],
     seeds: Annotated[
         int, typer.Option(min=1, help="Train every encoder with this many seeds.")
     ] = 1,
-    layout: Annotated[
-        LayoutName | None,
-        typer.Option(help="Layout of the concept lists, if it is in doubt."),
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,7 +56,7 @@ def compare(
         bool, typer.Option("--overwrite", help="Make all anew, and replace other outputs.")
     ] = False,
 ) -> None:
-    """Compare encoders x detectors on one data folder in one table.
+    """Compare pairs of encoder and detector on one data folder, in one table.
 
     Example: replearn compare demo data runs/all --seeds 3
     """

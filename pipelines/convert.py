@@ -7,9 +7,11 @@ import typer
 
 from replearn import imageclef
 from replearn.concepts.id_lists import read_id_list
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import ConceptTable, arrange, read_with_layout
 from replearn.console import say, warn
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def convert(
@@ -22,19 +24,10 @@ def convert(
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
     ] = None,
-    layout: Annotated[
-        LayoutName | None, typer.Option(help="Layout of CONCEPTS, if it is in doubt.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another run file.")
     ] = False,

@@ -8,8 +8,10 @@ import typer
 
 from replearn import imageclef
 from replearn.concepts.id_lists import read_id_list
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
 from replearn.console import say, warn
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def evaluate(
@@ -22,19 +24,10 @@ def evaluate(
         Path | None,
         typer.Option(help="Manually checked concepts: adds the secondary score (since 2023)."),
     ] = None,
-    layout: Annotated[
-        LayoutName | None, typer.Option(help="Layout of TRUTH and --manual, if it is in doubt.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a run file as the benchmark's evaluator would: mean F1 over images.

@@ -10,7 +10,8 @@ from replearn.concepts.id_lists import read_id_list
 from replearn.encoders import extraction
 from replearn.encoders.embedding import Precision
 from replearn.encoders.encoder import load_encoder
-from replearn.images.ids import Frames, IdsFrom, Selection
+from replearn.images.frames import Frames, Pages
+from replearn.images.ids import IdsFrom, Selection
 from replearn.images.opening import open_reader
 
 
@@ -40,6 +41,10 @@ def extract(
     frames: Annotated[
         Frames, typer.Option(help="DICOM files with several frames: read the middle one, or all.")
     ] = "middle",
+    pages: Annotated[
+        Pages,
+        typer.Option(help="TIFF, GIF and WebP with several pages: read the first one, or all."),
+    ] = "first",
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
     ] = 0.05,
@@ -60,7 +65,7 @@ def extract(
     Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """
     encoder = load_encoder(encoder_folder, device)
-    selection = Selection(read_id_list(ids) if ids else None, ids_from, frames, max_errors)
+    selection = Selection(read_id_list(ids) if ids else None, ids_from, frames, max_errors, pages)
     scratch = place_of(out).parent
     with open_reader(source, encoder.description.form, selection, scratch=scratch) as images:
         extraction.extract(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.id_lists import read_id_list
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
 from replearn.errors import UsageError
 from replearn.features import Features
 from replearn.neighbors.engine import Metric
@@ -17,6 +17,8 @@ from replearn.neighbors.index_folder import (
     read_concepts_of,
     remove_images,
 )
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def index(
@@ -30,19 +32,10 @@ def index(
     concepts: Annotated[
         Path | None, typer.Option(help="Concepts of the images, shown with every hit.")
     ] = None,
-    layout: Annotated[
-        LayoutName | None, typer.Option(help="Layout of --concepts, if it is in doubt.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     metric: Annotated[Metric | None, typer.Option(help="The distance; default: cosine.")] = None,
     factory: Annotated[
         str | None,

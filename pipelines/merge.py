@@ -11,6 +11,8 @@ from replearn.concepts.table import arrange, read_concepts
 from replearn.console import say, warn
 from replearn.errors import UsageError
 
+from .options import SeparatorOption
+
 
 def merge(
     run_files: Annotated[
@@ -30,13 +32,11 @@ def merge(
         int | None,
         typer.Option(help="--how votes: runs that must predict a concept; default: over half."),
     ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a run, if in doubt.")
-    ] = None,
+    separator: SeparatorOption = None,
     ids: Annotated[
         Path | None, typer.Option(help="The ids of the test set, in the order to write them.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old file.")] = False,
 ) -> None:
     """Merge run files over the same images into one valid run file, or write nothing.
 

@@ -20,7 +20,7 @@ def phantoms(
         bool, typer.Option("--overwrite", help="Write anew, and replace other phantoms.")
     ] = False,
 ) -> None:
-    """Draw labelled synthetic radiographs for trying things out.
+    """Draw labelled synthetic radiographs, to try the other stages.
 
     DIR gets images/, {train,valid,test}-concepts.tsv and concept-names.tsv.
 

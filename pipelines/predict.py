@@ -21,7 +21,7 @@ def predict(
         Path | None,
         typer.Option(help="Write exactly the ids in the first column of this file, in its order."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old file.")] = False,
 ) -> None:
     """Write a run file of predicted concepts, and a zip if the edition wants one.
 

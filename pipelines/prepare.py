@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.id_lists import read_id_list
-from replearn.images.form import Fit
-from replearn.images.ids import Frames, IdsFrom, Selection
+from replearn.images.form import Fit, parse_range
+from replearn.images.frames import Frames, Pages
+from replearn.images.ids import IdsFrom, Selection
 from replearn.images.preparation import prepare as prepare_images
 
 
@@ -16,7 +17,8 @@ def prepare(
         Path,
         typer.Argument(
             metavar="IMAGES",
-            help="A folder, .zip, .tar, series of .tar, parquet, HDF5 or text list of paths.",
+            help="A folder, .zip, .tar, series of .tar, parquet, HDF5, .npy, .npz or text list of "
+            "paths.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT.h5", help="Image set to write.")],
@@ -38,6 +40,25 @@ def prepare(
         Frames,
         typer.Option(help="DICOM files with several frames: read the middle one, or all."),
     ] = "middle",
+    pages: Annotated[
+        Pages,
+        typer.Option(help="TIFF, GIF and WebP with several pages: read the first one, or all."),
+    ] = "first",
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            help="Bits of samples that have more than 8, but not of DICOM: 2^bits - 1 is white; "
+            "default: for each image those that it uses."
+        ),
+    ] = None,
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="BLACK,WHITE",
+            help="Range of signed and floating-point samples, as 0,1; they cannot be read without.",
+        ),
+    ] = None,
     max_errors: Annotated[
         float, typer.Option(help="Stop if a larger share of the images is missing or unreadable.")
     ] = 0.05,
@@ -63,7 +84,11 @@ def prepare(
         size=size,
         channels=channels,
         fit=fit,
-        selection=Selection(read_id_list(ids) if ids else None, ids_from, frames, max_errors),
+        bits=bits,
+        value_range=None if value_range is None else parse_range(value_range),
+        selection=Selection(
+            read_id_list(ids) if ids else None, ids_from, frames, max_errors, pages
+        ),
         jobs=jobs,
         cluster=cluster,
         overwrite=overwrite,

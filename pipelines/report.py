@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from replearn.artefacts.outputs import Result, is_stream, refuse_taken, write_results
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
 from replearn.report.build import REPORT, build_report
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def report(
@@ -25,19 +27,10 @@ def report(
     concepts: Annotated[
         Path | None, typer.Option(help="For an encoder: concepts of the images.")
     ] = None,
-    layout: Annotated[
-        LayoutName | None, typer.Option(help="Layout of --concepts, if it is in doubt.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     names: Annotated[
         Path | None, typer.Option(help="Names of concepts: lines of `concept TAB name`.")
     ] = None,
@@ -45,7 +38,7 @@ def report(
         Path | None,
         typer.Option(help="For a comparison: its data folder, if it was moved."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another report.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old report.")] = False,
 ) -> None:
     """Write one HTML file that shows what an encoder learned, or what a comparison found.
 

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
 from replearn.concepts.split import write_split
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def split(
@@ -24,19 +26,10 @@ def split(
         typer.Option(help="Lines of `id TAB group`: a group (patient) stays in one part."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same parts.")] = 0,
-    layout: Annotated[
-        LayoutName | None, typer.Option(help="Layout of CONCEPTS, if it is in doubt.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write anew, and replace other lists.")
     ] = False,

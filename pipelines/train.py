@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.id_lists import read_id_list
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
 from replearn.detection.probe import open_probe
 from replearn.encoders.configuration import open_configured
 from replearn.encoders.training import run
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def train(
@@ -17,8 +19,8 @@ def train(
         Path,
         typer.Argument(
             metavar="CONFIG",
-            help="The model and its settings, if not the defaults: a YAML file, or the name of one "
-            "that is shipped.",
+            help="YAML file with the model and the settings that differ from the defaults, or the "
+            "name of a shipped one.",
         ),
     ],
     source: Annotated[
@@ -32,21 +34,14 @@ def train(
     ] = None,
     valid_concepts: Annotated[
         Path | None,
-        typer.Option(help="Concepts of some of IMAGES: keeps the weights that detect these best."),
+        typer.Option(
+            help="Concepts of some of the images; the weights that detect them best are kept."
+        ),
     ] = None,
-    layout: Annotated[
-        LayoutName | None, typer.Option(help="Layout of --valid-concepts, if it is in doubt.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
     init: Annotated[
         Path | None, typer.Option(metavar="ENCODER", help="Start from this encoder's weights.")
     ] = None,
@@ -83,4 +78,6 @@ def train(
     if valid_concepts and run.is_trained(config.model):
         reading = Reading.of_options(layout, separator, columns, uncertain)
         probe = open_probe(source, images.form, valid_concepts, reading)
-    run.train(config, images, folder, probe=probe, init=init, resume=resume, overwrite=overwrite)
+    run.make_encoder(
+        folder, config, images, probe=probe, init=init, resume=resume, overwrite=overwrite
+    )

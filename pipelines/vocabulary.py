@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from replearn.artefacts.outputs import FileKind, Result, write_results
-from replearn.concepts.reading import LayoutName, Reading, Uncertain
+from replearn.concepts.reading import Reading
 from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.concepts.vocabulary import count_concepts, frequent_pairs, images_of, pool
 from replearn.console import say
 from replearn.errors import UsageError
+
+from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
 COUNTS = FileKind.of_lines("a file of concepts and their counts", r"[^\t\n]+\t\d+")
 INVERSE = FileKind.of_lines("a file of concepts and their images", r"[^\t\n]+\t[^\t\n]*")
@@ -23,7 +25,8 @@ def vocabulary(
         list[Path], typer.Argument(metavar="CONCEPTS", help="Concept files of any layout.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Write `concept TAB images` to this file instead of stdout.")
+        Path | None,
+        typer.Option(help="Write `concept TAB number of images` to this file, not stdout."),
     ] = None,
     top: Annotated[
         int | None, typer.Option(min=1, help="List only this many concepts, the most frequent.")
@@ -32,22 +35,14 @@ def vocabulary(
         Path | None, typer.Option(help="Write `concept TAB id;id;...`, the images of each concept.")
     ] = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="Write `concept TAB concept TAB images that show both`.")
+        Path | None,
+        typer.Option(help="Write `concept TAB concept TAB number of images with both`."),
     ] = None,
-    layout: Annotated[
-        LayoutName | None, typer.Option(help="Layout of CONCEPTS, if it is in doubt.")
-    ] = None,
-    separator: Annotated[
-        str | None, typer.Option(help="What stands between the concepts of a field.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="ID,CONCEPTS", help="Columns of ids and concepts: header or number."),
-    ] = None,
-    uncertain: Annotated[
-        Uncertain | None, typer.Option(help="What -1 among columns of 1 and 0 counts as.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other files.")] = False,
+    layout: LayoutOption = None,
+    separator: SeparatorOption = None,
+    columns: ColumnsOption = None,
+    uncertain: UncertainOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old files.")] = False,
 ) -> None:
     """Count the concepts of one or several concept files, the most frequent first.
 

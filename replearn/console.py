@@ -84,7 +84,8 @@ def shown() -> Iterator[None]:
     """Show on stderr, as the command does: progress by lines and bars, and warnings as lines.
 
     Every warning is shown, each time that it is given, without the place in the code; but not what
-    Pillow thinks of a file: what is wrong with it becomes the reason why it was left out.
+    decoders think of a file that they do not name: what is wrong with it becomes the reason why it
+    was left out.
     """
     global _is_shown
     if _is_shown:
@@ -93,7 +94,7 @@ def shown() -> Iterator[None]:
     handler, level, propagated = logging.StreamHandler(), _logger.level, _logger.propagate
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=ReplearnWarning)
-        warnings.filterwarnings("ignore", module="PIL")
+        warnings.filterwarnings("ignore", module="PIL|pydicom|tifffile")
         warnings.showwarning = _show
         _logger.addHandler(handler)
         _logger.setLevel(logging.INFO)

@@ -14,6 +14,7 @@ Example:
     0.833
 """
 
+from collections.abc import Hashable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
@@ -100,6 +101,7 @@ def mean_f1(
 def bootstrap_interval(
     scores: NDArray[np.float64],
     *,
+    groups: Sequence[Hashable] | None = None,
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
@@ -108,24 +110,33 @@ def bootstrap_interval(
 
     Args:
         scores: one for each image [N]; NaN images are left out.
+        groups: the group of each image [N], as its patient: whole groups are drawn, as images of
+            one group are not independent.
         confidence: share of the resampled means inside the interval, in (0, 1).
-        resamples: how many times N images are drawn with replacement.
+        resamples: how many times N images, or all groups, are drawn with replacement.
         seed: the same seed gives the same interval.
 
     Raises:
         DataError: no image counts.
 
-    Source: B. Efron, Bootstrap methods: another look at the jackknife, 1979.
+    Source: B. Efron, Bootstrap methods: another look at the jackknife, 1979; groups as clusters in
+    A. C. Davison, D. V. Hinkley, Bootstrap methods and their application, 1997, section 3.8.
     """
-    counting = _counting(scores)
+    sums = _counting(scores)
+    counts = np.ones_like(sums)
+    if groups is not None:
+        _, number = np.unique(np.array(groups, dtype=str)[~np.isnan(scores)], return_inverse=True)
+        sums, counts = (np.bincount(number, each).astype(np.float64) for each in (sums, counts))
     generator = np.random.default_rng(seed)
-    size = len(counting)
+    size = len(sums)
     at_once = max(1, _BLOCK // size)
     means = np.empty(resamples)
     for start in range(0, resamples, at_once):
         block = means[start : start + at_once]
         drawn = generator.integers(0, size, size=(len(block), size), dtype=np.int32)
-        block[:] = counting[drawn].mean(axis=1)
+        block[:] = sums[drawn].mean(axis=1)
+        if groups is not None:
+            block /= counts[drawn].mean(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 

@@ -144,6 +144,17 @@ def merge_settings(content: Mapping[str, Any], settings: Mapping[str, Any]) -> d
     return merged
 
 
+def flatten_settings(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings by `key.key`, in their order; a section without any has no place."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": v for inner, v in flatten_settings(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
 def _put(content: dict[str, Any], path: str, value: Any, name: str) -> None:
     """Put a value at the place `key.key` of settings; a message calls it by the name."""
     *outer, last = path.split(".")

@@ -164,6 +164,13 @@ def test_train_does_as_the_command_does(known: dict[str, Any], tmp_path: Path) -
         ("aae", {"steps": 2}, "steps: no such setting; known: model, arguments, training, images"),
         ("aae", {"training": {"step": 2}}, "training.step: no such setting; known: steps"),
         ("aae", {"arguments.layer.x": 2}, "arguments.layer.x: layer holds a value, not settings"),
+        ("aae", {"images.sise": 32}, "images.sise: no such setting; known: size"),
+        (
+            "aae",
+            {"images.size": 32},
+            "mydata/images: size 64, channels 1, fit stretch, where the configuration asks for "
+            "size 32, channels 1, fit stretch",
+        ),
         ("demo", {}, "model: missing"),  # settings of a comparison
     ],
 )

@@ -16,7 +16,8 @@ from pipelines.__main__ import STAGES as KNOWN
 ROOT = Path(__file__).parent.parent
 # `__main__` is of the command: it calls the stages.
 LIBRARY = sorted(path for path in (ROOT / "replearn").rglob("*.py") if path.name != "__main__.py")
-STAGES = sorted((ROOT / "pipelines").glob("*.py"))
+SHARED = ROOT / "pipelines/options.py"  # what several stages ask for
+STAGES = sorted(set((ROOT / "pipelines").glob("*.py")) - {SHARED})
 
 # Every package, and every module that is no package's, with what it may import of the others;
 # whatever stands lower may import what stands higher.  What is not listed fails.
@@ -29,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "memory": set(),
     "matching": {"errors", "ids"},
     "lazy_names": set(),
+    "device_memory": set(),
     "artefacts": SMALL,
     "phantoms": SMALL | {"artefacts"},
     "metrics": SMALL,
@@ -39,8 +41,8 @@ ALLOWED: dict[str, set[str]] = {
     "vector_tables": SMALL | {"concepts", "parquet"},
     "vector_files": SMALL | {"artefacts", "concepts", "vector_tables"},
     "features": SMALL | {"artefacts", "vector_files"},
-    "encoders": SMALL | {"images", "features", "artefacts", "settings"},
-    "neighbors": SMALL | {"concepts", "features", "artefacts", "matching"},
+    "encoders": SMALL | {"images", "features", "artefacts", "settings", "device_memory"},
+    "neighbors": SMALL | {"concepts", "features", "artefacts", "matching", "device_memory"},
     "imageclef": SMALL | {"concepts", "artefacts", "metrics", "lazy_names"},
     "detection": SMALL
     | {
@@ -53,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics",
         "settings",
         "imageclef",
+        "device_memory",
     },
     "retrieval": SMALL
     | {"detection", "neighbors", "encoders", "images", "concepts", "features", "artefacts"},
@@ -63,7 +66,11 @@ ALLOWED["report"] = set(ALLOWED) - {"report", "phantoms"}
 ENCODERS = ["networks", "losses", "models", "training"]
 
 # Who imports torch outside encoders, and only when it is asked for.
-TORCH = {"replearn.neighbors.torch_engine", "replearn.detection.logistic.loss_torch"}
+TORCH = {
+    "replearn.device_memory",
+    "replearn.neighbors.torch_engine",
+    "replearn.detection.logistic.loss_torch",
+}
 # Who needs no torch until a command asks for it: from comparison on, everything may.
 TORCHLESS = set(ALLOWED) - {"encoders", "comparison", "report"}
 # What runs without the extras: all that these stages take are features, labels and run files.
@@ -85,7 +92,7 @@ def name_of(path: Path) -> str:
 
 
 MODULES = {name_of(path): path for path in LIBRARY}
-PATHS = MODULES | {name_of(path): path for path in STAGES}
+PATHS = MODULES | {name_of(path): path for path in [*STAGES, SHARED]}
 
 
 @cache
@@ -103,11 +110,13 @@ def imports(module: str) -> Imports:
         if isinstance(node, ast.Import):
             names = {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{module}: a relative import hides where it leads"
+            shared = node.level == 1 and node.module == SHARED.stem
+            assert shared or not node.level, f"{module}: a relative import hides where it leads"
             assert node.module
-            inside = {f"{node.module}.{alias.name}" for alias in node.names}
-            own = node.module.startswith("replearn")
-            names = {node.module} | {n for n in inside if n in MODULES or not own}
+            source = f"pipelines.{SHARED.stem}" if shared else node.module
+            inside = {f"{source}.{alias.name}" for alias in node.names}
+            own = source.startswith(("replearn", "pipelines"))
+            names = {source} | {n for n in inside if n in MODULES or not own}
         for name in names:
             (found.lazy if lazy else found.eager).add(name)
         for child in ast.iter_child_nodes(node):
@@ -212,7 +221,7 @@ def inside_encoders(package: str) -> list[str]:
 
 
 # What a model may know of encoders beside what its package may: no file, no device, no optimiser.
-FOR_MODELS = {"contract", "grids", "networks", "losses", "models"}
+FOR_MODELS = {"contract", "grids", "networks", "losses", "models", "preprocessing"}
 FILES = {"pathlib", "os", "io", "shutil", "tempfile", "h5py", "safetensors"}
 
 
@@ -272,7 +281,8 @@ def test_a_stage_imports_no_other_stage(path: Path) -> None:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            names.add("pipelines" if node.level else str(node.module))
+            own = node.level and node.module != SHARED.stem
+            names.add("pipelines" if own else str(node.module))
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     assert "pipelines" not in roots(names)

@@ -124,6 +124,27 @@ def test_the_interval_depends_on_the_seed_and_on_nothing_else() -> None:
     assert bootstrap_interval(scores, seed=3) != bootstrap_interval(scores, seed=4)
 
 
+def test_groups_of_one_image_each_are_images() -> None:
+    scores = np.random.default_rng(1).random(300)
+    alone = [f"patient {number:03d}" for number in range(300)]
+    assert bootstrap_interval(scores, groups=alone) == pytest.approx(bootstrap_interval(scores))
+
+
+def test_ten_equal_images_of_a_patient_are_as_good_as_one() -> None:
+    patients = np.random.default_rng(1).random(200)
+    images, groups = np.repeat(patients, 10), [f"{row // 10:03d}" for row in range(2000)]
+    one = bootstrap_interval(patients)
+    assert bootstrap_interval(images, groups=groups) == pytest.approx(one)
+    assert np.ptp(bootstrap_interval(images)) < np.ptp(one) / 2  # as if there were ten times more
+
+
+def test_a_mean_over_drawn_groups_is_one_over_their_images() -> None:
+    # Two groups, of one and of three images: drawn are (a, a), (a, b), (b, a) or (b, b).
+    scores = np.array([1.0, 0.0, 0.0, np.nan, 0.0])
+    interval = bootstrap_interval(scores, groups=["a", "b", "b", "a", "b"], confidence=0.4)
+    assert interval == pytest.approx((0.0, 1 / 4)) or interval == pytest.approx((1 / 4, 1 / 4))
+
+
 def test_images_that_do_not_count_change_nothing() -> None:
     scores = np.random.default_rng(1).random(300)
     holes = np.insert(scores, [0, 7, 299], np.nan)

@@ -9,7 +9,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import DataError, UsageError
-from replearn.settings import check_settings, find_settings, read_yaml
+from replearn.settings import (
+    check_settings,
+    find_settings,
+    flatten_settings,
+    merge_settings,
+    read_yaml,
+)
 
 
 class Numbers(BaseModel):
@@ -177,3 +183,16 @@ def test_an_unknown_name_of_settings_is_refused_with_all_that_are_known() -> Non
 @pytest.mark.parametrize("place", ["configs/wgan.yaml", "wgan.yaml", "mine/aae"])
 def test_a_missing_file_of_settings_is_no_name(place: str) -> None:
     assert find_settings(Path(place)) == Path(place)
+
+
+def test_nested_settings_become_one_value_for_each_place_and_go_back_to_it() -> None:
+    nested = {"model": "aae", "training": {"rates": {"critic": 0.1}, "betas": [0, 1]}, "none": None}
+    flat = flatten_settings(nested)
+    assert list(flat.items()) == [
+        ("model", "aae"),
+        ("training.rates.critic", 0.1),
+        ("training.betas", [0, 1]),
+        ("none", None),
+    ]
+    assert merge_settings({}, flat) == nested
+    assert flatten_settings({"empty": {}}) == {}

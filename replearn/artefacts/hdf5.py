@@ -26,7 +26,7 @@ from replearn.errors import DataError, brief
 
 MANIFEST = "manifest.json"
 # What image sets and features may know about each row, beside its id.
-_COLUMNS = ("digests", "paths")
+_COLUMNS = ("digests", "paths", "frames", "bits")
 _IDS = ("ids", "id")
 
 
@@ -179,8 +179,9 @@ def _read_folder(path: Path, names: Sequence[str], ids: Sequence[str]) -> Rows:
 
 
 def join_columns(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Join the columns [n_i, ...] of parts that have the same ones."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    """Join the columns [n_i, ...] that all parts have."""
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ is missing.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from joblib import Parallel, delayed
@@ -22,9 +22,10 @@ from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import QUERIES, copy_training_sheets, draw_queries, sheet_names
 from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.split import LIST, write_split
-from replearn.concepts.table import ConceptTable, read_labels, write_concepts
+from replearn.concepts.table import ConceptTable, read_concepts, read_labels, write_concepts
 from replearn.concepts.vocabulary import check_known
 from replearn.console import as_shown_here
+from replearn.encoders.configuration import ImageSettings
 from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
 from replearn.features import Features
@@ -64,12 +65,10 @@ def compare(
     _check_encoders(settings)
     out = place_of(out)
     refuse_other_files(out, [*tables.FILES, *sheet_names(settings.encoders)])
-    given = find_data_folder(data_folder)
-    data = _with_validation(given, out, reading, overwrite=overwrite)
-    labels = _read_labels(data, given, reading)
+    data = _with_plain_lists(find_data_folder(data_folder), out, reading, overwrite=overwrite)
+    data = _with_parts(data, out, overwrite=overwrite)
     images = _prepare_images(settings, data, out, overwrite=overwrite)
-    first = next(iter(images.values()))
-    data = _with_plain_lists(data, labels, first, out, overwrite=overwrite)
+    data = _with_ids_of(next(iter(images.values())), data, out, overwrite=overwrite)
     tables.write_comparison_facts(settings, data, images, out)  # from now on it is a comparison's
     tasks = [
         EncoderTask(settings, data, images[name], out, name, seed, overwrite)
@@ -103,73 +102,73 @@ def _check_encoders(settings: Comparison) -> None:
         settings.form_of(name)
 
 
-def _with_validation(
-    data: DataFolder, out: Path, reading: Reading, *, overwrite: bool
-) -> DataFolder:
-    """Split a tenth of the training list off for validation, unless there is a list for that."""
-    if data.valid:
-        return data
-    paths = write_split(
-        data.train,
-        out / "split",
-        valid=0.1,
-        groups=data.groups,
-        overwrite=overwrite,
-        reading=reading,
-    )
-    return replace(data, train=paths["train"], valid=paths["valid"])
+def _with_parts(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
+    """Split off what is missing of the images to choose on and the images to score.
 
-
-@dataclass(frozen=True)
-class _Labels:
-    """The labelled parts of the data.
-
-    Attributes:
-        tables: by part, as the lists have them.
-        plain: whether the lists need nothing to be said of them.
+    Without a list for validation that is a tenth of the training list.  Where the validation images
+    are those that are scored, settings and rules are chosen on another quarter, lest a score be of
+    images that it was chosen for.
     """
+    if data.valid is None:
+        paths = _split_off(0.1, data, out / "split", overwrite=overwrite)
+        data = replace(data, train=paths["train"], valid=paths["valid"])
+    if data.scored == "valid":
+        paths = _split_off(0.25, data, out / "tuning", overwrite=overwrite)
+        data = replace(data, train=paths["train"], tuning=paths["valid"])
+    return data
 
-    tables: dict[str, ConceptTable]
-    plain: bool
 
-
-def _read_labels(data: DataFolder, given: DataFolder, reading: Reading) -> _Labels:
-    """Read the labelled lists, telling their layouts, and count concepts unknown in training.
-
-    Args:
-        data: the parts that are compared on.
-        given: those of the data folder, of which something is said.
-        reading: what is said of them.
-    """
-    parts = ["train", "valid", data.scored]
-    paths = {part: path for part, path in data.parts.items() if part in parts}
-    said = dict.fromkeys(given.parts.values(), reading)
-    tables = {part: read_labels(path, said.get(path, AS_FOUND)) for part, path in paths.items()}
-    for part, path in paths.items():
-        check_known(tables[part], tables["train"], str(path), str(data.train))
-    return _Labels(tables, reading == AS_FOUND)
+def _split_off(share: float, data: DataFolder, folder: Path, *, overwrite: bool) -> dict[str, Path]:
+    """Divide the training list by group; return the files of what is left and of the share."""
+    return write_split(data.train, folder, valid=share, groups=data.groups, overwrite=overwrite)
 
 
 def _with_plain_lists(
-    data: DataFolder, labels: _Labels, images: Path, out: Path, *, overwrite: bool
+    data: DataFolder, out: Path, reading: Reading, *, overwrite: bool
 ) -> DataFolder:
-    """Write lists that need no option, of the images' ids, where those of the data are not such.
+    """Read all lists, as unknown concepts are counted once; write them where a layout is said.
 
-    Whatever reads them later, a report too, has only the lists.
+    Whatever reads them later then finds it in the list.
     """
-    known = ImageSet.load(images)
-    ids = [*known.ids, *(id_ for id_, _ in known.errors)]
-    tables = {
-        part: ConceptTable(ids_meant(table.ids, ids, data.parts[part]), table.concepts)
-        for part, table in labels.tables.items()
-    }
-    if labels.plain and tables == labels.tables:
+    paths = {p: path for p, path in data.parts.items() if p != "test" or data.scored == "test"}
+    tables = {part: read_labels(path, reading) for part, path in paths.items()}
+    for part, path in paths.items():
+        check_known(tables[part], tables["train"], str(path), str(data.train))
+    if reading == AS_FOUND:
         return data
-    paths = {part: out / "lists" / f"{part}-concepts.tsv" for part in tables}
-    lists = {paths[part]: Output(write_concepts(tables[part]), LIST) for part in tables}
+    plain = {part: out / "lists" / f"{part}-concepts.tsv" for part in paths}
+    lists = {plain[part]: Output(write_concepts(tables[part]), LIST) for part in plain}
     write_results(lists, overwrite=overwrite)
-    test = paths.get("test", data.test)
-    return replace(data, train=paths["train"], valid=paths["valid"], test=test)
+    valid, test = plain.get("valid"), plain.get("test", data.test)
+    return replace(data, train=plain["train"], valid=valid, test=test)
+
+
+def _with_ids_of(images: Path, data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
+    """Write the labelled lists with the ids of the images, where they name these otherwise.
+
+    Whatever reads them later, a report too, knows images by their ids alone.
+    """
+    image_set = ImageSet.load(images)
+    known = [*image_set.ids, *(id_ for id_, _ in image_set.errors)]
+    paths: dict[str, Path] = {}
+    lists: dict[Path, Output] = {}
+    for part, path in data.parts.items():
+        if part == "test" and data.scored != "test":  # ids alone, as runs have them
+            continue
+        table = read_concepts(path)
+        ids = ids_meant(table.ids, known, path)
+        if ids != table.ids:
+            paths[part] = out / "by-id" / f"{part}-concepts.tsv"
+            lists[paths[part]] = Output(write_concepts(ConceptTable(ids, table.concepts)), LIST)
+    write_results(lists, overwrite=overwrite)
+    given = data.parts | paths
+    return replace(
+        data,
+        train=given["train"],
+        tuning=given.get("tuning"),
+        valid=given.get("valid"),
+        test=given.get("test"),
+    )
 
 
 def _prepare_images(
@@ -179,12 +178,20 @@ def _prepare_images(
     paths: dict[str, Path] = {}
     for name in settings.encoders:
         form = settings.form_of(name)
-        own = "" if form == settings.images else f"-{form.size}x{form.channels}-{form.fit}"
-        path = out / f"images{own}.h5"
+        path = out / f"images{'' if form == settings.images else _name_of(form)}.h5"
         if path not in paths.values():
             prepare(data.images, path, jobs=None, overwrite=overwrite, **form.model_dump())
         paths[name] = path
     return paths
+
+
+def _name_of(form: ImageSettings) -> str:
+    name = f"-{form.size}x{form.channels}-{form.fit}"
+    if form.bits is not None:
+        name += f"-{form.bits}bits"
+    if form.value_range is not None:
+        name += "-{:g}to{:g}".format(*form.value_range)
+    return name
 
 
 def _best_task(tasks: Sequence[EncoderTask], results: Sequence[Result]) -> EncoderTask:

@@ -1,8 +1,10 @@
 """Data folders: images and concept lists of their parts, found by their file names."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from replearn.comparison.results import Protocol
 from replearn.concepts.table import read_names
 from replearn.errors import DataError
 
@@ -18,6 +20,8 @@ class DataFolder:
         test: concept file or id list of the test images, None if there is none.
         groups: file of the group of each image, as its patient, None if there is none.
         names: names of the concepts by id.
+        tuning: concept file of the images that settings and rules are chosen on, None where these
+            are the validation images.
         valid_given: whether the validation list came with the folder, not from a split of `train`.
     """
 
@@ -27,12 +31,18 @@ class DataFolder:
     test: Path | None
     groups: Path | None
     names: dict[str, str]
+    tuning: Path | None = None
     valid_given: bool = False
 
     @property
     def parts(self) -> dict[str, Path]:
         """The lists by part."""
-        lists = {"train": self.train, "valid": self.valid, "test": self.test}
+        lists = {
+            "train": self.train,
+            "tuning": self.tuning,
+            "valid": self.valid,
+            "test": self.test,
+        }
         return {part: path for part, path in lists.items() if path}
 
     @property
@@ -40,6 +50,17 @@ class DataFolder:
         """The part whose scores a table shows: test if its concepts are known, else validation."""
         labelled = self.test is not None and "concepts" in self.test.name
         return "test" if labelled else "valid"
+
+    @property
+    def chosen_on(self) -> str:
+        """The part that settings and rules are chosen on."""
+        return "tuning" if self.tuning else "valid"
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """What choices are made on and what is scored."""
+        groups = read_names(self.groups) if self.groups else {}
+        return Protocol(self.scored, self.chosen_on, groups)
 
 
 def find_data_folder(folder: Path) -> DataFolder:

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from replearn import imageclef
@@ -22,7 +23,7 @@ from replearn.detection.task import load_task
 from replearn.encoders.configuration import open_configured
 from replearn.encoders.encoder import load_encoder
 from replearn.encoders.extraction import extract
-from replearn.encoders.training.run import read_configuration, train
+from replearn.encoders.training.run import make_encoder, read_configuration
 from replearn.features import Features
 from replearn.images.ids import Selection
 from replearn.images.opening import open_prepared
@@ -112,7 +113,8 @@ def _train(task: EncoderTask) -> None:
     write_text(path, yaml.safe_dump(settings, sort_keys=False))
     config = read_configuration(path)
     images = open_configured(task.images, config.images, read_id_list(task.data.train), MAX_ERRORS)
-    train(config, images, task.folder / "encoder", resume=True, overwrite=task.overwrite)
+    folder = task.folder / "encoder"
+    make_encoder(folder, config, images, resume=True, overwrite=task.overwrite)
 
 
 def _extract(task: EncoderTask, part: str) -> None:
@@ -130,7 +132,7 @@ def _detect(task: EncoderTask, name: str, settings: DetectorSettings) -> Result:
     with timing(folder, name, folder / name / "detector.json"):
         to_fit = load_task(
             (task.features("train"), data.train),
-            (task.features("valid"), data.parts["valid"]),
+            (task.features(data.chosen_on), data.parts[data.chosen_on]),
             Scoring(rules.empty, rules.max_concepts),
             # A split of our own has kept groups together already.
             groups=data.groups if data.valid_given else None,
@@ -141,13 +143,15 @@ def _detect(task: EncoderTask, name: str, settings: DetectorSettings) -> Result:
             _predict(task, name, part)
     truth = read_concepts(data.parts[data.scored])
     score = imageclef.evaluate_run(task.run_file(name, data.scored), truth, rules)
+    scores = np.array(list(score.per_image.values()))
+    interval = data.protocol.interval(list(score.per_image), scores)
     detector = load_detector(folder / name)
     steps = [name] if name == CONSTANT else [name, "encoder", *data.parts]
     return Result(
         encoder="none" if name == CONSTANT else task.encoder,
         detector=name,
         f1=score.f1,
-        interval=score.interval,
+        interval=interval,
         rule=detector.rule.name,
         threshold=detector.threshold,
         seed=task.seed,

@@ -20,6 +20,7 @@ class ComparisonFacts:
         names: names of the concepts by id.
         parts: path of the list of each part.
         images: path of the image set of each encoder.
+        groups: path of the file of groups, None if there is none.
     """
 
     edition: int
@@ -27,6 +28,7 @@ class ComparisonFacts:
     names: dict[str, str]
     parts: dict[str, str]
     images: dict[str, str]
+    groups: str | None = None
 
 
 def write_facts(folder: Path, facts: ComparisonFacts) -> None:
@@ -53,6 +55,7 @@ def read_facts(folder: Path) -> ComparisonFacts:
             names=content["names"],
             parts=content["parts"],
             images=content["images"],
+            groups=content.get("groups"),  # comparisons of the first edition have none
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / _NAME}: not of a comparison (lacks {error})") from None

@@ -8,7 +8,9 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from replearn.concepts.groups import group_keys
 from replearn.metrics import bootstrap_interval, mean_score
 
 
@@ -20,11 +22,11 @@ class Result:
         encoder: name of the encoder, `none` for the constant prediction.
         detector: `constant`, `linear`, `knn-union`, `knn-vote`, `fused`.
         f1: mean F1 on the images of `per_image`.
-        interval: 95 % bootstrap interval of it over images.
+        interval: 95 % bootstrap interval of it over images, or over their groups.
         rule: decision rule of the detector.
-        threshold: the best global one on validation, whatever the rule is.
+        threshold: the best global one on the same images, whatever the rule is.
         seed: of the training.
-        f1_valid: mean F1 on the validation images, on which all choices are made.
+        f1_valid: mean F1 on the images that all choices are made on, held out from the rule's.
         concepts: size of the detector's vocabulary.
         seconds: of training, extraction and detection together, when they were done.
         per_image: F1 of each image by id; NaN where it does not count.
@@ -52,26 +54,52 @@ class Result:
         return {name: value for name, value in vars(self).items() if name != "per_image"}
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """Which images a comparison scores, and which it makes its choices on.
+
+    Attributes:
+        scored: part whose scores the table shows, `test` or `valid`.
+        chosen_on: part that settings, rules and the best detector are chosen on.
+        groups: the group (patient, study) of images by id, which intervals go by.
+    """
+
+    scored: str
+    chosen_on: str = "valid"
+    groups: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+    @property
+    def choice(self) -> str:
+        """What tables and pages call the images that choices are made on."""
+        return "validation" if self.chosen_on == "valid" else self.chosen_on
+
+    def interval(self, ids: Sequence[str], scores: NDArray[np.float64]) -> tuple[float, float]:
+        """Return the 95 % bootstrap interval of the mean of images' scores [N], by group."""
+        keys = group_keys(ids, self.groups) if self.groups else None
+        return bootstrap_interval(scores, groups=keys)
+
+
 # F1 from a paper by encoder and detector.
 PublishedScores = Mapping[str, Mapping[str, float]]
 
 
 def to_markdown(
-    results: Sequence[Result], *, part: str, published: PublishedScores | None = None
+    results: Sequence[Result], protocol: Protocol, *, published: PublishedScores | None = None
 ) -> str:
-    """Return the table of all results and the differences to the one chosen on validation.
+    """Return the table of all results and the differences to the chosen one.
 
     Args:
         results: of all encoders, detectors and seeds.
-        part: the scored images, `test` or `valid`.
+        protocol: what they were chosen on and scored on.
         published: scores of a paper, for a column beside these.
     """
     best = find_best(results)
-    head, rows = summarise(results, part=part, published=published)
+    head, rows = summarise(results, protocol, published=published)
     best_row = rows[list(group_by_name(results)).index(best)]
     best_row[2] = f"**{best_row[2]}**"
-    caption = f"{best}, chosen on validation, against the others on {part}:"
-    return f"{_markdown(head, rows)}\n{caption}\n\n{_markdown(*list_differences(results))}"
+    caption = f"{best}, chosen on {protocol.choice}, against the others on {protocol.scored}:"
+    differences = _markdown(*list_differences(results, protocol))
+    return f"{_markdown(head, rows)}\n{caption}\n\n{differences}"
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
@@ -81,13 +109,13 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def to_latex(
-    results: Sequence[Result], *, part: str, published: PublishedScores | None = None
+    results: Sequence[Result], protocol: Protocol, *, published: PublishedScores | None = None
 ) -> str:
     """Return the table of all results for a paper (package booktabs); arguments as `to_markdown`.
 
-    The one chosen on validation is bold.
+    The chosen one is bold.
     """
-    head, rows = summarise(results, part=part, published=published)
+    head, rows = summarise(results, protocol, published=published)
     cells = [[_tex(cell) for cell in row] for row in (head, *rows)]
     best_row = cells[1 + list(group_by_name(results)).index(find_best(results))]
     best_row[2] = f"\\textbf{{{best_row[2]}}}"
@@ -111,17 +139,18 @@ def to_csv(results: Sequence[Result]) -> str:
 
 
 def summarise(
-    results: Sequence[Result], *, part: str, published: PublishedScores | None = None
+    results: Sequence[Result], protocol: Protocol, *, published: PublishedScores | None = None
 ) -> tuple[list[str], list[list[str]]]:
     """Return the heading and the rows of the table, one row for each encoder and detector.
 
     The rows are in the order of `group_by_name`; arguments as `to_markdown`.
     """
-    floor = float(np.mean([r.f1 for r in results if r.detector == "constant"]))
-    head = ["encoder", "detector", f"mean F1 on {part}", "95 % interval", "over constant"]
-    head += ["F1 on validation", "rule", "threshold", "concepts", "seconds"]
+    baseline = float(np.mean([r.f1 for r in results if r.detector == "constant"]))
+    head = ["encoder", "detector", f"mean F1 on {protocol.scored}", "95 % interval"]
+    head += ["over constant", f"F1 on {protocol.choice}", "rule", "threshold"]
+    head += ["concepts", "seconds"]
     groups = group_by_name(results).values()
-    rows = [_row(group, floor) for group in groups]
+    rows = [_row(group, baseline) for group in groups]
     if published:
         head.append("published F1 on test")
         for row, group in zip(rows, groups, strict=True):
@@ -130,19 +159,29 @@ def summarise(
     return head, rows
 
 
-def list_differences(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+def list_differences(
+    results: Sequence[Result], protocol: Protocol
+) -> tuple[list[str], list[list[str]]]:
     """Return heading and rows of the lead of the best over each other one.
 
     Images are compared one by one, each image's F1 averaged over the seeds first.
+
+    Args:
+        results: of all encoders, detectors and seeds.
+        protocol: what they were chosen on and scored on.
     """
-    groups = group_by_name(results)
+    named = group_by_name(results)
     best = find_best(results)
-    rows = [_difference(groups[best], other, n) for n, other in groups.items() if n != best]
+    rows = [
+        [name, *_difference(named[best], others, protocol)]
+        for name, others in named.items()
+        if name != best
+    ]
     return ["against", "difference of mean F1", "95 % interval"], rows
 
 
 def find_best(results: Sequence[Result]) -> str:
-    """Return the name of the encoder and detector with the highest mean F1 on validation."""
+    """Return the encoder and detector with the highest mean F1 where choices are made."""
     groups = group_by_name(results)
     return max(groups, key=lambda name: np.mean([r.f1_valid for r in groups[name]]))
 
@@ -166,7 +205,7 @@ def group_by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
     return {name: list(group) for name, group in groupby(ordered, key=lambda r: r.name)}
 
 
-def _row(group: list[Result], floor: float) -> list[str]:
+def _row(group: list[Result], baseline: float) -> list[str]:
     first = group[0]
     f1 = _spread([r.f1 for r in group])
     low, high = np.mean([r.interval for r in group], axis=0)
@@ -175,7 +214,7 @@ def _row(group: list[Result], floor: float) -> list[str]:
         first.detector,
         f1,
         f"{low:.3f} to {high:.3f}",
-        f"{np.mean([r.f1 for r in group]) - floor:+.3f}",
+        f"{np.mean([r.f1 for r in group]) - baseline:+.3f}",
         _spread([r.f1_valid for r in group]),
         ", ".join(sorted({r.rule for r in group})),
         f"{np.mean([r.threshold for r in group]):.3g}",
@@ -189,13 +228,14 @@ def _spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f}"
 
 
-def _difference(ours: list[Result], others: list[Result], name: str) -> list[str]:
+def _difference(ours: list[Result], others: list[Result], protocol: Protocol) -> tuple[str, str]:
     difference = _per_image(ours) - _per_image(others)
-    low, high = bootstrap_interval(difference)
-    return [name, f"{mean_score(difference):+.3f}", f"{low:+.3f} to {high:+.3f}"]
+    ids = sorted(ours[0].per_image)
+    low, high = protocol.interval(ids, difference)
+    return f"{mean_score(difference):+.3f}", f"{low:+.3f} to {high:+.3f}"
 
 
-def _per_image(group: list[Result]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _per_image(group: list[Result]) -> NDArray[np.float64]:
     ids = sorted(group[0].per_image)
     scores = [[result.per_image[id_] for id_ in ids] for result in group]
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)

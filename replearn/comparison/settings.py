@@ -22,7 +22,7 @@ DETECTORS: dict[str, DetectorSettings] = {
 # Names that a comparison has itself: of the encoder and the row of the constant prediction, and of
 # what lies or is timed beside the detectors of an encoder.
 _NO_ENCODER = "none"
-_NO_DETECTORS = ("constant", "encoder", "index", "train", "valid", "test")
+_NO_DETECTORS = ("constant", "encoder", "index", "train", "tuning", "valid", "test")
 
 
 class Published(BaseModel):

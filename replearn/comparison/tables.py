@@ -26,8 +26,8 @@ def write_tables(
         out: folder of the comparison.
     """
     published = _published_scores(settings, data)
-    markdown = to_markdown(results, part=data.scored, published=published)
-    latex = to_latex(results, part=data.scored, published=published)
+    markdown = to_markdown(results, data.protocol, published=published)
+    latex = to_latex(results, data.protocol, published=published)
     write_text(out / "table.md", markdown)
     write_text(out / "table.csv", to_csv(results))
     write_text(out / "table.tex", latex)
@@ -59,5 +59,6 @@ def write_comparison_facts(
         names=data.names,
         parts={part: hint_to(path, out) for part, path in data.parts.items()},
         images={name: hint_to(path, out) for name, path in images.items()},
+        groups=hint_to(data.groups, out) if data.groups else None,
     )
     write_facts(out, facts)

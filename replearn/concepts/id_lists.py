@@ -12,5 +12,4 @@ def read_id_list(path: Path) -> IdList:
     Raises:
         DataError: the file is missing, is not UTF-8 text, or lists an id twice or none at all.
     """
-    header, ids = read_id_column(path)
-    return IdList(path, ids, header)
+    return IdList(path, *read_id_column(path))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from replearn.artefacts.outputs import FileKind, Result, place_of, refuse_inputs, write_results
+from replearn.concepts.groups import group_keys
 from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.table import (
     ConceptTable,
@@ -57,7 +58,7 @@ def split(
             f"no group is given for any of the {len(table)} images, such as {table.ids[:1]}; "
             "write the ids as in the concept file"
         )
-    group_of = [known.get(id_, f"\0{id_}") for id_ in table.ids]
+    group_of = group_keys(table.ids, known)
     shares = {"test": test, "valid": valid}
     wanted = {part: round(share * len(table)) for part, share in shares.items()}
     part_of = _deal(Counter(group_of), wanted, seed)

@@ -147,7 +147,7 @@ def read_ids(path: Path) -> list[str]:
     Raises:
         DataError: as `read_concepts`.
     """
-    return read_id_column(path)[1]
+    return read_id_column(path)[0]
 
 
 def write_concepts(table: ConceptTable) -> str:

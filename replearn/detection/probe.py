@@ -6,7 +6,7 @@ that are scored, so the numbers are no estimate of how well a detector will do.
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def open_probe(
     rows = np.random.default_rng(0).permutation(len(labelled))[:_MOST]
     wanted = [labelled[row] for row in np.sort(rows)]
     try:
-        images = open_images(source, **asdict(form), ids=wanted, max_errors=1.0)
+        images = open_images(source, **form.arguments, ids=wanted, max_errors=1.0)
     except DataError as error:
         raise DataError(f"{concepts}: {error}") from None
     there = f"{concepts}: {len(images):,} of {len(wanted):,} labelled images are among {source}"

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from replearn.arrays import Vectors
 from replearn.artefacts.identity import check_same
+from replearn.concepts.groups import group_keys
 from replearn.concepts.table import ConceptTable, read_concepts, read_names
 from replearn.concepts.vocabulary import check_known, multi_hot
 from replearn.console import warn
@@ -18,7 +19,6 @@ from replearn.detection.decisions.threshold import Threshold, best_constant, tun
 from replearn.detection.settings import Scoring
 from replearn.errors import DataError, some_of
 from replearn.features import Features
-from replearn.ids import IdMap, normal
 from replearn.matching import match_names
 from replearn.metrics import EmptyRule
 
@@ -73,16 +73,17 @@ class LabelledFeatures:
                 f"{table_name}: none of its {len(table)} ids has features in {name} "
                 f"({table.ids[0]!r} there, {features.ids[0]!r} here)"
             )
-        missing = [id_ for id_ in table.ids if id_ not in meant]
-        if missing:
+        if len(meant) < len(table):
+            missing = [id_ for id_ in table.ids if id_ not in meant]
             warn(
                 f"{table_name}: {len(missing)} of {len(table)} images have no features in {name} "
                 f"and are not used ({some_of(missing)})"
             )
         concepts = ConceptTable([*meant.values()], table.select([*meant]).concepts)
         vectors = features.vectors_of(concepts.ids)
+        left_out = len(table) - len(meant)
         identity, encoder = features.identity, features.encoder
-        return cls(vectors, concepts, identity, encoder, name, len(missing))
+        return cls(vectors, concepts, identity, encoder, name, left_out)
 
 
 @dataclass(frozen=True)
@@ -192,10 +193,8 @@ class DetectionTask:
         Raises:
             DataError: there is no other image or group to learn from.
         """
-        groups = self.groups or {}
         train, valid = (
-            [groups.get(id_, f"\0{normal(id_)}") for id_ in part.concepts.ids]
-            for part in (self.train, self.valid)
+            group_keys(part.concepts.ids, self.groups) for part in (self.train, self.valid)
         )
         if not set(train) & set(valid):
             return [(np.arange(len(train)), np.arange(len(valid)))]
@@ -241,8 +240,7 @@ def load_task(
         return task
     named, ids = read_names(groups), [*task.train.concepts.ids, *task.valid.concepts.ids]
     meant = match_names([*named], ids, groups)
-    of_images = IdMap((meant.get(name, name), group) for name, group in named.items())
-    task = replace(task, groups=of_images)
+    task = replace(task, groups={meant.get(name, name): named[name] for name in named})
     task.check_groups(str(groups))
     return task
 

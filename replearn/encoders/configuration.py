@@ -1,13 +1,15 @@
 """The configuration file of an encoder, before the model checks its arguments."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from replearn.errors import DataError
 from replearn.ids import IdList
-from replearn.images.form import Fit
+from replearn.images.form import Fit, Form, ValueRange
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import is_prepared, open_images
 from replearn.settings import check_settings
@@ -21,6 +23,8 @@ class ImageSettings(BaseModel):
     size: int = Field(64, ge=8)
     channels: Literal[1, 3] = 1
     fit: Fit = "stretch"
+    bits: int | None = Field(None, ge=8, le=32)
+    value_range: ValueRange | None = None
 
 
 class Configuration(BaseModel):
@@ -52,18 +56,30 @@ def open_configured(
         DataError: as `open_images`.
         UsageError: a setting is not known or does not fit.
     """
-    wanted = check_settings(ImageSettings, settings, "images")
-    if is_prepared(source):
-        there = ImageSet.load(source)
-        form = {"size": there.size, "channels": there.channels, "fit": there.fit}
-        wanted = wanted.model_copy(
-            update={key: form[key] for key in form if key not in wanted.model_fields_set}
+    form = _form(settings, ImageSet.load(source).form if is_prepared(source) else Form())
+    return open_images(source, **form.arguments, ids=ids, max_errors=max_errors)
+
+
+def check_form(settings: dict[str, Any] | None, images: ImageSet) -> None:
+    """Refuse images of another form than a configuration asks for.
+
+    Args:
+        settings: the section `images` of the configuration.
+        images: opened, or prepared.
+
+    Raises:
+        DataError: they have another form.
+        UsageError: a setting is not known or does not fit.
+    """
+    form = _form(settings, images.form)
+    if images.form != form:
+        raise DataError(
+            f"{images.source or 'the images'}: {images.form}, where the configuration asks for "
+            f"{form}; open or prepare them so, or change its section images"
         )
-    return open_images(
-        source,
-        size=wanted.size,
-        channels=wanted.channels,
-        fit=wanted.fit,
-        ids=ids,
-        max_errors=max_errors,
-    )
+
+
+def _form(settings: dict[str, Any] | None, otherwise: Form) -> Form:
+    """Return the form that a configuration asks for; what it does not set is as otherwise."""
+    wanted = check_settings(ImageSettings, settings, "images")
+    return replace(otherwise, **wanted.model_dump(exclude_unset=True))

@@ -8,7 +8,8 @@ import torch
 
 from replearn.arrays import Pixels, Vectors
 from replearn.encoders.contract import Model
-from replearn.encoders.preprocessing import centre_crop, to_unit_range
+from replearn.encoders.preprocessing import centre_crop, scale_pixels
+from replearn.encoders.torch_state import full_float32
 from replearn.errors import DataError, brief
 from replearn.memory import keep_freed_memory
 
@@ -18,6 +19,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 _BATCH = 256  # images
 _BATCH_ON_GPU = 1024
+
+# What CUDA, cuBLAS and cuDNN say, for which torch has no class of its own: the last one where no
+# way to convolve has the memory that it works in.
+_SHORT = ("CUDA error: out of memory", "STATUS_ALLOC_FAILED", "unable to find an engine")
 
 
 def embeddings(
@@ -44,17 +49,25 @@ def embeddings(
     """
     if device.type == "cpu":
         keep_freed_memory()
-    torch.backends.cudnn.allow_tf32 = False  # float32 has 23 bits after the point, not 10
     size = batch_size or (_BATCH if device.type == "cpu" else _BATCH_ON_GPU)
-    start, last = 0, None
+    start = 0
+    last: Callable[[], Vectors] | None = None
     while start < len(pixels):
         block = np.array(centre_crop(pixels[start : start + size], crop))
+        vectors: Callable[[], Vectors] | None = None
         try:
             vectors = _returned(_embed(model, _sent(block, device), precision))
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise DataError(f"device {device}: not enough memory for one image; use another")
-            size = max(1, size // 2)
+        except RuntimeError as error:
+            if not _is_short_of_memory(error):
+                raise
+            if len(block) == 1:
+                raise DataError(
+                    f"device {device}: not enough memory for one image ({brief(error)}); "
+                    "use another"
+                ) from None
+        if vectors is None:
+            # Only here: the error keeps the feature maps that were there when it was raised.
+            size = len(block) // 2
             torch.cuda.empty_cache()
             continue
         # One batch late, so that the device has the next one before it is waited for.
@@ -63,6 +76,12 @@ def embeddings(
         start, last = start + len(block), vectors
     if last is not None:
         yield last()
+
+
+def _is_short_of_memory(error: RuntimeError) -> bool:
+    """Tell whether a device had not enough memory, as its libraries say it in their own ways."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(text in said for text in _SHORT)
 
 
 def _sent(block: Pixels, device: torch.device) -> torch.Tensor:
@@ -88,9 +107,9 @@ def _returned(vectors: torch.Tensor) -> Callable[[], Vectors]:
 
 
 def _embed(model: Model, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
-    half = precision == "bfloat16"
-    with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
-        return model.embed(to_unit_range(pixels)).float()
+    autocast = torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    with torch.inference_mode(), full_float32(pixels.device), autocast:
+        return model.embed(scale_pixels(pixels)).float()
 
 
 def find_device(name: str) -> torch.device:

@@ -1,7 +1,8 @@
 """A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -12,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from replearn.arrays import Pixels, Vectors
-from replearn.artefacts.files import read_json, write_bytes, write_json
+from replearn.artefacts.files import write_bytes, write_json
 from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
 from replearn.errors import DataError, UsageError, brief
-from replearn.images.form import Form
+from replearn.images.form import Form, ValueRange
+
+_REMEDY = "train the encoder again with --overwrite"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Description:
         identity: what this encoder is.
         training: the settings it was trained with.
         selected: step and scores of the probe that chose these weights, None for the last ones.
+        bits: of samples of more than 8, see `replearn.images.form.Form`.
+        value_range: of signed and floating-point samples, see there too.
     """
 
     model: str
@@ -45,11 +50,13 @@ class Description:
     identity: str
     training: dict[str, Any]
     selected: dict[str, Any] | None = None
+    bits: int | None = None
+    value_range: ValueRange | None = None
 
     @property
     def form(self) -> Form:
         """The form that images are prepared to."""
-        return Form(self.size, self.channels, self.fit)
+        return Form(self.size, self.channels, self.fit, self.bits, self.value_range)
 
     def build(self) -> Model:
         """Return the model with fresh weights."""
@@ -159,7 +166,11 @@ class Encoder:
 def save_encoder(folder: Path, model: Model, description: Description) -> None:
     """Write the weights, then the description: where the description lies, all is complete."""
     save_weights(folder / "encoder.safetensors", model)
-    write_json(folder / "encoder.json", asdict(description))
+    facts = asdict(description)
+    for name in ("bits", "value_range"):  # most encoders have none
+        if facts[name] is None:
+            del facts[name]
+    write_json(folder / "encoder.json", facts)
 
 
 def save_weights(path: Path, model: Model) -> None:
@@ -187,15 +198,17 @@ def read_description(folder: Path) -> Description:
         raise DataError(f"{folder}: its training is not finished; go on with train --resume")
     if not (folder / "encoder.json").exists():
         raise DataError(f"{folder}: not an encoder folder (it has no encoder.json)")
-    content = read_json(folder / "encoder.json")
+    path = folder / "encoder.json"
     try:
-        description = Description(**content)
-    except TypeError as error:
-        raise DataError(f"{folder / 'encoder.json'}: not an encoder's ({error})") from None
+        description = Description(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        cause = f"damaged or not an encoder's ({brief(error)})"
+        raise DataError(f"{path}: {cause}; {_REMEDY}") from None
+    if description.value_range is not None:  # JSON has no tuples
+        black, white = description.value_range
+        description = replace(description, value_range=(black, white))
     if description.model not in MODELS:
-        raise DataError(
-            f"{folder / 'encoder.json'}: no model {description.model!r}; known: {', '.join(MODELS)}"
-        )
+        raise DataError(f"{path}: no model {description.model!r}; known: {', '.join(MODELS)}")
     return description
 
 
@@ -217,15 +230,16 @@ def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
     """
     folder = Path(folder)
     description = read_description(folder)
-    model = description.build()
+    with torch.random.fork_rng([]):  # the fresh weights that are replaced take random numbers
+        model = description.build()
     path = folder / "encoder.safetensors"
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except FileNotFoundError:
-        raise DataError(f"{path}: not found; train the encoder again") from None
+        raise DataError(f"{path}: not found; {_REMEDY}") from None
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         raise DataError(
-            f"{path}: damaged or not this model's ({brief(error)}); train it again"
+            f"{path}: damaged or not this model's ({brief(error)}); {_REMEDY}"
         ) from None
     place = torch.device("cpu") if model.on_cpu else find_device(device)
     if place.type == "cuda":  # as it was trained; a CPU's features stay the same to the bit

@@ -6,12 +6,11 @@ the vectors are the same bytes whatever the number of processes, here or on a cl
 """
 
 import logging
-import shutil
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,7 +19,6 @@ import numpy as np
 import torch
 
 from replearn.arrays import Vectors
-from replearn.artefacts import hdf5
 from replearn.artefacts.error_budget import ErrorBudget
 from replearn.artefacts.hints import hint_to
 from replearn.artefacts.identity import identify
@@ -36,13 +34,15 @@ from replearn.artefacts.shards import (
     write_shard,
 )
 from replearn.artefacts.throughput import Seconds, Throughput
-from replearn.artefacts.workers import cores, prefetch, run
+from replearn.artefacts.workers import cores
 from replearn.artefacts.workspace import workspace
 from replearn.encoders.embedding import PRECISIONS, Precision, device_label
 from replearn.encoders.encoder import Encoder, load_encoder
 from replearn.errors import DataError, UsageError
 from replearn.features import FEATURES, Features
+from replearn.images.file_facts import NAMES, count_partly_read
 from replearn.images.reader import ImageBatch, ImageReader
+from replearn.images.shares import Share, read_ahead
 
 _logger = logging.getLogger(__name__)
 
@@ -81,19 +81,10 @@ FLOAT32 = Numerics()
 
 
 @dataclass(frozen=True)
-class _Share:
-    """The images of one shard, and where its vectors go."""
-
-    folder: Path
-    wanted: range
-    images: ImageReader
-
-
-@dataclass(frozen=True)
 class _Task:
     """A share for another process, with what encodes it."""
 
-    share: _Share
+    share: Share
     encoder: Path
     device: str
     numerics: Numerics
@@ -155,9 +146,7 @@ def extract(
         budget.check(images.missing())
         size = size_of_shards(len(images), images.image_bytes)
         ledger = Ledger(work, plan, NAME, len(images), size)
-        shares = [
-            _Share(ledger.folder, wanted, images.share(wanted)) for wanted in ledger.missing()
-        ]
+        shares = [Share(ledger.folder, wanted, images.share(wanted)) for wanted in ledger.missing()]
         throughput = Throughput()
         results = _encode(encoder, shares, numerics, throughput, _Workers(jobs, cluster, work))
         collect(results, ledger, budget, throughput)
@@ -167,10 +156,11 @@ def extract(
             "encoder": encoder.description.identity,
             **_hints(encoder, images, out),
         }
+        partly_read = count_partly_read(shard.columns for shard in ledger.open())
         publish_shards(ledger, NAME, out, facts, images.errors)
         features = Features.load(out)
         count, width = features.vectors.shape
-        made = f"{out}: {count:,} x {width:,} features"
+        made = f"{out}: {count:,} x {width:,} features{partly_read}"
         report_done(made, len(features.errors), throughput, time.monotonic() - start)
     return features
 
@@ -192,7 +182,7 @@ class _Workers:
 
 def _encode(
     encoder: Encoder,
-    shares: Sequence[_Share],
+    shares: Sequence[Share],
     numerics: Numerics,
     throughput: Throughput,
     workers: _Workers,
@@ -201,7 +191,7 @@ def _encode(
     on_gpu = encoder.device.type != "cpu"
     if workers.cluster is None and (on_gpu or encoder.folder is None):
         decoders = workers.jobs or (cores() if len(shares) > _FEW else 1)
-        batches = _decoded(shares, decoders if on_gpu else 1, workers.scratch)
+        batches = read_ahead(shares, decoders if on_gpu else 1, workers.scratch)
         return _encode_here(encoder, batches, numerics)
     if encoder.folder is None:
         raise UsageError("an encoder that lies in no folder cannot be sent to a cluster")
@@ -209,7 +199,7 @@ def _encode(
     tasks = [_Task(share, folder, device, numerics) for share in shares]
 
     def here(few: Sequence[_Task]) -> Iterator[ShardResult]:
-        batches = _decoded([task.share for task in few], 1, workers.scratch)
+        batches = read_ahead([task.share for task in few], 1, workers.scratch)
         return _encode_here(encoder, batches, numerics)
 
     return run_shards(
@@ -239,7 +229,7 @@ def _loaded(folder: Path, device: str) -> Encoder:
 
 
 def _encode_here(
-    encoder: Encoder, parts: Iterator[tuple[_Share, ImageBatch]], numerics: Numerics
+    encoder: Encoder, parts: Iterator[tuple[Share, ImageBatch]], numerics: Numerics
 ) -> Generator[ShardResult, None, None]:
     """Encode shares in this process, while one thread reads the next and one writes the last."""
     made_by = encoder.description.identity
@@ -259,36 +249,6 @@ def _encode_here(
             yield last.result()
         if failure:
             raise failure
-
-
-def _decoded(
-    shares: Sequence[_Share], jobs: int, work: Path
-) -> Iterator[tuple[_Share, ImageBatch]]:
-    """Yield the images of each share, read ahead by a thread or decoded by processes."""
-    if jobs == 1 or all(share.images.decoded for share in shares):
-        threads = cores()
-        yield from prefetch((share, share.images.read(threads)) for share in shares)
-        return
-    scratch = work / "decoded"
-    shutil.rmtree(scratch, ignore_errors=True)  # a killed run's
-    scratch.mkdir()
-    elsewhere = [replace(share, folder=scratch) for share in shares]
-    by_start = {share.wanted.start: share for share in shares}
-    for made in prefetch(run(_decode, elsewhere, jobs=jobs)):
-        path = scratch / made.shard.file
-        rows = hdf5.read_rows(path, "pixels")
-        path.unlink()  # what is mapped stays until it is not needed
-        seconds = {part: spent / jobs for part, spent in made.seconds.items()}
-        part = ImageBatch(rows.ids, rows.rows, rows.errors, rows.columns, seconds)
-        yield by_start[made.shard.start], part
-
-
-def _decode(share: _Share) -> ShardResult:
-    """Decode one share, in a process of many, into a file that the encoding process maps."""
-    part = share.images.read()
-    content = ShardContent(part.pixels, part.ids, part.errors, part.columns)
-    shard = write_shard(share.folder, "pixels", share.wanted, content, "")
-    return ShardResult(shard, part.errors, part.seconds)
 
 
 def _vectors(encoder: Encoder, part: ImageBatch, numerics: Numerics) -> tuple[Vectors, Seconds]:
@@ -312,10 +272,10 @@ def _vectors(encoder: Encoder, part: ImageBatch, numerics: Numerics) -> tuple[Ve
 
 
 def _write(
-    share: _Share, part: ImageBatch, vectors: Vectors, seconds: Seconds, made_by: str
+    share: Share, part: ImageBatch, vectors: Vectors, seconds: Seconds, made_by: str
 ) -> ShardResult:
     throughput = Throughput(seconds=seconds)
-    columns = {name: part.columns[name] for name in ("digests",) if name in part.columns}
+    columns = {name: part.columns[name] for name in ("digests", *NAMES) if name in part.columns}
     content = ShardContent(vectors, part.ids, part.errors, columns)
     with throughput.timing("writing"):
         shard = write_shard(share.folder, NAME, share.wanted, content, made_by)

@@ -1,8 +1,4 @@
-"""Pixels uint8 to what networks see: float [N, C, H, W] in [-1, 1], cropped if asked.
-
-A training batch depends on (seed, step) alone, so a resumed run continues the very same sequence
-without anything stored.
-"""
+"""Pixels uint8 to what networks see, float [N, C, H, W] in [-1, 1], cropped if asked; and back."""
 
 import numpy as np
 import torch
@@ -11,14 +7,15 @@ from torch import Tensor
 from replearn.arrays import Pixels
 
 
-def to_float(pixels: Pixels) -> Tensor:
-    """Scale pixels uint8 [N, C, H, W] to float32 in [-1, 1]."""
-    return to_unit_range(torch.from_numpy(np.array(pixels)))
+def scale_pixels(pixels: Pixels | Tensor) -> Tensor:
+    """Scale pixels uint8 [...] to float32 in [-1, 1], on their device."""
+    given = pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.array(pixels))
+    return given.float().div_(127.5).sub_(1.0)
 
 
-def to_unit_range(pixels: Tensor) -> Tensor:
-    """Scale pixels uint8 [N, C, H, W] to float32 in [-1, 1], where they are."""
-    return pixels.float().div_(127.5).sub_(1.0)
+def quantise_images(images: Tensor) -> Tensor:
+    """Round images float [...] in [-1, 1] to pixels uint8; what lies outside is clipped."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
 
 
 def centre_crop(pixels: Pixels, crop: int | None) -> Pixels:

@@ -15,7 +15,7 @@ from replearn.artefacts.files import write_bytes
 from replearn.artefacts.outputs import is_free, place_of
 from replearn.encoders.contract import Model
 from replearn.encoders.encoder import load_encoder
-from replearn.encoders.preprocessing import centre_crop, to_float
+from replearn.encoders.preprocessing import centre_crop, quantise_images, scale_pixels
 from replearn.errors import DataError
 from replearn.ids import IdList
 from replearn.images.opening import open_images
@@ -50,24 +50,19 @@ def draw_sheets(
     if not is_free(folder):
         raise DataError(f"{folder}: not empty; choose another place, or empty it")
     encoder = load_encoder(encoder_folder, device)
-    form = encoder.description
+    description = encoder.description
     image_set = open_images(
-        source,
-        size=form.size,
-        channels=form.channels,
-        fit=form.fit,
-        ids=images or ids,
-        max_errors=max_errors,
+        source, ids=images or ids, max_errors=max_errors, **description.form.arguments
     )
     batch = (
-        to_float(centre_crop(image_set.pixels[:], form.crop))
+        scale_pixels(centre_crop(image_set.pixels[:], description.crop))
         if images
-        else fixed_images(image_set.pixels, form.crop)
+        else fixed_images(image_set.pixels, description.crop)
     )
     grids = grids_of(encoder.model, batch.to(encoder.device))
     if not grids:
         raise DataError(
-            f"{encoder_folder}: the model {form.model} has no pictures to show; "
+            f"{encoder_folder}: the model {description.model} has no pictures to show; "
             "take another encoder"
         )
     return write_sheets(folder, grids)
@@ -76,7 +71,7 @@ def draw_sheets(
 def fixed_images(pixels: Pixels, crop: int | None, count: int = 32) -> Tensor:
     """Return images from all over a set of pixels uint8 [N, C, H, W], the same at every call."""
     rows = evenly_spaced(len(pixels), count)
-    return to_float(centre_crop(pixels[rows], crop))
+    return scale_pixels(centre_crop(pixels[rows], crop))
 
 
 def grids_of(model: Model, images: Tensor) -> dict[str, Tensor]:
@@ -102,10 +97,9 @@ def write_sheets(folder: Path, grids: Mapping[str, Tensor], suffix: str = "") ->
     return paths
 
 
-def to_pixels(images: Tensor) -> Pixels:
+def to_rgb(images: Tensor) -> Pixels:
     """Turn images float [N, C, H, W] in [-1, 1] into pixels uint8 [N, H, W, 3]."""
-    scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
-    return scaled.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    return quantise_images(images).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
 
 
 def sheet(grid: Tensor, *, gap: int = 2) -> Pixels:
@@ -116,7 +110,7 @@ def sheet(grid: Tensor, *, gap: int = 2) -> Pixels:
         gap: white pixels between images.
     """
     rows, columns, _, height, width = grid.shape
-    pixels = to_pixels(grid.flatten(0, 1)).reshape(rows, columns, height, width, 3)
+    pixels = to_rgb(grid.flatten(0, 1)).reshape(rows, columns, height, width, 3)
     canvas = np.full(
         (rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, dtype=np.uint8
     )

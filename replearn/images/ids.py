@@ -1,8 +1,8 @@
 """Ids of images: from the names of their files, in a fixed order."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -11,13 +11,13 @@ from replearn.artefacts.outputs import FileKind
 from replearn.console import warn
 from replearn.errors import DataError, UsageError, refuse_repeated
 from replearn.ids import IdList, among, normal, rows_of
-from replearn.images.dicom import frame_count
+from replearn.images.frames import Frames, Pages, every_image
+from replearn.images.kinds import image_suffix
 from replearn.images.sources import Source
 from replearn.images.stores import ImageFile
 from replearn.matching import ids_meant
 
 IdsFrom = Literal["name", "path"]
-Frames = Literal["middle", "all"]
 Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in the final order
 
 MISSING = "no image with this id"
@@ -33,6 +33,7 @@ class Selection:
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one, or `all`: `scan-0001` and so on.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
+        pages: of any other file with several frames or pages, the `first` one, or `all`.
 
     Raises:
         DataError: an id is asked for twice.
@@ -48,12 +49,15 @@ class Selection:
     ids_from: IdsFrom = "name"
     frames: Frames = "middle"
     max_errors: float = 0.05
+    pages: Pages = "first"
 
     def __post_init__(self) -> None:
         if self.ids_from not in ("name", "path"):
             raise UsageError(f"ids-from {self.ids_from}: name or path")
         if self.frames not in ("middle", "all"):
             raise UsageError(f"frames {self.frames}: middle or all")
+        if self.pages not in ("first", "all"):
+            raise UsageError(f"pages {self.pages}: first or all")
         check_share(self.max_errors)
         if self.ids is not None and not isinstance(self.ids, IdList):
             refuse_repeated(self.ids)
@@ -66,7 +70,8 @@ ID_LIST = FileKind.of_lines("a list of ids", r"[^\t\n]+")
 def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
     """Return the wanted ids with their files: in the order of the ids, or all of them sorted.
 
-    A name that a list has for an image becomes the image's id, see `ids_meant`.
+    A name that a list has for an image becomes the image's id, see `ids_meant`: whichever list
+    chose it, an image has one id.
 
     Args:
         place: of the source, for messages.
@@ -77,13 +82,13 @@ def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
         DataError: two wanted files share an id, or two wanted ids mean the same file.
     """
     ids_from = selection.ids_from
-    files = source.files if selection.frames == "middle" else _each_frame(source)
+    files = every_image(source.files, source.store, selection.frames, selection.pages)
     named = [(_identifier(file.path, ids_from), file) for file in files]
     _warn_of_other_encodings(place, [file.path for _, file in named])
     wanted = None
     if selection.ids is not None:
-        known = dict.fromkeys(id_ for id_, _ in named)
-        wanted = rows_of(ids_meant(among(selection.ids, known), known, place))
+        there = dict.fromkeys(id_ for id_, _ in named)
+        wanted = rows_of(ids_meant(among(selection.ids, there), there, place))
     found: dict[str, tuple[str, ImageFile]] = {}
     for id_, file in sorted(named, key=lambda pair: pair[1].path):
         if wanted is not None and id_ not in wanted:
@@ -116,32 +121,9 @@ def _warn_of_other_encodings(place: Path, paths: Sequence[str]) -> None:
         )
 
 
-def _each_frame(source: Source) -> Iterator[ImageFile]:
-    """Yield the files, and for a DICOM file of several frames each of them as one."""
-    for file in source.files:
-        path = PurePosixPath(file.path)
-        count = _frames_in(source, file) if path.suffix.lower() in (".dcm", ".dicom") else 1
-        if count == 1:
-            yield file
-            continue
-        for frame in range(count):
-            name = path.with_stem(f"{path.stem}-{frame + 1:04d}").as_posix()
-            yield replace(file, path=name, frame=frame)
-
-
-def _frames_in(source: Source, file: ImageFile) -> int:
-    try:
-        return frame_count(source.store.read(file))
-    except DataError:
-        raise
-    except (OSError, ValueError):
-        return 1  # reported with its reason when it is decoded
-
-
 def _identifier(path: str, ids_from: IdsFrom) -> str:
-    file = PurePosixPath(path)
-    stem = (path if ids_from == "path" else file.name).removesuffix(file.suffix)
-    return _text(stem)
+    name = path if ids_from == "path" else PurePosixPath(path).name
+    return _text(name.removesuffix(image_suffix(name)))
 
 
 def _text(path: str) -> str:

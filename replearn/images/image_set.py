@@ -21,9 +21,10 @@ from replearn.artefacts.hdf5 import Rows
 from replearn.artefacts.identity import digest, identify
 from replearn.errors import DataError, refuse_repeated
 from replearn.ids import IdMap, rows_of
-from replearn.images.form import Fit, Form
+from replearn.images.form import Fit, Form, ValueRange
 from replearn.images.ids import MISSING
 from replearn.images.reader import ImageBatch
+from replearn.matching import ids_meant
 
 _IN_MEMORY = 1 << 30  # bytes of pixels: what is chosen from a set on disk is read if it is less
 
@@ -40,6 +41,8 @@ class ImageSet:
         identity: depends on ids, pixels and fit, and on nothing else.
         digests: hash of each image, uint8 [N, 16], where they are known.
         source: where they lie, or were prepared from; None if that is not known.
+        bits: see `Form`.
+        value_range: see `Form`.
 
     Example:
         >>> images = replearn.ImageSet.load("runs/images.h5")
@@ -56,6 +59,8 @@ class ImageSet:
     identity: str
     digests: Array | None = None
     source: Path | None = None
+    bits: int | None = None
+    value_range: ValueRange | None = None
 
     decoded: ClassVar[bool] = True
 
@@ -75,11 +80,15 @@ class ImageSet:
     def select(self, ids: Sequence[str]) -> "ImageSet":
         """Return the images of these ids in this order; those not here become its errors.
 
+        A name of an image becomes the image's id, see `ids_meant`.
+
         Raises:
-            DataError: an id stands twice in `ids`.
+            DataError: an id stands twice in `ids`, or two mean the same image.
         """
         refuse_repeated(ids)
         rows, reasons = rows_of(self.ids), IdMap(self.errors)
+        known = [*self.ids, *(id_ for id_ in reasons if id_ not in rows)]
+        ids = ids_meant(ids, known, self.source or "images")
         found = [id_ for id_ in ids if id_ in rows]
         errors = [(id_, reasons.get(id_, MISSING)) for id_ in ids if id_ not in rows]
         if found == self.ids:
@@ -89,7 +98,9 @@ class ImageSet:
         digests = digests_of(pixels) if self.digests is None else self.digests[chosen]
         shape = self.pixels.shape[1:]
         identity = identity_of(found, digests, shape, self.fit)
-        return ImageSet(found, pixels, self.fit, errors, identity, digests, self.source)
+        return replace(
+            self, ids=found, pixels=pixels, errors=errors, identity=identity, digests=digests
+        )
 
     @classmethod
     def load(cls, path: Path | str) -> "ImageSet":
@@ -114,12 +125,23 @@ class ImageSet:
         if identity is None:
             digests = digests_of(rows.rows) if digests is None else digests
             identity = identity_of(rows.ids, digests, shape[1:], fit)
-        return cls(rows.ids, rows.rows, fit, rows.errors, str(identity), digests, path)
+        given = rows.attributes.get("value_range")
+        return cls(
+            rows.ids,
+            rows.rows,
+            fit,
+            rows.errors,
+            str(identity),
+            digests,
+            path,
+            rows.attributes.get("bits"),
+            None if given is None else (float(given[0]), float(given[1])),
+        )
 
     @property
     def form(self) -> Form:
-        """Size, channels and fit of every image."""
-        return Form(self.size, self.channels, self.fit)
+        """The form of every image."""
+        return Form(self.size, self.channels, self.fit, self.bits, self.value_range)
 
     @property
     def image_bytes(self) -> int:

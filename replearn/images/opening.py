@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Unpack
 
 import h5py
 import numpy as np
@@ -17,12 +18,12 @@ from replearn.console import progress
 from replearn.errors import DataError, UsageError
 from replearn.ids import IdList, IdMap, among, natural_key
 from replearn.images.file_reader import FileReader
-from replearn.images.form import Fit, Form
-from replearn.images.ids import Frames, IdsFrom, Selection, match_ids
+from replearn.images.form import Form, FormArguments
+from replearn.images.frames import Frames, Pages
+from replearn.images.ids import IdsFrom, Selection, match_ids
 from replearn.images.image_set import ImageSet, identity_of
 from replearn.images.reader import ImageReader
 from replearn.images.sources import open_source
-from replearn.matching import ids_meant
 
 _PART_BYTES = 1 << 26  # of pixels that are decoded together
 _THREADS = 8  # that decode: more of them only wait for the interpreter
@@ -31,26 +32,24 @@ _THREADS = 8  # that decode: more of them only wait for the interpreter
 def open_images(
     source: Path | str,
     *,
-    size: int = 64,
-    channels: int = 1,
-    fit: Fit = "stretch",
     ids: Sequence[str] | IdList | None = None,
     ids_from: IdsFrom = "name",
     frames: Frames = "middle",
+    pages: Pages = "first",
     max_errors: float = 0.05,
+    **form: Unpack[FormArguments],
 ) -> ImageSet:
     """Open a prepared image set, or prepare any other source in memory.
 
     Args:
         source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
-        size: height and width to bring the images to, in pixels; a prepared set must have it.
-        channels: 1 (grey) or 3 (red, green, blue).
-        fit: `stretch`, or `pad` to keep the aspect.
         ids: the images wanted, in this order, or a file's list of them; all of them, sorted by id,
             if None.
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one or `all`.
+        pages: of any other file with several frames or pages, the `first` one or `all`.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
+        form: what the images are brought to: the fields of `Form`.  A prepared set must have it.
 
     Raises:
         DataError: nothing is found, too much is unreadable, two files share an id, or a prepared
@@ -62,11 +61,11 @@ def open_images(
         >>> images.pixels.shape  # [N, C, H, W], uint8
         (48, 1, 64, 64)
     """
-    source, form = Path(source), Form(size, channels, fit)
-    selection = Selection(ids, ids_from, frames, max_errors)
+    source, wanted = Path(source), Form(**form)
+    selection = Selection(ids, ids_from, frames, max_errors, pages)
     if is_prepared(source):
-        return open_prepared(source, form, selection)
-    with open_files(source, form, selection) as files:
+        return open_prepared(source, wanted, selection)
+    with open_files(source, wanted, selection) as files:
         return _read_all(files, max_errors)
 
 
@@ -91,7 +90,8 @@ def _read_all(files: FileReader, max_errors: float) -> ImageSet:
     hashes = np.concatenate(digests)
     identity = identity_of(ids, hashes, pixels.shape[1:], form.fit)
     read = pixels[: len(ids)]
-    return ImageSet(ids, read, form.fit, budget.errors, identity, hashes, files.source)
+    found = ImageSet(ids, read, form.fit, budget.errors, identity, hashes, files.source)
+    return replace(found, bits=form.bits, value_range=form.value_range)
 
 
 @contextmanager
@@ -184,8 +184,7 @@ def open_prepared(source: Path, form: Form, selection: Selection) -> ImageSet:
         return images
     # What could not be read was accepted when the set was prepared; it does not count again.
     known = IdMap(images.errors)
-    there = [*images.ids, *known]
-    wanted = ids_meant(among(selection.ids, there), there, source)
+    wanted = among(selection.ids, [*images.ids, *known])
     chosen = images.select(wanted)
     missing = [error for error in chosen.errors if error[0] not in known]
     check_errors(source, missing, len(wanted), selection.max_errors)

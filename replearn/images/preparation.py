@@ -1,7 +1,7 @@
 """Images of any source -> an image set on disk, in shards that survive a kill."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
@@ -23,6 +23,7 @@ from replearn.artefacts.shards import (
 from replearn.artefacts.throughput import Throughput
 from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError
+from replearn.images.file_facts import count_partly_read, warn_of_depths
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Form, FormArguments
 from replearn.images.ids import EVERY_IMAGE, Selection
@@ -63,7 +64,7 @@ def prepare(
         jobs: processes; as many as pay off if None.
         cluster: `ray` or `ray://host:port`, see `replearn.artefacts.workers`.
         overwrite: make it in any case, and replace another set at `out`.
-        form: `size`, `channels` and `fit` to bring the images to, see `Form`.
+        form: what the images are brought to: the fields of `Form`.
 
     Raises:
         DataError: as `open_images`, or `out` holds something else or is being written now, or a
@@ -94,13 +95,16 @@ def prepare(
             size_of_shard = size_of_shards(len(files), files.image_bytes)
             ledger = Ledger(work, plan, NAME, len(files), size_of_shard)
             throughput = _make_shards(ledger, files, budget, jobs, cluster)
-            facts = asdict(wanted) | {
+            facts = wanted.arguments | {
                 "folder": hint_to(source, out.parent),
                 "identity": files.identity_when_read(ledger.open()),
             }
+            columns = [shard.columns for shard in ledger.open()]
+            partly_read = count_partly_read(columns)
+            warn_of_depths(source, columns, wanted)
             publish_shards(ledger, NAME, out, facts)
             left_out = len(budget.errors)
-            made = f"{out}: {len(files) - left_out:,} images ({wanted})"
+            made = f"{out}: {len(files) - left_out:,} images ({wanted}){partly_read}"
             report_done(made, left_out, throughput, time.monotonic() - start)
     images = ImageSet.load(out)
     check_errors(out, images.errors, len(files), selection.max_errors)

@@ -23,7 +23,7 @@ class ImageBatch:
         ids: of those that could be, in their order.
         pixels: uint8 [n, C, H, W].
         errors: (id, reason) of those that could not.
-        columns: more about each image: `digests`, `paths`.
+        columns: more about each image: `digests`, `paths`, and of its file `frames` and `bits`.
         seconds: spent on each part of the work.
     """
 

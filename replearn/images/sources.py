@@ -23,10 +23,10 @@ from replearn.errors import DataError
 from replearn.ids import is_header
 from replearn.images.archives import is_tar, tar_members, zip_members
 from replearn.images.folders import paths_below
+from replearn.images.kinds import ARRAY, looks_like_image, tells_by_name
+from replearn.images.pixel_arrays import hdf5_rows, npy_rows, npz_rows
 from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip
-from replearn.images.tables import hdf5_rows, unpack_parquet
-
-SUFFIXES = frozenset({".bmp", ".dcm", ".dicom", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+from replearn.images.tables import unpack_parquet
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,10 @@ def open_source(path: Path, scratch: Path | None = None) -> Iterator[Source]:
             counts = ", ".join(f"{count} {kind}" for kind, count in sorted(source.others.items()))
             warn(f"{path}: not taken for images: {counts}")
         if not source.files:
-            known = " ".join(sorted(SUFFIXES))
-            raise DataError(f"{path}: no images in it; their names should end in {known}")
+            raise DataError(
+                f"{path}: no images in it; neither a name nor the first bytes of a file are those "
+                "of JPEG, PNG, TIFF, DICOM, BMP, WebP, GIF or JPEG 2000"
+            )
         yield source
 
 
@@ -94,19 +96,50 @@ def refuse_missing(path: Path) -> None:
 def _open(path: Path, scratch: Path) -> Source:
     if path.is_dir():
         return _folder(path, scratch)
-    if path.suffix.lower() in SUFFIXES:
+    if tells_by_name(path.name):
         return _files(path.parent, [path.name])
     if _holds_images(path.name):
         return _series([path], scratch)
+    if path.suffix.lower() in (".npy", ".npz"):
+        return _arrays(path, scratch)
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return _images_among(zip_members(path), Zip(path))
     if h5py.is_hdf5(path):
         files, store = hdf5_rows(path)
         return Source(files, store, Counter())
+    if _is_image_in(path.parent, path.name):
+        return _files(path.parent, [path.name])
     listed = _read_list(path)
     if listed and all(map(_holds_images, listed)):
         return _series([path.parent / name for name in listed], scratch)
     return _files(path.parent, listed)
+
+
+def _arrays(path: Path, scratch: Path) -> Source:
+    """Return the images in a `.npy` or `.npz` file."""
+    if path.suffix.lower() == ".npz":
+        return Source(*npz_rows(path, scratch), Counter())
+    rows = npy_rows(path)
+    return _files(path.parent, [path.name]) if rows is None else Source(*rows, Counter())
+
+
+def _is_image(file: ImageFile, store: Store) -> bool:
+    """Tell whether a file is an image, by its name, or by its first bytes where that is no help."""
+    told = tells_by_name(file.path)
+    return _looks_like_image(file, store) if told is None else told
+
+
+def _is_image_in(root: Path, path: str) -> bool:
+    """Tell the same of a file in a folder, whose size is of no interest where its name tells."""
+    told = tells_by_name(path)
+    return _looks_like_image(_file(root, path), Folder(root)) if told is None else told
+
+
+def _looks_like_image(file: ImageFile, store: Store) -> bool:
+    try:
+        return looks_like_image(store.head(file))
+    except OSError:  # a link to nothing, a pipe, a damaged member: its name does not say image
+        return False
 
 
 def _holds_images(name: str) -> bool:
@@ -129,20 +162,25 @@ def _series(paths: Sequence[Path], scratch: Path) -> Source:
 def _folder(root: Path, scratch: Path) -> Source:
     found: list[str] = []
     series: list[str] = []
+    arrays: list[str] = []  # images where there are no others, else features or labels of them
     others: Counter[str] = Counter()
     for path in paths_below(root):
         kind = _kind(path)
-        if kind in SUFFIXES:
+        if kind != "hidden" and _is_image_in(root, path):
             found.append(path)
         elif kind != "hidden" and _holds_images(path):
             series.append(path)
+        elif kind == ARRAY:
+            arrays.append(path)
         else:
             others[kind] += 1
     if series and not found:
         source = _series([root / path for path in sorted(series)], scratch)
     else:
-        source = _files(root, found)
+        source = _files(root, found or arrays)
         others.update(map(_kind, series))
+    if found or series:
+        others.update(map(_kind, arrays))
     return Source(source.files, source.store, +(source.others + others))
 
 
@@ -194,6 +232,12 @@ def _relative(path: str, root: Path) -> str:
 
 def _images_among(members: list[ImageFile], store: Store) -> Source:
     """Return those members of an archive that are images, and count the others."""
-    kinds = [_kind(member.path) for member in members]
-    files = [file for file, kind in zip(members, kinds, strict=True) if kind in SUFFIXES]
-    return Source(files, store, Counter(kind for kind in kinds if kind not in SUFFIXES))
+    files: list[ImageFile] = []
+    others: Counter[str] = Counter()
+    for member in members:
+        kind = _kind(member.path)
+        if kind != "hidden" and _is_image(member, store):
+            files.append(member)
+        else:
+            others[kind] += 1
+    return Source(files, store, others)

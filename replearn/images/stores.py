@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from replearn.images.kinds import HEAD, ROW, image_suffix
+
 _LOCAL_HEADER = 30  # bytes before the name of a member of a zip
 
 
@@ -31,11 +33,21 @@ class ImageFile:
     stamp: int | tuple[int, int] | None = None
 
 
+def as_path(id_: Any) -> str:
+    """Return a path of which this is the id, where it stands in a table and not in a folder."""
+    text = id_.decode() if isinstance(id_, bytes) else str(id_)
+    return text if image_suffix(text) else f"{text}{ROW}"
+
+
 class Store(Protocol):
     """A store that the bytes of image files are read from."""
 
     def read(self, file: ImageFile) -> bytes:
         """Return the bytes of a file; raise OSError with the reason where they cannot be had."""
+        ...
+
+    def head(self, file: ImageFile) -> bytes:
+        """Return `HEAD` of the first bytes of a file or more, or all of it; or raise OSError."""
         ...
 
 
@@ -54,6 +66,13 @@ class Folder:
             raise OSError(f"{what}: {file.path}")
         return path.read_bytes()
 
+    def head(self, file: ImageFile) -> bytes:
+        """Return the first bytes of a file."""
+        if file.size is None:
+            raise OSError("not a regular file")
+        with (self.root / str(file.key)).open("rb") as opened:
+            return opened.read(HEAD)
+
 
 @dataclass(frozen=True)
 class Ranges:
@@ -65,6 +84,13 @@ class Ranges:
             raise OSError("not readable in its archive: a link to nothing, or no regular file")
         name, offset, length = file.key
         return read_range(Path(name), offset, length)
+
+    def head(self, file: ImageFile) -> bytes:
+        """Return the first bytes of a file."""
+        if file.key is None:
+            return b""
+        name, offset, length = file.key
+        return read_range(Path(name), offset, min(length, HEAD))
 
 
 @dataclass(frozen=True)
@@ -88,14 +114,29 @@ class Zip:
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError) as error:
             raise OSError(f"not readable in its archive: {error}")
 
-    def _read(self, member: zipfile.ZipInfo) -> bytes:
+    def head(self, file: ImageFile) -> bytes:
+        """Return the first bytes of a file; nothing of one that is packed in an unusual way."""
+        member: zipfile.ZipInfo = file.key
+        try:
+            start, length = self._start(member), min(member.compress_size, 4 * HEAD)
+            packed = read_range(self.path, start, length)
+            if member.compress_type == zipfile.ZIP_STORED:
+                return packed
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, HEAD)
+        except (zipfile.BadZipFile, zlib.error):
+            return b""
+
+    def _start(self, member: zipfile.ZipInfo) -> int:
+        """Return where the content of a member begins."""
         header = read_range(self.path, member.header_offset, _LOCAL_HEADER)
         if not header.startswith(b"PK\3\4"):
             raise zipfile.BadZipFile("no member where the directory names one")
         # Name and extra field may have other lengths here than in the directory.
         before = sum(int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
-        start = member.header_offset + _LOCAL_HEADER + before
-        data = read_range(self.path, start, member.compress_size)
+        return member.header_offset + _LOCAL_HEADER + before
+
+    def _read(self, member: zipfile.ZipInfo) -> bytes:
+        data = read_range(self.path, self._start(member), member.compress_size)
         if member.compress_type == zipfile.ZIP_DEFLATED:
             data = zlib.decompress(data, -zlib.MAX_WBITS, member.file_size)
         if zlib.crc32(data) != member.CRC:

@@ -1,19 +1,14 @@
-"""Tables of images: parquet with the bytes of image files, HDF5 with such bytes or with pixels."""
+"""Tables of images: parquet with the bytes of image files."""
 
-import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
-
-import cv2
-import h5py
-import numpy as np
 
 from replearn import parquet
 from replearn.artefacts.files import writing
-from replearn.errors import DataError, brief
-from replearn.images.stores import ImageFile
+from replearn.errors import DataError
+from replearn.images.stores import ImageFile, as_path
 
 _IMAGES = ("image", "images", "bytes", "image_bytes", "pixels", "data", "jpg", "jpeg", "png")
 _IDS = ("id", "ids", "image_id", "__key__", "key", "file_name", "filename", "path")
@@ -55,7 +50,7 @@ def _unpack(path: Path, out: IO[bytes], number: int) -> Iterator[ImageFile]:
         key = None if data is None else (str(out.name), out.tell(), len(data))
         out.write(data or b"")
         stamp = None if data is None else zlib.crc32(data)
-        yield ImageFile(_as_path(id_), key and key[2], key, stamp=stamp)
+        yield ImageFile(as_path(id_), key and key[2], key, stamp=stamp)
         number += 1
 
 
@@ -68,86 +63,3 @@ def _holds_bytes(kind: Any) -> bool:
 def _first(types: dict[str, Any], names: Sequence[str], fits: Callable[[Any], bool]) -> str | None:
     """Return the first of the names whose column fits."""
     return next((name for name in names if name in types and fits(types[name])), None)
-
-
-def _as_path(id_: Any) -> str:
-    """Return a path whose id is this one, also where a text has a dot in it."""
-    text = id_.decode() if isinstance(id_, bytes) else str(id_)
-    has_suffix = 3 <= len(PurePosixPath(text).suffix) <= 5 and not text[-1].isdigit()
-    return text if has_suffix else f"{text}.row"
-
-
-def hdf5_rows(path: Path) -> tuple[list[ImageFile], "Hdf5"]:
-    """List the rows of an HDF5 file of images: encoded bytes, or pixels of one size.
-
-    Raises:
-        DataError: the file is damaged, or has no such dataset.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            name = next((name for name in _IMAGES if _has_images(file.get(name))), None)
-            if name is None:
-                known = ", ".join(file) or "nothing"
-                raise DataError(f"{path}: no dataset of images; it has {known}")
-            ids = next((ids for ids in _IDS if ids in file and ids != name), None)
-            count = len(file[name])
-            texts = [f"{row:09d}" for row in range(count)] if ids is None else file[ids][:].ravel()
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{path}: not a complete HDF5 file ({brief(error)}); make it again"
-        ) from None
-    if len(texts) != count:
-        raise DataError(f"{path}: {len(texts)} ids for {count} images; make it again")
-    stamp = path.stat().st_mtime_ns
-    files = [ImageFile(_as_path(id_), None, row, stamp=stamp) for row, id_ in enumerate(texts)]
-    return files, Hdf5(path, name)
-
-
-def _has_images(dataset: Any) -> bool:
-    if not isinstance(dataset, h5py.Dataset):
-        return False
-    if dataset.ndim == 1:
-        inside = h5py.check_vlen_dtype(dataset.dtype)
-        return bool(inside == np.uint8) or dataset.dtype.kind == "V"
-    return dataset.ndim in (3, 4) and dataset.dtype.name in ("uint8", "uint16")
-
-
-class Hdf5:
-    """Rows of a dataset of encoded images, or of pixels [N, H, W], [N, H, W, C] or [N, C, H, W].
-
-    Pixels are given as a file of their own, so that they go the way of all others.
-    """
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._path, self._name = path, name
-        self._open()
-
-    def __getstate__(self) -> tuple[Path, str]:
-        return self._path, self._name
-
-    def __setstate__(self, state: tuple[Path, str]) -> None:
-        self._path, self._name = state
-        self._open()
-
-    def _open(self) -> None:
-        self._lock = threading.Lock()
-        self._dataset: Any = None
-
-    def read(self, file: ImageFile) -> bytes:
-        """Return the bytes of an image; colours are red, green, blue."""
-        with self._lock:  # HDF5 lets one thread in at a time
-            if self._dataset is None:
-                self._dataset = h5py.File(self._path, "r")[self._name]
-            row = self._dataset[file.key]
-        if np.ndim(row) < 2:
-            return bytes(row)
-        if row.ndim == 3 and row.shape[0] in (1, 3) and row.shape[2] not in (1, 3):
-            row = row.transpose(1, 2, 0)
-        if row.ndim == 3 and row.shape[2] == 3:
-            row = row[..., ::-1]  # OpenCV writes blue first
-        done, encoded = cv2.imencode(
-            ".png", np.ascontiguousarray(row), [cv2.IMWRITE_PNG_COMPRESSION, 0]
-        )
-        if not done:
-            raise OSError("pixels of a shape that no image has")
-        return encoded.tobytes()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from replearn.arrays import Vectors
+from replearn.device_memory import free_memory
 from replearn.errors import UsageError, brief
 from replearn.neighbors.engine import Hits, ReadOnlyEngine, Space, even_blocks
 
@@ -43,8 +44,7 @@ class TorchEngine(ReadOnlyEngine):
     def __post_init__(self) -> None:
         try:
             if torch.device(self.device).type == "cuda":
-                free, _ = torch.cuda.mem_get_info(self.device)
-                fits = self.stored.nbytes <= _SHARE * free
+                fits = self.stored.nbytes <= _SHARE * free_memory(self.device)
                 self._on_device = self._send(slice(None)) if fits else None
             else:
                 torch.empty(0, device=self.device)

@@ -58,7 +58,7 @@ def _comparison_page(run: Path, data: Path | None, images: Path | None, names: P
     best = group_by_name(results)[find_best(results)][0]
     return comparison.build_page(
         results,
-        part=files.facts.scored,
+        files.protocol,
         best_predictions=files.load_predictions(best, images, name_of),
         curves=files.load_curves(results),
     )

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from replearn.comparison.results import (
+    Protocol,
     Result,
     find_best,
     group_by_name,
@@ -22,7 +23,7 @@ from replearn.report.predictions import Predictions
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean F1 of a detector on validation images at each global threshold.
+    """Mean F1 of a detector on the images that choices are made on, at each global threshold.
 
     Attributes:
         thresholds: rising [T].
@@ -37,8 +38,8 @@ class Curve:
 
 def build_page(
     results: Sequence[Result],
+    protocol: Protocol,
     *,
-    part: str,
     curves: Mapping[str, Mapping[str, Curve]],
     best_predictions: Predictions,
 ) -> Page:
@@ -46,27 +47,27 @@ def build_page(
 
     Args:
         results: of all encoders, detectors and seeds.
-        part: the scored images, `test` or `valid`.
+        protocol: what they were chosen on and scored on.
         curves: by encoder and detector, of one seed; none if their files are not there.
-        best_predictions: of the detector chosen on validation.
+        best_predictions: of the detector that did best where choices are made.
     """
-    best = find_best(results)
+    best, part = find_best(results), protocol.scored
     seeds = len({result.seed for result in results})
     best_results = group_by_name(results)[best]
     panels: list[Panel | Absent] = [
         _chart_panel(results, part),
-        _table_panel(results, part),
-        _difference_panel(results, part),
-        _threshold_panel(curves),
+        _table_panel(results, protocol),
+        _difference_panel(results, protocol),
+        _threshold_panel(curves, protocol.choice),
         *predictions.build_panels(best, part, best_results[0].per_image, best_predictions),
     ]
     f1 = np.mean([result.f1 for result in best_results])
     lead = (
-        f"{best} did best on the validation images. Everything below is about "
-        f"{'the test' if part == 'test' else 'the same validation'} images, unless it says so."
+        f"{best} did best on the {protocol.choice} images. Everything below is about the "
+        f"{'test' if part == 'test' else 'validation'} images, unless it says so."
     )
     facts = [
-        ("chosen on validation", best),
+        (f"chosen on {protocol.choice}", best),
         (f"its mean F1 on {part}", f"{f1:.3f}"),
         ("images", f"{len(results[0].per_image):,}"),
         ("trainings of each encoder", str(seeds)),
@@ -74,25 +75,29 @@ def build_page(
     return Page("Comparison", lead, facts, panels)
 
 
-def _table_panel(results: Sequence[Result], part: str) -> Panel:
-    head, rows = summarise(results, part=part)
+def _table_panel(results: Sequence[Result], protocol: Protocol) -> Panel:
+    head, rows = summarise(results, protocol)
     marked = list(group_by_name(results)).index(find_best(results))
     text = (
-        "Mean F1 over images, with the 95 % bootstrap interval over images; where there are "
-        "several trainings, their mean ± standard deviation. The bold row was chosen on "
-        "validation."
+        f"Mean F1 over images, with the 95 % bootstrap interval over {_drawn(protocol)}; where "
+        "there are several trainings, their mean ± standard deviation. The bold row was chosen on "
+        f"{protocol.choice}."
     )
     return Panel("Table", [text], [Table("Encoders and detectors", head, rows, marked)])
 
 
-def _difference_panel(results: Sequence[Result], part: str) -> Panel | Absent:
-    head, rows = list_differences(results)
+def _drawn(protocol: Protocol) -> str:
+    return "groups of images, as their patients" if protocol.groups else "images"
+
+
+def _difference_panel(results: Sequence[Result], protocol: Protocol) -> Panel | Absent:
+    head, rows = list_differences(results, protocol)
     title = "How far ahead"
     if not rows:
         return Absent(title, "there is only one detector.")
     text = (
-        f"{find_best(results)} against each other one, image by image on {part}. An interval that "
-        "holds 0 says that the images are too few to tell the two apart."
+        f"{find_best(results)} against each other one, image by image on {protocol.scored}. An "
+        "interval that holds 0 says that the images are too few to tell the two apart."
     )
     return Panel(title, [text], [Table("Differences of mean F1", head, rows)])
 
@@ -155,10 +160,10 @@ def _paint_intervals(
     )
 
 
-def _threshold_panel(curves: Mapping[str, Mapping[str, Curve]]) -> Panel | Absent:
+def _threshold_panel(curves: Mapping[str, Mapping[str, Curve]], choice: str) -> Panel | Absent:
     title = "Thresholds"
     if not curves:
-        reason = "some features of validation images (valid.h5) or detectors of the first training "
+        reason = f"some features of {choice} images or detectors of the first training "
         return Absent(title, f"{reason}are not in the comparison's folder; run compare again.")
     highest = max(c.f1.max() for by_detector in curves.values() for c in by_detector.values())
     figures = [
@@ -166,7 +171,7 @@ def _threshold_panel(curves: Mapping[str, Mapping[str, Curve]]) -> Panel | Absen
         for encoder, by_detector in curves.items()
     ]
     text = (
-        "Mean F1 on the validation images when every concept that scores at least the threshold "
+        f"Mean F1 on the {choice} images when every concept that scores at least the threshold "
         "is named. The mark is the threshold that was chosen; a flat top says that it hardly "
         "matters. Scores of different detectors are not the same thing, so neither are their "
         "thresholds."

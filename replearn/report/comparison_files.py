@@ -9,8 +9,8 @@ from typing import Any
 from replearn import imageclef
 from replearn.artefacts.files import read_json
 from replearn.comparison.facts import ComparisonFacts, read_facts
-from replearn.comparison.results import Result
-from replearn.concepts.table import ConceptTable, read_concepts
+from replearn.comparison.results import Protocol, Result
+from replearn.concepts.table import ConceptTable, read_concepts, read_names
 from replearn.concepts.vocabulary import multi_hot
 from replearn.detection.detector import load_detector
 from replearn.errors import DataError
@@ -21,7 +21,7 @@ from replearn.report.concept_scores import f1_at_thresholds, score_concepts
 from replearn.report.pictures import finder_in
 from replearn.report.predictions import Predictions
 
-_CURVE_IMAGES = 2000  # validation images that threshold curves are drawn from, at most
+_CURVE_IMAGES = 2000  # images that threshold curves are drawn from, at most
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,16 @@ class ComparisonFiles:
     def lists(self) -> dict[str, Path]:
         """The list of each part of the data, in the given data folder or where it was."""
         return {part: self._find_list(path) for part, path in self.facts.parts.items()}
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """What choices were made on and what is scored."""
+        groups = self.facts.groups
+        return Protocol(
+            scored=self.facts.scored,
+            chosen_on="tuning" if "tuning" in self.facts.parts else "valid",
+            groups=read_names(self._find_list(groups)) if groups else {},
+        )
 
     @cached_property
     def truth(self) -> ConceptTable:
@@ -92,14 +102,14 @@ class ComparisonFiles:
 
         Without the features or the detector of one of them there are none.
         """
-        valid = read_concepts(self.lists["valid"])
+        chosen_on = read_concepts(self.lists[self.protocol.chosen_on])
         first_seed = min(result.seed for result in results)
         shown = [r for r in results if r.seed == first_seed and r.encoder != "none"]
         if not all(path.exists() for result in shown for path in self._curve_files(result)):
             return {}
         curves: dict[str, dict[str, Curve]] = {}
         for result in shown:
-            curve = self._load_curve(result, valid)
+            curve = self._load_curve(result, chosen_on)
             curves.setdefault(result.encoder, {})[result.detector] = curve
         return curves
 
@@ -130,17 +140,17 @@ class ComparisonFiles:
         return replace(result, per_image=score.per_image)
 
     def _curve_files(self, result: Result) -> tuple[Path, Path]:
-        """Return the features of the validation images and the detector of a result."""
+        """Return the features of the images that choices are made on, and a detector."""
         folder = self.folder / f"seed-{result.seed}" / result.encoder
-        return folder / "valid.h5", folder / result.detector
+        return folder / f"{self.protocol.chosen_on}.h5", folder / result.detector
 
-    def _load_curve(self, result: Result, valid: ConceptTable) -> Curve:
+    def _load_curve(self, result: Result, chosen_on: ConceptTable) -> Curve:
         features_path, detector_folder = self._curve_files(result)
         features, detector = Features.load(features_path), load_detector(detector_folder)
-        labelled = rows_of(valid.ids)
+        labelled = rows_of(chosen_on.ids)
         ids = [id_ for id_ in features.ids if id_ in labelled]
         ids = ids[:: -(-len(ids) // _CURVE_IMAGES)]
-        table = valid.select(ids)
+        table = chosen_on.select(ids)
         thresholds, f1 = f1_at_thresholds(
             detector.scorer.scores(features.vectors_of(ids)),
             multi_hot(table, detector.vocabulary),

@@ -13,6 +13,7 @@ from replearn.report import embeddings, training
 from replearn.report.embeddings import EmbeddedImages
 from replearn.report.figures import make_gaps_transparent
 from replearn.report.page import Absent, Image, Page, Panel, Table
+from replearn.settings import flatten_settings
 
 _SHEETS = {
     "reconstructions": (
@@ -115,15 +116,19 @@ def _sheet_panel(title: str, text: str, sheet: Sheet, description: Description) 
 
 def _provenance_panel(description: Description, images: EmbeddedImages | None) -> Panel:
     facts: dict[str, Any] = {"identity": description.identity, "model": description.model}
-    facts |= {f"arguments.{key}": value for key, value in _flat(description.arguments)}
-    facts |= {f"training.{key}": value for key, value in _flat(description.training)}
+    facts |= flatten_settings(
+        {"arguments": description.arguments, "training": description.training}
+    )
     facts |= {
         "images.size": description.size,
         "images.channels": description.channels,
         "images.fit": description.fit,
         "images.crop": description.crop,
     }
-    facts |= {f"weights chosen by {key}": v for key, v in _flat(description.selected or {})}
+    shown = {"images.bits": description.bits, "images.value_range": description.value_range}
+    facts |= {name: value for name, value in shown.items() if value is not None}
+    chosen = flatten_settings(description.selected or {})
+    facts |= {f"weights chosen by {key}": value for key, value in chosen.items()}
     if images is not None:
         facts["features"] = f"{images.name}, {len(images.features):,} images"
         facts["features.identity"] = images.features.identity
@@ -134,14 +139,3 @@ def _provenance_panel(description: Description, images: EmbeddedImages | None) -
         ["What determines these weights; an encoder with the same identity is the same encoder."],
         [Table("All settings", ["setting", "value"], rows)],
     )
-
-
-def _flat(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return nested settings as `outer.inner` and value."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            pairs += [(f"{key}.{inner}", v) for inner, v in _flat(value)]
-        else:
-            pairs.append((key, value))
-    return pairs

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,8 +16,8 @@ from replearn.concepts.table import read_names, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.ids import IdMap
-from replearn.images.decoding import imdecode
+from replearn.images.native_messages import listen
+from replearn.images.opencv import imdecode
 from replearn.matching import match_names
 from replearn.report.embeddings import EmbeddedImages
 from replearn.report.encoder import Sheet
@@ -48,7 +48,7 @@ def read_sheets(run: Path) -> dict[str, Sheet]:
     sheets = {}
     for path in sorted((run / "sheets").glob("*.png")):
         kind, step = re.fullmatch(r"(.+?)(?:-(\d+))?", path.stem).groups()  # type: ignore[union-attr]
-        pixels = imdecode(path.read_bytes(), cv2.IMREAD_COLOR_RGB)
+        pixels, _ = listen(partial(imdecode, path.read_bytes(), cv2.IMREAD_COLOR_RGB))
         if pixels is None:
             raise DataError(f"{path}: not readable as PNG; remove it")
         sheets[kind] = Sheet(np.asarray(pixels, np.uint8), int(step or 0))
@@ -112,7 +112,7 @@ def _stated_source(path: Path, features: Features) -> Path | None:
 
 def _concept_names(
     run: Path, labels: tuple[Path, Reading] | None, names: Path | None
-) -> Mapping[str, tuple[str, ...]]:
+) -> dict[str, tuple[str, ...]]:
     """Return the names of the concepts of each image, as far as they are known."""
     comparison = run.resolve().parent.parent.parent
     facts = read_facts(comparison) if has_facts(comparison) else None
@@ -120,8 +120,8 @@ def _concept_names(
     name_of = read_names(names) if names else known_names
     lists = [comparison / path for path in facts.parts.values()] if facts else []
     files = [labels] if labels else [(path, AS_FOUND) for path in lists if path.exists()]
-    return IdMap(
-        (id_, tuple(name_of.get(c, c) for c in of_image))
+    return {
+        id_: tuple(name_of.get(c, c) for c in of_image)
         for table in (read_with_layout(*file)[1] for file in files)
         for id_, of_image in zip(table.ids, table.concepts, strict=True)
-    )
+    }

@@ -47,8 +47,8 @@ def _term_panel(lines: Sequence[Line], model: str) -> Panel | Absent:
     if lengths:
         figures.append(_gradient_figure(lines, lengths))
     text = (
-        "What each player minimises, term by term: the mean since the point before. In a game "
-        "between players a term may rise without anything being wrong; the critic's balance, "
+        "What each player minimises, term by term: the mean since the point before. In "
+        "adversarial training a term may rise without anything being wrong; the critic's balance, "
         "below, says more."
     )
     return Panel("Training curves", [text], figures)
@@ -68,7 +68,7 @@ def _balance_panel(lines: Sequence[Line], model: str) -> Panel | Absent:
     last = ", ".join(f"{_player(name)} {points[1][-1]:.2f}" for name, points in orders.items())
     text = (
         "How often the critic gives a real input a larger logit than a made one. At 0.5 it cannot "
-        "tell them apart; at 1 it cannot be fooled, and whoever should fool it learns little."
+        "tell them apart; at 1 it is never wrong, and the other player learns little from it."
     )
     alt = f"Critic balance over the training; at the end: {last}"
     return Panel("Critic balance", [text], [Figure(draw(paint, alt=alt), f"At the end: {last}.")])

@@ -194,15 +194,15 @@ class Explorer:
         The first image, the images decoded from one code to the other with both codes included,
         and the second image; nothing where the encoder cannot decode.
         """
-        from replearn.encoders.preprocessing import centre_crop, to_float
-        from replearn.encoders.sheets import grids_of, to_pixels
+        from replearn.encoders.preprocessing import centre_crop, scale_pixels
+        from replearn.encoders.sheets import grids_of, to_rgb
 
         encoder = self.search.encoder
-        images = to_float(centre_crop(np.stack([first, second]), encoder.description.crop))
+        images = scale_pixels(centre_crop(np.stack([first, second]), encoder.description.crop))
         grids = grids_of(encoder.model, images.to(encoder.device))
         if "reconstructions" not in grids or "interpolations" not in grids:
             return []  # a generator alone interpolates between images of its own
-        return list(to_pixels(grids["interpolations"][0].cpu()))
+        return list(to_rgb(grids["interpolations"][0].cpu()))
 
 
 def _dense(scores: Scores) -> NDArray[np.float64]:

@@ -15,8 +15,9 @@ import numpy as np
 from replearn.arrays import Pixels, Vectors
 from replearn.artefacts.identity import check_same
 from replearn.errors import DataError, UsageError
-from replearn.images.decoding import UnreadableImage, decode
+from replearn.images.decoding import decode_image
 from replearn.images.form import Form
+from replearn.images.picture import UnreadableImage
 from replearn.images.thumbnails import ImageLookup
 from replearn.neighbors.batching_engine import BatchingEngine
 from replearn.neighbors.index import Index
@@ -270,7 +271,7 @@ class ImageSearch:
         """
         form = self._form
         with _DECODING:
-            return decode(content, size=form.size, channels=form.channels, fit=form.fit)
+            return decode_image(content, form).pixels
 
     def _read(self, path: Path) -> Pixels:
         """Return what `prepare` returns of a file.

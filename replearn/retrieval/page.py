@@ -22,7 +22,7 @@ import numpy as np
 
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.errors import DataError, UsageError
-from replearn.images.decoding import UnreadableImage
+from replearn.images.picture import UnreadableImage
 from replearn.neighbors.engine import Metric
 from replearn.retrieval.cards import (
     concept_section,

@@ -40,6 +40,7 @@ def last_line(module: str, *words: object) -> dict[str, Any]:
         ("neighbors", "--rows 0 --approximate-rows 100 --factories nonsense", 2, "'nonsense'"),
         ("training", "--models nonsense", 2, "--models nonsense: unknown; known: aae"),
         ("training", "--device nonsense", 1, "device 'nonsense': not usable here"),
+        ("gpu", "--sections nonsense", 2, "--sections nonsense: unknown; known: embeddings"),
         ("model_sheets", "missing missing missing", 1, "missing"),
     ],
 )

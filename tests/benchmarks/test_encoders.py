@@ -71,6 +71,7 @@ def plan(work: Path, **changes: Any) -> encoders.Plan:
         "configs": {},
         "scale": TINY,
         "size": 16,
+        "channels": None,
         "training": {"device": "cpu"},
     }
     return encoders.Plan(**asked | changes)
@@ -108,7 +109,7 @@ def test_what_is_best_on_validation_is_reported_however_it_does_on_test() -> Non
     def score(strength: float, part: str) -> float:
         return (valid if part == "valid" else test)[strength]
 
-    chosen = probes._sweep(tuple(valid), lambda strength: strength, score)
+    chosen = probes.sweep(tuple(valid), lambda strength: strength, score)
     assert chosen == {"linear": 60.0, "linear valid": 70.0, "C": 1.0}
 
 
@@ -120,7 +121,7 @@ def test_the_search_for_a_strength_ends_where_validation_clearly_falls() -> None
         tried.append(strength)
         return strength
 
-    chosen = probes._sweep(tuple(valid), fit, lambda strength, part: valid[strength])
+    chosen = probes.sweep(tuple(valid), fit, lambda strength, part: valid[strength])
     assert chosen["C"] == 10.0
     assert tried == [0.1, 1.0, 10.0, 100.0]
 
@@ -424,20 +425,20 @@ def test_a_training_that_was_stopped_goes_on_where_it_was(
     for each in (calm, one):
         prepare_data(each.form, tmp_path, each.work)
     expected = [row["scores"] for row in measuring.measure(calm)]
-    step, played = Trainer.train_step, []
+    step, done = Trainer.train_step, []
 
-    def play(trainer: Trainer) -> dict[str, torch.Tensor]:
+    def interrupted(trainer: Trainer) -> dict[str, torch.Tensor]:
         values = step(trainer)
-        played.append(trainer.step)
-        if len(played) == 2:
+        done.append(trainer.step)
+        if len(done) == 2:
             signal.raise_signal(signal.SIGTERM)
         return values
 
-    monkeypatch.setattr(Trainer, "train_step", play)
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measuring.measure(one)
     rows = measuring.measure(replace(one, layers=("convolution",)))  # one training for all layers
-    assert played == [1, 2, 3]
+    assert done == [1, 2, 3]
     assert rows[0]["scores"] == expected[1]
     assert rows[0]["train_seconds"] > 0
     assert not list(one.work.glob(".*.work")), "nothing is left of a training that was measured"

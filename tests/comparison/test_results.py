@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from replearn.comparison.results import (
+    Protocol,
     Result,
     find_best_encoder,
     to_csv,
@@ -75,7 +76,7 @@ def group(encoder: str, detector: str) -> list[Result]:
 
 
 def test_every_line_of_a_table_has_as_many_cells_as_its_heading() -> None:
-    blocks = to_markdown(results(), part="test").split("\n\n")
+    blocks = to_markdown(results(), Protocol("test")).split("\n\n")
     for table in (blocks[0], blocks[2]):
         lines = table.strip().splitlines()
         assert set(lines[1]) == {"|", "-"}
@@ -84,7 +85,7 @@ def test_every_line_of_a_table_has_as_many_cells_as_its_heading() -> None:
 
 
 def test_encoders_and_detectors_have_one_row_each_in_the_order_they_came() -> None:
-    rows, _ = tables(to_markdown(results(), part="test"))
+    rows, _ = tables(to_markdown(results(), Protocol("test")))
     assert [(row["encoder"], row["detector"]) for row in rows] == [
         ("none", "constant"),
         ("pca", "linear"),
@@ -95,7 +96,7 @@ def test_encoders_and_detectors_have_one_row_each_in_the_order_they_came() -> No
 
 @pytest.mark.parametrize("part", ["test", "valid"])
 def test_scores_are_mean_and_deviation_over_seeds(part: str) -> None:
-    rows, _ = tables(to_markdown(results(), part=part))
+    rows, _ = tables(to_markdown(results(), Protocol(part)))
     for row in rows:
         runs = group(row["encoder"], row["detector"])
         for heading, values in [
@@ -109,7 +110,7 @@ def test_scores_are_mean_and_deviation_over_seeds(part: str) -> None:
 
 
 def test_intervals_rules_thresholds_and_sizes_are_those_of_the_results() -> None:
-    rows, _ = tables(to_markdown(results(), part="test"))
+    rows, _ = tables(to_markdown(results(), Protocol("test")))
     for row in rows:
         runs = group(row["encoder"], row["detector"])
         low, high = map(float, row["95 % interval"].split(" to "))
@@ -119,23 +120,23 @@ def test_intervals_rules_thresholds_and_sizes_are_those_of_the_results() -> None
         assert rest == ("threshold, top-k", "0.2", "7")
 
 
-def test_every_row_tells_how_far_it_is_above_the_floor() -> None:
-    rows, _ = tables(to_markdown(results(), part="test"))
-    floor = np.mean([r.f1 for r in group("none", "constant")])
+def test_every_row_tells_how_far_it_is_above_the_baseline() -> None:
+    rows, _ = tables(to_markdown(results(), Protocol("test")))
+    baseline = np.mean([r.f1 for r in group("none", "constant")])
     assert rows[0]["over constant"] == "+0.000"
     for row in rows:
         mean = np.mean([r.f1 for r in group(row["encoder"], row["detector"])])
-        assert float(row["over constant"]) == pytest.approx(mean - floor, abs=6e-4)
+        assert float(row["over constant"]) == pytest.approx(mean - baseline, abs=6e-4)
 
 
 def test_a_single_seed_has_no_deviation() -> None:
-    text = to_markdown([r for r in results() if r.seed == 0], part="test")
+    text = to_markdown([r for r in results() if r.seed == 0], Protocol("test"))
     assert "±" not in text
     assert "nan" not in text
 
 
 def test_the_marked_row_is_the_best_on_validation_and_not_on_test() -> None:
-    text = to_markdown(results(), part="test")
+    text = to_markdown(results(), Protocol("test"))
     rows, _ = tables(text)
     marked = [row for row in rows if row["mean F1 on test"].startswith("**")]
     assert [(row["encoder"], row["detector"]) for row in marked] == [("pca", "linear")]
@@ -148,18 +149,18 @@ def test_the_choice_is_made_on_the_mean_over_seeds() -> None:
         replace(r, f1_valid=0.9 if r.seed == 0 else 0.0) if r.encoder == "aae" else r
         for r in results()
     ]
-    assert "\npca + linear, chosen on validation" in to_markdown(lucky, part="test")
+    assert "\npca + linear, chosen on validation" in to_markdown(lucky, Protocol("test"))
     assert find_best_encoder(lucky) == "pca"
 
 
 def test_the_constant_is_named_without_an_encoder_and_can_be_chosen() -> None:
     best = [replace(r, f1_valid=0.9) if r.encoder == "none" else r for r in results()]
-    assert "\nconstant, chosen on validation" in to_markdown(best, part="test")
+    assert "\nconstant, chosen on validation" in to_markdown(best, Protocol("test"))
     assert find_best_encoder(best) == "pca"
 
 
 def test_differences_are_those_of_the_same_images() -> None:
-    _, rows = tables(to_markdown(results(), part="test"))
+    _, rows = tables(to_markdown(results(), Protocol("test")))
     assert [row["against"] for row in rows] == ["constant", "pca + knn-vote", "aae + linear"]
     for row, names in zip(
         rows, [("none", "constant"), ("pca", "knn-vote"), ("aae", "linear")], strict=True
@@ -177,13 +178,28 @@ def test_differences_are_those_of_the_same_images() -> None:
         assert told[0] == pytest.approx(expected[0], abs=6e-4)
 
 
+def test_where_validation_is_scored_the_choice_was_made_on_other_images() -> None:
+    text = to_markdown(results(), Protocol("valid", "tuning"))
+    head = cells(text.splitlines()[0])
+    assert {"mean F1 on valid", "F1 on tuning"} <= set(head)
+    assert "\npca + linear, chosen on tuning, against the others on valid:\n" in text
+
+
+def test_intervals_of_differences_go_by_the_groups_of_images() -> None:
+    whole = dict.fromkeys(IDS, "one patient")
+    _, rows = tables(to_markdown(results(), Protocol("test", groups=whole)))
+    for row in rows:  # nothing else can be drawn
+        low, high = row["95 % interval"].split(" to ")
+        assert low == high == row["difference of mean F1"]
+
+
 def test_differences_of_equal_images_have_no_width() -> None:
     # Both swing by image; only the pairs tell that one is always ahead by the same.
     ahead = result("pca", "linear", 0, 0.9, 0.5)
     scores = {id_: score - 0.125 for id_, score in ahead.per_image.items()}
     behind = replace(ahead, detector="knn-vote", f1_valid=0.1, per_image=scores)
-    floor = result("none", "constant", 0, 0.1, 0.2)
-    _, rows = tables(to_markdown([floor, ahead, behind], part="test"))
+    constant = result("none", "constant", 0, 0.1, 0.2)
+    _, rows = tables(to_markdown([constant, ahead, behind], Protocol("test")))
     assert rows[1]["against"] == "pca + knn-vote"
     assert rows[1]["difference of mean F1"] == "+0.125"
     assert rows[1]["95 % interval"] == "+0.125 to +0.125"
@@ -198,11 +214,11 @@ def test_a_row_of_the_json_table_has_all_but_the_images() -> None:
 
 
 def test_a_published_score_stands_in_its_row_only() -> None:
-    text = to_markdown(results(), part="test", published={"pca": {"linear": 0.1102}})
+    text = to_markdown(results(), Protocol("test"), published={"pca": {"linear": 0.1102}})
     rows, _ = tables(text)
     column = [row["published F1 on test"] for row in rows]
     assert column == ["", "0.1102", "", ""]
-    assert "published" not in to_markdown(results(), part="test")
+    assert "published" not in to_markdown(results(), Protocol("test"))
 
 
 def test_the_csv_has_every_result_with_its_numbers_in_full() -> None:
@@ -215,11 +231,11 @@ def test_the_csv_has_every_result_with_its_numbers_in_full() -> None:
 
 
 def test_the_latex_table_has_the_cells_of_the_markdown_one() -> None:
-    lines = to_latex(results(), part="test").splitlines()
+    lines = to_latex(results(), Protocol("test")).splitlines()
     assert lines[0] == r"\begin{tabular}{llrrrrrrrr}"
     rows = [line.removesuffix(r" \\").split(" & ") for line in lines if line.endswith(r"\\")]
     assert {len(row) for row in rows} == {10}
-    plain, _ = tables(to_markdown(results(), part="test"))
+    plain, _ = tables(to_markdown(results(), Protocol("test")))
     for row, expected in zip(rows[1:], plain, strict=True):
         assert row[:2] == list(expected.values())[:2]
         assert row[5] == expected["F1 on validation"].replace("±", r"$\pm$")

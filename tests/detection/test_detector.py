@@ -130,8 +130,8 @@ def test_a_rule_that_is_asked_for_is_taken(name: str, rule: RuleName, tmp_path: 
 @pytest.mark.parametrize("name", LEARNING)
 def test_a_detector_is_better_than_the_constant(name: str) -> None:
     on = task()
-    floor = fit("constant", on).validation["f1"]
-    assert fit(name, on).validation["f1"] > floor + 0.02
+    baseline = fit("constant", on).validation["f1"]
+    assert fit(name, on).validation["f1"] > baseline + 0.02
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -1,17 +1,20 @@
 """Embedding: the crop, the batch size and the device change nothing."""
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from replearn.encoders.contract import Model
+from replearn.encoders.embedding import embeddings as embeddings_of
 from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import (
     Encoder,
     load_encoder,
-    save_encoder,
 )
 from replearn.errors import DataError
 from tests.encoders.test_encoder import DESCRIPTION, PIXELS, embeddings, new_encoder
@@ -54,13 +57,59 @@ def test_auto_is_a_device_that_works() -> None:
     assert torch.empty(1, device=find_device("auto")).numel() == 1
 
 
-def test_what_works_on_the_processor_stays_there(folder: Path, tmp_path: Path) -> None:
-    words = replace(DESCRIPTION, model="bovw", arguments={"words": 4}, crop=None)
-    place = tmp_path / "bovw"
-    place.mkdir()
-    save_encoder(place, words.build(), words)
-    # A device that every machine has, and on which nothing can be computed.
-    assert load_encoder(folder, "meta").device.type == "meta"
-    encoder = load_encoder(place, "meta")
-    assert encoder.device.type == "cpu"
-    assert embeddings(encoder).shape == (10, 5)
+# Short memory
+
+
+class Greedy(Model):
+    """Embeds by the sum of the pixels, and fails with more than a few images."""
+
+    def __init__(self, error: Exception, most: int) -> None:
+        super().__init__()
+        self.error, self.most = error, most
+        self.held: list[weakref.ref[Tensor]] = []
+
+    def embed(self, images: Tensor) -> Tensor:
+        if len(images) > self.most:
+            maps = images + 1  # as what the layers before the one that fails have made
+            self.held.append(weakref.ref(maps))
+            raise type(self.error)(*self.error.args)  # anew: one that is kept keeps its frames
+        return images.flatten(1).sum(1, keepdim=True)
+
+
+CPU = torch.device("cpu")
+SHORT = (
+    torch.OutOfMemoryError("Tried to allocate 20.00 GiB"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+)
+
+
+@pytest.mark.parametrize("error", SHORT, ids=str)
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(error: Exception) -> None:
+    blocks = list(embeddings_of(Greedy(error, most=3), PIXELS, crop=None, device=CPU))
+    assert [len(block) for block in blocks] == [2] * 5  # not 10 and not 5
+    (expected,) = embeddings_of(Greedy(error, most=10), PIXELS, crop=None, device=CPU)
+    assert np.array_equal(np.concatenate(blocks), expected)
+
+
+def test_what_a_batch_that_did_not_fit_held_is_gone_when_memory_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, gone = Greedy(SHORT[0], most=3), []
+    monkeypatch.setattr(
+        torch.cuda, "empty_cache", lambda: gone.append([ref() is None for ref in model.held])
+    )
+    list(embeddings_of(model, PIXELS, crop=None, device=CPU))
+    assert gone == [[True], [True, True]]
+
+
+def test_memory_that_is_not_enough_for_one_image_is_said_with_its_cause() -> None:
+    with pytest.raises(DataError, match=r"one image \(CUDA error: out of memory\)") as caught:
+        list(embeddings_of(Greedy(SHORT[1], most=0), PIXELS, crop=None, device=CPU))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_error_is_not_taken_for_short_memory() -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(embeddings_of(Greedy(RuntimeError("shapes"), most=3), PIXELS, crop=None, device=CPU))

@@ -20,6 +20,7 @@ from replearn.encoders.encoder import (
 )
 from replearn.encoders.training.trainer import seed_all
 from replearn.errors import DataError, UsageError
+from replearn.images.form import Form
 
 DESCRIPTION = Description(
     model="sdae",
@@ -61,6 +62,14 @@ def test_an_encoder_comes_back_as_it_was_saved(folder: Path) -> None:
     assert np.array_equal(embeddings(loaded), embeddings(new_encoder()))
 
 
+def test_bits_and_range_of_the_images_are_kept_where_they_are_stated(folder: Path) -> None:
+    assert not {"bits", "value_range"} & set(json.loads((folder / "encoder.json").read_text()))
+    stated = replace(DESCRIPTION, bits=12, value_range=(-1.0, 1.0))
+    save_encoder(folder, new_encoder(stated).model, stated)
+    assert read_description(folder) == stated
+    assert read_description(folder).form == Form(20, 1, "pad", 12, (-1.0, 1.0))
+
+
 def test_a_folder_holds_weights_and_description_and_nothing_else(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "encoder.json",
@@ -82,14 +91,17 @@ def test_an_unfinished_training_is_refused_with_the_remedy(folder: Path) -> None
 
 def test_missing_weights_are_refused(folder: Path) -> None:
     (folder / "encoder.safetensors").unlink()
-    assert "encoder.safetensors: not found" in refusal(folder)
+    said = "encoder.safetensors: not found; train the encoder again with --overwrite"
+    assert said in refusal(folder)
 
 
 @pytest.mark.parametrize("length", [0, 4, 100, -1])
 def test_damaged_weights_are_refused(length: int, folder: Path) -> None:
     path = folder / "encoder.safetensors"
     path.write_bytes(path.read_bytes()[:length])
-    assert "encoder.safetensors: damaged" in refusal(folder)
+    said = refusal(folder)
+    assert "encoder.safetensors: damaged" in said
+    assert said.endswith("; train the encoder again with --overwrite")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +117,9 @@ def test_weights_of_another_model_are_refused(other: dict[str, Any], folder: Pat
 )
 def test_a_damaged_description_is_refused(content: str, folder: Path) -> None:
     (folder / "encoder.json").write_text(content)
-    assert "encoder.json: not " in refusal(folder)
+    said = refusal(folder)
+    assert "encoder.json: damaged or not an encoder's" in said
+    assert said.endswith("; train the encoder again with --overwrite")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +141,18 @@ def test_the_weights_are_no_pickle(folder: Path) -> None:
     header = (folder / "encoder.safetensors").read_bytes()
     assert header[8:9] == b"{"
     json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
+
+
+def test_what_works_on_the_processor_stays_there(folder: Path, tmp_path: Path) -> None:
+    words = replace(DESCRIPTION, model="bovw", arguments={"words": 4}, crop=None)
+    place = tmp_path / "bovw"
+    place.mkdir()
+    save_encoder(place, words.build(), words)
+    # A device that every machine has, and on which nothing can be computed.
+    assert load_encoder(folder, "meta").device.type == "meta"
+    encoder = load_encoder(place, "meta")
+    assert encoder.device.type == "cpu"
+    assert embeddings(encoder).shape == (10, 5)
 
 
 def test_transform_gives_all_embeddings_at_once() -> None:

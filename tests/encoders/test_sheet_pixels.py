@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from replearn.arrays import Pixels
-from replearn.encoders.sheets import sheet, to_pixels, write_png
+from replearn.encoders.sheets import sheet, to_rgb, write_png
 
 WHITE = 255
 
@@ -34,14 +34,14 @@ def levels_on(picture: Pixels, *, columns: int, gap: int = 2) -> list[int]:
     ("value", "pixel"), [(-1.0, 0), (1.0, 255), (0.0, 128), (-7.0, 0), (7.0, 255), (-0.5, 64)]
 )
 def test_values_of_minus_one_to_one_become_pixels_of_0_to_255(value: float, pixel: int) -> None:
-    pixels = to_pixels(torch.full((1, 1, 2, 3), value))
+    pixels = to_rgb(torch.full((1, 1, 2, 3), value))
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels, np.full((1, 2, 3, 3), pixel))
 
 
 def test_every_grey_level_comes_back() -> None:
     levels = np.arange(256)
-    pixels = to_pixels(flat(*levels, height=1, width=1))
+    pixels = to_rgb(flat(*levels, height=1, width=1))
     np.testing.assert_array_equal(pixels[:, 0, 0], np.repeat(levels[:, None], 3, axis=1))
 
 
@@ -49,13 +49,13 @@ def test_every_grey_level_comes_back() -> None:
 def test_images_of_any_precision_are_shown(dtype: torch.dtype) -> None:
     # No precision is so low that these levels are not exact in it.
     images = torch.tensor([-1.0, 0.0, 1.0], dtype=dtype)[:, None, None, None]
-    np.testing.assert_array_equal(to_pixels(images)[:, 0, 0, 0], [0, 128, 255])
+    np.testing.assert_array_equal(to_rgb(images)[:, 0, 0, 0], [0, 128, 255])
 
 
 def test_colours_keep_their_order_and_rows_stay_rows() -> None:
     images = torch.full((1, 3, 2, 2), -1.0)
     images[0, 0, 0, 1] = 1  # red, first row, second column
-    pixels = to_pixels(images)
+    pixels = to_rgb(images)
     assert pixels[0, 0, 1].tolist() == [255, 0, 0]
     assert pixels.sum() == 255
 
@@ -102,7 +102,7 @@ def test_every_image_keeps_its_pixels_on_the_sheet(gap: int, channels: int) -> N
         for column in range(3):
             top, left = gap + row * (6 + gap), gap + column * (5 + gap)
             shown = picture[top : top + 6, left : left + 5]
-            np.testing.assert_array_equal(shown, to_pixels(grid[row, column][None])[0])
+            np.testing.assert_array_equal(shown, to_rgb(grid[row, column][None])[0])
 
 
 def test_a_sheet_leaves_its_grid_as_it_is() -> None:

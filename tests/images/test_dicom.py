@@ -1,45 +1,19 @@
 """DICOM is shown as a viewer shows it: window, inversion, range, frames."""
 
-import importlib
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from replearn.images.decoding import UnreadableImage, decode
+from replearn.images.decoding import decode
 from replearn.images.opening import open_images
+from replearn.images.picture import UnreadableImage
+from tests.images.dicoms import dicom
 
 pytest.importorskip("pydicom", reason="DICOM needs replearn[dicom]")
 
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-EXPLICIT = "1.2.840.10008.1.2.1"
-
 Pixels = np.ndarray[Any, Any]
-
-
-def dicom(stored: Pixels, kind: str = "MONOCHROME2", **more: Any) -> bytes:
-    """Return an uncompressed file of stored values [H, W] or [frames, H, W]."""
-    dataset_of = importlib.import_module("pydicom.dataset")
-    meta = dataset_of.FileMetaDataset()
-    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = EXPLICIT, SECONDARY_CAPTURE
-    meta.MediaStorageSOPInstanceUID = "1.2.3"
-    file = dataset_of.FileDataset(None, {}, file_meta=meta, preamble=bytes(128))
-    file.SOPClassUID, file.SOPInstanceUID = SECONDARY_CAPTURE, "1.2.3"
-    bits = stored.dtype.itemsize * 8
-    file.Rows, file.Columns = stored.shape[-2:]
-    file.BitsAllocated, file.BitsStored, file.HighBit = bits, bits, bits - 1
-    file.PixelRepresentation = int(stored.dtype.kind == "i")
-    file.SamplesPerPixel, file.PhotometricInterpretation = 1, kind
-    if stored.ndim == 3:
-        file.NumberOfFrames = len(stored)
-    file.PixelData = stored.tobytes()
-    for name, value in more.items():
-        setattr(file, name, value)
-    buffer = io.BytesIO()
-    importlib.import_module("pydicom").dcmwrite(buffer, file, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def shown(data: bytes, frame: int | None = None) -> Pixels:

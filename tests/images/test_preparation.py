@@ -20,7 +20,7 @@ from replearn.artefacts import shards
 from replearn.artefacts.workspace import workspace
 from replearn.errors import DataError, UsageError
 from replearn.images import file_reader
-from replearn.images.decoding import decode
+from replearn.images.decoding import Decoded, decode_image
 from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import open_images
@@ -36,11 +36,11 @@ from replearn.images.preparation import prepare
 from replearn.artefacts import shards
 from replearn.images import file_reader
 shards.ROWS = {rows}
-decode = file_reader.decode
+decode = file_reader.decode_image
 def slowly(*data, **form):
     time.sleep(0.3)
     return decode(*data, **form)
-file_reader.decode = slowly
+file_reader.decode_image = slowly
 prepare(Path(sys.argv[1]), Path(sys.argv[2]), size=8)
 """
 
@@ -94,7 +94,7 @@ def test_running_again_says_so_and_decodes_nothing(
 ) -> None:
     caplog.set_level(logging.INFO)
     prepare(folder, out, size=8)
-    monkeypatch.setattr(file_reader, "decode", None)
+    monkeypatch.setattr(file_reader, "decode_image", None)
     prepare(folder, out, size=8)
     assert "already made" in caplog.text
 
@@ -237,11 +237,11 @@ def test_a_killed_run_is_gone_on_with_and_ends_the_same(
 
     decoded: list[bytes] = []
 
-    def counting(data: bytes, **form: Any) -> np.ndarray[Any, Any]:
+    def counting(data: bytes, *more: Any) -> Decoded:
         decoded.append(data)
-        return decode(data, **form)
+        return decode_image(data, *more)
 
-    monkeypatch.setattr(file_reader, "decode", counting)
+    monkeypatch.setattr(file_reader, "decode_image", counting)
     prepare(folder, out, size=8)
     assert len(decoded) == COUNT - 4 * kept
     undisturbed = out.with_name("undisturbed.h5")

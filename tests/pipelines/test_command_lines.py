@@ -53,6 +53,8 @@ def check_names(stage: str, *words: str) -> None:
 def check_benchmark(name: str, *words: str) -> None:
     """Fail unless the benchmark exists and could begin with these words."""
     module = importlib.import_module(f"benchmarks.{name}")
+    if hasattr(module, "__path__"):  # a package
+        module = importlib.import_module(f"benchmarks.{name}.__main__")
     app = typer.Typer(add_completion=False)
     app.command()(module.main)
     refuse_unreadable(app, list(words))

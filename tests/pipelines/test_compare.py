@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from replearn.concepts.table import read_concepts
+from replearn.concepts.table import read_concepts, read_ids
 from replearn.features import Features
 
+PARTS = ("train", "valid")  # of a split
 DETECTORS = ("linear", "knn-union", "knn-vote", "fused")
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
@@ -104,6 +106,43 @@ def test_encoders_of_a_comparison_have_images_and_detectors_of_their_own(
     assert again == before, "what was not done again keeps its time"
 
 
+def test_scored_validation_images_take_no_part_in_any_choice(run: Run, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    assert run("phantoms", data, "--count", 60)[0] == 0
+    listed = read_concepts(data / "test-concepts.tsv").ids
+    (data / "test-concepts.tsv").unlink()  # as in a running benchmark
+    (data / "test-images.txt").write_text("".join(f"{id_}\n" for id_ in listed))
+    given = read_concepts(data / "train-concepts.tsv").ids
+    pairs = [f"{id_}\tpatient {number // 2}\n" for number, id_ in enumerate(given)]
+    (data / "groups.tsv").write_text("".join(pairs))
+    settings = tmp_path / "raw.yaml"
+    settings.write_text("{encoders: {raw: {model: raw}}, detectors: [linear], images: {size: 16}}")
+    status, table, err = run("compare", settings, data, out)
+    assert status == 0, err
+    assert "| mean F1 on valid |" in table
+    assert "| F1 on tuning |" in table
+    parts = {part: read_concepts(out / f"tuning/{part}-concepts.tsv") for part in PARTS}
+    learned, chosen = (set(parts[part].ids) for part in PARTS)
+    assert learned | chosen == set(given)
+    assert not learned & chosen
+    group = dict(line.strip().split("\t") for line in pairs)
+    assert not {group[id_] for id_ in learned} & {group[id_] for id_ in chosen}
+    assert len(chosen) == pytest.approx(len(given) / 4, abs=2)
+    folder = out / "seed-0/raw"
+    assert read_ids(folder / "linear-test.run") == listed
+    # What lies there is what `classify` makes of the two parts alone.
+    features = [folder / "train.h5", folder / "tuning.h5"]
+    lists = [out / f"tuning/{part}-concepts.tsv" for part in PARTS]
+    pair = [path for both in zip(features, lists, strict=True) for path in both]
+    assert run("classify", *pair, tmp_path / "again", "--concepts", 500)[0] == 0
+    made, again = (
+        (place / "detector.json").read_bytes() for place in (folder / "linear", tmp_path / "again")
+    )
+    assert made == again
+    assert run("report", out, out / "report.html")[0] == 0
+    assert "did best on the tuning images" in (out / "report.html").read_text()
+
+
 def test_lists_of_any_layout_are_compared_on_and_written_plainly(run: Run, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     assert run("phantoms", data, "--count", 24)[0] == 0
@@ -130,8 +169,13 @@ def test_lists_of_any_layout_are_compared_on_and_written_plainly(run: Run, tmp_p
         f"{data / f'{part}-concepts.csv'}" for part in ("train", "valid", "test")
     ]
     assert all("a column for each concept: `Odd finding`" in line for line in told)
-    plain = read_concepts(out / "lists/test-concepts.tsv")
-    given = read_concepts(data / "test-concepts.csv", uncertain="absent")
-    assert plain.concepts == given.concepts
-    assert [f"{id_}.png" for id_ in plain.ids] == given.ids
+    lists = out / "lists/test-concepts.tsv"
+    assert read_concepts(lists) == read_concepts(
+        data / "test-concepts.csv", layout="columns", uncertain="absent"
+    )
+    by_id = read_concepts(out / "by-id/test-concepts.tsv")
+    assert by_id.concepts == read_concepts(lists).concepts
+    assert [f"{id_}.png" for id_ in by_id.ids] == read_concepts(lists).ids
+    status, _, err = run("compare", tmp_path / "c.yaml", data, out, "--uncertain", "absent")
+    assert status == 0, err
     assert run("report", out, tmp_path / "report.html")[0] == 0

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from pipelines.__main__ import main
 from replearn import metrics
-from replearn.comparison.results import Result
+from replearn.comparison.results import Protocol, Result
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.scores import ScoredImages
@@ -332,7 +332,7 @@ def test_a_comparison_shows_the_best_and_the_worst_with_what_was_missed() -> Non
     )
     curve = Curve(np.linspace(0.1, 1, 5), np.full(5, 0.4), 0.5)
     page = comparison.build_page(
-        results(), part="test", curves={"pca": {"linear": curve}}, best_predictions=predictions
+        results(), Protocol("test"), curves={"pca": {"linear": curve}}, best_predictions=predictions
     )
     assert titles(page)[1] == {}
     check_self_contained(to_html(page))

@@ -13,7 +13,7 @@ from replearn.detection.decisions.rules import TopK
 from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.images.decoding import UnreadableImage
+from replearn.images.picture import UnreadableImage
 from replearn.retrieval.explorer import Explorer
 from replearn.retrieval.image_search import ImageSearch
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from replearn.arrays import Floats
 from replearn.detection.logistic.loss import Pass
 from replearn.detection.logistic.standardised_rows import StandardisedRows
+from replearn.device_memory import free_memory
 from replearn.errors import DataError, brief
 
 _BLOCK = 16384  # rows: products large enough to fill a GPU
@@ -36,7 +37,7 @@ def device_pass(rows: StandardisedRows, device: str, memory: float) -> Pass:
             yield torch.from_numpy(rows[slice(start, start + _BLOCK)]).to(target)
 
     if target.type == "cuda":
-        memory = torch.cuda.mem_get_info(target)[0] / 2
+        memory = free_memory(target) / 2
     fits = 4 * rows.shape[0] * rows.shape[1] <= memory
     kept = list(blocks()) if fits else None
 

@@ -1,9 +1,10 @@
-"""The adversarial game, once: what a critic minimises, and what those who fool it minimise.
+"""Adversarial losses: what a critic minimises, and what the generator of its fake inputs does.
 
-The losses and the stabilisers know nothing of each other or of what is judged: codes, images, or
-tuples of inputs such as (image, code).  With r and f a critic's logits of real and fake inputs:
+The generator is whatever network makes the fake inputs, as the encoder of an adversarial
+autoencoder.  Losses and stabilisers are independent of each other and of the kind of input: codes,
+images, or tuples such as (image, code).  With r and f a critic's logits of real and fake inputs:
 
-    loss              the critic minimises                    who fools it minimises
+    loss              the critic minimises                    the generator minimises
     non-saturating    -log s(r) - log s(-f)                   -log s(f)
     least-squares     (r - 1)^2 / 2 + f^2 / 2                 (f - 1)^2 / 2
     hinge             max(0, 1 - r) + max(0, 1 + f)           -f
@@ -32,16 +33,16 @@ ATrunk = TypeVar("ATrunk", bound=Trunk)
 
 @dataclass(frozen=True)
 class Loss:
-    """The cost of each logit, element by element, for the critic and for its opponent.
+    """The cost of each logit, element by element, for the critic and for the generator.
 
-    The costs of the one who fools are also those of an encoder whose pairs the critic calls real
-    (BiGAN), so both directions are here for both.
+    The generator's cost of a real input is that of BiGAN's encoder, which makes the real pairs and
+    minimises the probability that they are called real; relativistic losses have it as well.
     """
 
     critic_real: Cost
     critic_fake: Cost
-    player_real: Cost
-    player_fake: Cost
+    generator_real: Cost
+    generator_fake: Cost
     relativistic: bool = False
 
 
@@ -83,19 +84,20 @@ class Adversary(BaseModel):
     """The loss and the stabilisers of a critic; every setting works with every adversarial model.
 
     Attributes:
-        loss: which game, as in the table of this module.
+        loss: by its name in the table of this module.
         critic_steps: updates of the critic in each step.
         gradient_penalty: weight of (|gradient| - 1)^2 between real and fake inputs (WGAN-GP).
         r1: weight of half the squared gradient at real inputs; at twice the size of image the same
-            verdicts have a quarter of it.
+            logits have a quarter of it.
         drift: weight of the squared logits of real inputs; holds the critic's free offset.
-        feature_matching: weight, for who fools, of the distance between the mean features.
-        instance_noise: standard deviation of the noise on all that the critic sees, at the start;
+        feature_matching: weight, in the generator's loss, of the distance between the means of the
+            features.
+        instance_noise: standard deviation of the noise on all inputs of the critic, at the start;
             it falls linearly to 0.
-        label_smoothing: share by which the critic is to doubt real inputs (one-sided).
+        label_smoothing: the critic's target for real inputs is 1 minus this (one-sided).
         label_flipping: share of the critic's inputs that are given the other label.
         spectral_norm: hold each of the critic's layers at largest singular value 1.
-        minibatch_stddev: let the critic see how much the batch varies.
+        minibatch_stddev: the critic gets the standard deviation over the batch as a feature.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -115,10 +117,11 @@ class Adversary(BaseModel):
     minibatch_stddev: bool = False
 
     def check_stabilised(self) -> None:
-        """Refuse a critic whose cost falls without end, which no training survives.
+        """Refuse a critic whose cost has no lower bound: the training would diverge.
 
         Raises:
-            UsageError: `wasserstein` lacks what holds its slope, or with doubt its offset.
+            UsageError: `wasserstein` lacks a bound on its slope, or with label smoothing on its
+                offset.
         """
         if self.loss != "wasserstein":
             return
@@ -135,7 +138,7 @@ class Adversary(BaseModel):
         return bool(self.gradient_penalty or self.r1)
 
     def critic(self, trunk: ATrunk) -> Critic[ATrunk]:
-        """Return a critic of what the trunk looks at, with the layers that the settings ask for."""
+        """Return a critic on this trunk, with the layers that the settings ask for."""
         return Critic(
             trunk, spectral_norm=self.spectral_norm, minibatch_stddev=self.minibatch_stddev
         )
@@ -145,16 +148,16 @@ class Adversary(BaseModel):
     ) -> dict[str, Tensor]:
         """Return the terms that the critic minimises; nothing else gets a gradient from them.
 
-        One of them has no gradient, `order`: how often a real input gets a larger logit than a
-        fake one, ties by half; 1 is a critic that cannot be fooled, 0.5 one that cannot tell.
+        One of them has no gradient, `order`: the share of pairs in which a real input gets a larger
+        logit than a fake one, ties by half; 1 is a critic that separates them, 0.5 is chance.
 
         Args:
-            critic: who is to tell real from fake.
-            real: inputs [N, ...], or a tuple of them, to be called real.
-            fake: as many to be called fake.
+            critic: learns to classify the inputs as real or fake.
+            real: inputs [N, ...], or a tuple of them, with the label real.
+            fake: as many with the label fake.
             progress: share of the training that is done, in [0, 1].
         """
-        # The critic must not train who made the inputs, hence the detach.
+        # The critic's update must not reach the networks that made the inputs, hence the detach.
         seen_real = self._seen(tuple(x.detach() for x in _inputs(real)), progress)
         seen_fake = self._seen(tuple(x.detach() for x in _inputs(fake)), progress)
         real_logits, fake_logits = (
@@ -162,10 +165,10 @@ class Adversary(BaseModel):
             to_full_precision(critic(*seen_fake)),
         )
         terms = self._call(real_logits, fake_logits)
-        # Watched only; unlike the share of right answers it means the same for every loss.
+        # Watched only; unlike the accuracy it means the same for every loss.
         every_real, every_fake = gather(real_logits.detach()), gather(fake_logits.detach())
         gaps = every_real - every_fake.T
-        terms["order"] = (0.5 * (gaps.sign() + 1)).mean()  # a tie is half a right answer
+        terms["order"] = (0.5 * (gaps.sign() + 1)).mean()  # a tie counts half
         if self.gradient_penalty:
             penalty = gradient_penalty(critic, seen_real, seen_fake)
             terms["gradient_penalty"] = self.gradient_penalty * penalty
@@ -185,26 +188,27 @@ class Adversary(BaseModel):
         progress: float,
         exchange: bool = False,
     ) -> Tensor:
-        """Return what it costs who made the fake inputs that the critic can tell them.
+        """Return what the generator of the fake inputs minimises.
 
         Args:
-            critic: who judges.
-            fake: inputs [N, ...], or a tuple of them, that should pass for real.
+            critic: classifies the inputs; it gets a gradient too, which its player does not use.
+            fake: inputs [N, ...], or a tuple of them, that the generator made.
             real: as many real ones, to compare with.
             progress: share of the training that is done, in [0, 1].
-            exchange: the real inputs have a maker too, who wants them called fake (BiGAN).
+            exchange: the real inputs come from a network too, which minimises the probability that
+                they are called real (BiGAN).
         """
         loss = LOSSES[self.loss]
         fake_features = critic.features(*self._seen(_inputs(fake), progress))
         fake_logits = to_full_precision(critic.judge(fake_features))
         if not (exchange or loss.relativistic or self.feature_matching):
-            return loss.player_real(fake_logits).mean()
+            return loss.generator_real(fake_logits).mean()
         real_features = critic.features(*self._seen(_inputs(real), progress))
         real_logits = to_full_precision(critic.judge(real_features))
         real_logits, fake_logits = _relative(loss, real_logits, fake_logits)
-        cost = loss.player_real(fake_logits).mean()
+        cost = loss.generator_real(fake_logits).mean()
         if exchange or loss.relativistic:
-            cost = cost + loss.player_fake(real_logits).mean()
+            cost = cost + loss.generator_fake(real_logits).mean()
         if self.feature_matching:
             # Salimans et al. 2016 (arXiv:1606.03498), section 3.1; the mean over the features.
             means = (
@@ -215,10 +219,10 @@ class Adversary(BaseModel):
         return cost
 
     def _seen(self, inputs: tuple[Tensor, ...], progress: float) -> tuple[Tensor, ...]:
-        """Return inputs as the critic sees them: with noise that fades as training goes on.
+        """Return the inputs with noise whose strength falls to 0 over the training.
 
-        Arjovsky and Bottou 2017 (arXiv:1701.04862), section 3: supports that do not meet leave
-        the one who fools without a gradient.
+        Arjovsky and Bottou 2017 (arXiv:1701.04862), section 3: where the supports of real and fake
+        inputs do not meet, the generator has no gradient.
         """
         std = self.instance_noise * (1 - progress)
         if std <= 0:
@@ -232,8 +236,8 @@ class Adversary(BaseModel):
         as_real = loss.critic_real(real)
         if self.label_smoothing:
             # For the logarithmic loss this is the cross-entropy with the target 1 - smoothing.
-            doubt = loss.critic_fake(real)
-            as_real = (1 - self.label_smoothing) * as_real + self.label_smoothing * doubt
+            otherwise = loss.critic_fake(real)
+            as_real = (1 - self.label_smoothing) * as_real + self.label_smoothing * otherwise
         as_fake = loss.critic_fake(fake)
         if self.label_flipping:
             as_real = torch.where(self._flipped(real), loss.critic_fake(real), as_real)
@@ -286,7 +290,7 @@ def squared_gradient(critic: Critic[Trunk], inputs: tuple[Tensor, ...]) -> Tenso
 
 
 def adversaries_of(model: nn.Module) -> Iterator[Adversary]:
-    """Yield how each critic inside a model is taught, those of its parts too."""
+    """Yield the adversary of each critic inside a model, those of its parts too."""
     for module in model.modules():
         adversary = getattr(module, "adversary", None)
         if isinstance(adversary, Adversary):

@@ -1,7 +1,7 @@
 """The adversarial autoencoder (Makhzani et al. 2015, arXiv:1511.05644).
 
 An autoencoder reconstructs the images while a critic compares its codes with draws from a prior;
-the encoder is asked to fool it, so the codes of all images together come to follow the prior.
+the encoder is trained to deceive it, so the distribution of all codes approaches the prior.
 """
 
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ class AAE(Objective):
     encoder:      min_E    w E_x -log C(E(x))
     autoencoder:  min_E,G  E_x |x - G(E(x))|^2
 
-    The paper lets the three move in turn (`moves: three`); with one optimiser for both of the
-    encoder's tasks (`moves: two`) the weight w, and not two learning rates, balances them.
+    The paper updates the three in turn (`moves: three`); with one optimiser for both of the
+    encoder's losses (`moves: two`) the weight w, and not two learning rates, balances them.
     """
 
     def __init__(
@@ -70,14 +70,17 @@ class AAE(Objective):
                 self.adversary.critic_loss(self.critic, real=drawn, fake=codes, progress=progress),
             )
 
-        fooled = self.prior_weight * self.adversary.generator_loss(
+        adversarial = self.prior_weight * self.adversary.generator_loss(
             self.critic, fake=codes, real=drawn, progress=progress
         )
         if self.moves == "two":
-            yield "autoencoder", {"reconstruction": self._error(codes, images), "prior": fooled}
+            yield (
+                "autoencoder",
+                {"reconstruction": self._error(codes, images), "prior": adversarial},
+            )
         else:
-            yield "encoder", {"prior": fooled}
-            # The encoder has moved, so the codes are new ones.
+            yield "encoder", {"prior": adversarial}
+            # The encoder has been updated, so the codes are new ones.
             yield "autoencoder", {"reconstruction": self._error(self.encode(images), images)}
 
     def _error(self, codes: Tensor, images: Tensor) -> Tensor:

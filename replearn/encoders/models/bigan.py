@@ -68,13 +68,13 @@ class BiGAN(Objective):
         codes = self.encode(images)  # [N, D]
         for _ in range(self.adversary.critic_steps):
             drawn = self.prior.sample_like(codes)
-            game = {"real": (images, codes), "fake": (self.generator(drawn), drawn)}
-            yield "critic", self.adversary.critic_loss(self.critic, **game, progress=progress)
+            pairs = {"real": (images, codes), "fake": (self.generator(drawn), drawn)}
+            yield "critic", self.adversary.critic_loss(self.critic, **pairs, progress=progress)
 
-        # Each pair has a maker, who wants the critic to take it for the other kind.
+        # Encoder and generator are trained to exchange the labels of their pairs.
         terms = {
             "exchange": self.adversary.generator_loss(
-                self.critic, **game, progress=progress, exchange=True
+                self.critic, **pairs, progress=progress, exchange=True
             )
         }
         if self.reconstruction_weight:

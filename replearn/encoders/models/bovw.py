@@ -15,6 +15,7 @@ from torch import Tensor
 from replearn.arrays import Array
 from replearn.encoders.contract import FittedEncoder
 from replearn.encoders.grids import in_rows
+from replearn.encoders.preprocessing import quantise_images, scale_pixels
 from replearn.errors import DataError
 
 Kind = Literal["orb", "sift"]
@@ -99,7 +100,7 @@ def to_grey(image: Tensor, side: int) -> Array:
 
     ORB describes patches of 31 px, of which 64 px hold few.  SIFT does with a side of 128.
     """
-    pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+    pixels = quantise_images(image).permute(1, 2, 0).cpu().numpy()
     grey = cv2.cvtColor(pixels.copy(), cv2.COLOR_RGB2GRAY) if len(image) == 3 else pixels[:, :, 0]
     if len(grey) < side:
         grey = cv2.resize(grey, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -132,7 +133,7 @@ def draw(grey: Array, kind: Kind) -> Tensor:
     points = sorted(detector(kind).detect(grey), key=lambda point: -point.response)[:40]
     rich = cv2.DRAW_MATCHES_FLAGS_DRAW_RICH_KEYPOINTS
     drawn = cv2.drawKeypoints(grey, points, np.dstack([grey] * 3), (255, 200, 0), rich)
-    return torch.from_numpy(drawn).permute(2, 0, 1).float() / 127.5 - 1
+    return scale_pixels(torch.from_numpy(drawn).permute(2, 0, 1))
 
 
 def histogram(descriptors: Tensor, vocabulary: Tensor) -> Tensor:

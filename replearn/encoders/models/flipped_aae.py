@@ -35,7 +35,7 @@ class FlippedAAE(Objective):
     generator:  min_G  E_z -log C(G(z)) + w E_z |z - E(G(z) + n)|^2
     encoder:    min_E  E_z |z - E(G(z) + n)|^2
 
-    The networks of the two-level game have no `architecture`; only the encoder then follows it.
+    The two-level networks have no `architecture`; only the encoder then follows it.
     The noise n, of standard deviation `noise`, is as strong as the image: through less of it the
     encoder reads details that no photograph has, and the generator hides the code in them.
     """
@@ -90,7 +90,7 @@ class FlippedAAE(Objective):
             )
 
         terms = {
-            "fool": self.adversary.generator_loss(
+            "adversarial": self.adversary.generator_loss(
                 self.critic, fake=made, real=real, progress=progress
             )
         }

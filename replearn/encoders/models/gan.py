@@ -56,7 +56,7 @@ class GAN(Objective):
         yield (
             "generator",
             {
-                "fool": self.adversary.generator_loss(
+                "adversarial": self.adversary.generator_loss(
                     self.critic, fake=made, real=images, progress=progress
                 )
             },

@@ -66,10 +66,10 @@ class InfoGAN(Objective):
                 self.critic, real=images, fake=made, progress=progress
             )
             yield "critic", terms | {"information": self._surprise(made.detach(), codes)}
-        fooled = self.adversary.generator_loss(
+        adversarial = self.adversary.generator_loss(
             self.critic, fake=made, real=images, progress=progress
         )
-        yield "generator", {"fool": fooled, "information": self._surprise(made, codes)}
+        yield "generator", {"adversarial": adversarial, "information": self._surprise(made, codes)}
 
     def _surprise(self, made: Tensor, codes: Tensor) -> Tensor:
         """Return w E -log Q(c | image), up to a constant."""

@@ -1,7 +1,7 @@
-"""An untrained network: the floor that says what training adds to an architecture.
+"""An untrained network: the baseline that shows what training adds to an architecture.
 
-Only the batch normalisation's statistics are measured on the images.  Without that the floor
-would be lower than an untrained network deserves.
+Only the batch normalisation's statistics are measured on the images.  Without that the scores of
+the baseline would be too low.
 """
 
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The pixels themselves: the floor that says what a representation adds."""
+"""The pixels themselves: the baseline that shows what a representation adds."""
 
 from torch import Tensor
 

@@ -1,7 +1,7 @@
 """A generator that draws each image at two sizes, and the trunk of a critic that sees both.
 
 After the seed's networks for its flipped AAE: the image and one of a quarter of its side come from
-the same maps, so the coarse image guides the fine one and the game is steadier than on one size.
+the same maps, so the coarse image guides the fine one and training is more stable than on one size.
 """
 
 import itertools

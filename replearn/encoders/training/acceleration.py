@@ -1,6 +1,6 @@
 """Mixed precision, compiled layers, and determinism or speed of the device."""
 
-import os
+import logging
 from collections.abc import Callable, Iterator
 from types import FunctionType
 
@@ -9,9 +9,13 @@ from torch import Tensor, nn
 
 from replearn.encoders.contract import Objective
 from replearn.encoders.losses.adversarial import adversaries_of
+from replearn.encoders.networks.collective import rank
+from replearn.encoders.torch_state import make_deterministic
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.errors import UsageError
 from replearn.memory import keep_freed_memory
+
+_logger = logging.getLogger(__name__)
 
 
 def precision_of(settings: TrainingSettings, device: torch.device) -> torch.dtype:
@@ -29,14 +33,20 @@ def precision_of(settings: TrainingSettings, device: torch.device) -> torch.dtyp
 
 
 def set_up(settings: TrainingSettings, device: torch.device) -> None:
-    """Choose between the same bits and the fastest ones on a GPU; keep memory on a CPU."""
+    """Choose between the same bits and the fastest ones on a GPU; keep memory on a CPU.
+
+    This is for the whole process, until `restored_torch_state` puts it back.
+    """
     if device.type == "cpu":
         keep_freed_memory()
+        if settings.deterministic and rank() == 0:
+            _logger.info("training.deterministic: nothing to do, a CPU gives the same bits anyway")
+        return
     torch.backends.cudnn.allow_tf32 = False  # who asks for float32 gets it
     torch.backends.cudnn.benchmark = not settings.deterministic
+    torch.use_deterministic_algorithms(False)
     if settings.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
-    torch.use_deterministic_algorithms(settings.deterministic)
+        make_deterministic()
 
 
 def compile_layers(objective: Objective) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from replearn.errors import DataError, brief
+from replearn.settings import flatten_settings
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -44,18 +45,9 @@ def checkpoint_of(path: Path, identity: str, facts: dict[str, Any]) -> dict[str,
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> str:
     """Say in one line how nested settings differ."""
-    flat_old, flat_new = _flatten(old), _flatten(new)
+    flat_old, flat_new = flatten_settings(old), flatten_settings(new)
     return "; ".join(
         f"{key}: {flat_old.get(key, 'unset')} there, {flat_new.get(key, 'unset')} now"
         for key in sorted(flat_old | flat_new)
         if flat_old.get(key) != flat_new.get(key)
     )
-
-
-def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= (
-            _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat

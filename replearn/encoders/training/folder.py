@@ -103,9 +103,11 @@ class TrainingFolder:
         """Return the identity of the encoder that lies there, None if there is none."""
         try:
             return identity_in(self.path / "encoder.json")
-        except DataError:  # it is damaged
+        except DataError:
             if not self.overwrite:
-                raise
+                raise DataError(
+                    f"{self.path}: encoder.json is damaged; give --overwrite to train it again"
+                ) from None
             return None
 
     def _begun(self) -> str | None:

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from replearn.arrays import Pixels, Rows
 from replearn.artefacts.disk_rows import DiskRows
-from replearn.encoders.preprocessing import to_unit_range
+from replearn.device_memory import free_memory
+from replearn.encoders.preprocessing import scale_pixels
 from replearn.encoders.training.sampling import WHOLE, Views, rows_of, to_device
 from replearn.encoders.training.settings import TrainingSettings
+from replearn.errors import UsageError
 
 _AHEAD = 4  # batches that wait for the device
 _SHARE = 0.5  # of the device's free memory that images may take
@@ -42,9 +44,18 @@ class BatchLoader:
             device: where batches are wanted.
             part: which share of each batch is wanted, of `parts` equal ones.
             parts: how many shares there are.
+
+        Raises:
+            UsageError: a batch cannot be shared evenly; means over the parts would weight images
+                differently.
         """
         self.device = device
         self.batch_size = min(settings.batch_size, len(pixels))
+        if self.batch_size % parts:
+            raise UsageError(
+                f"training.batch_size: {self.batch_size} images cannot be shared evenly by {parts} "
+                f"processes; give a multiple of {parts}, at most {len(pixels)}"
+            )
         size = self.batch_size // parts
         self._share = slice(part * size, (part + 1) * size)
         self._settings = settings
@@ -58,10 +69,7 @@ class BatchLoader:
     def _fits(self) -> bool:
         if self.device.type != "cuda":
             return False  # what is in memory is where it is wanted
-        free, _ = torch.cuda.mem_get_info(self.device)
-        # What an earlier training left to torch is free as well.
-        free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-        return self._pixels.nbytes <= _SHARE * free
+        return self._pixels.nbytes <= _SHARE * free_memory(self.device)
 
     def rows(self, step: int) -> Rows:
         """Return which images make this process's share of a step's batch."""
@@ -69,12 +77,12 @@ class BatchLoader:
 
     def batch(self, step: int) -> Tensor:
         """Return this process's share of a step's batch, float [n, C, H, W] in [-1, 1]."""
-        return to_unit_range(self._views(step).share(self._share).of(self._pixels_of(step)))
+        return scale_pixels(self._views(step).share(self._share).of(self._pixels_of(step)))
 
     def joint(self, step: int) -> tuple[Rows, Tensor]:
         """Return which images make the batch of all processes, and it, in the host's memory."""
         rows = self._joint_rows(step)
-        return rows, to_unit_range(self._views(step).of(self._gathered(rows)))
+        return rows, scale_pixels(self._views(step).of(self._gathered(rows)))
 
     def _joint_rows(self, step: int) -> Rows:
         return rows_of(

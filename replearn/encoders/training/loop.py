@@ -3,18 +3,20 @@
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from replearn.arrays import Pixels, Vectors
 from replearn.encoders.contract import FittedEncoder, Model
 from replearn.encoders.encoder import save_weights
 from replearn.encoders.networks.collective import rank
 from replearn.encoders.sheets import fixed_images, grids_of
-from replearn.encoders.training import distributed
+from replearn.encoders.training.distributed import any_after_first, any_process, of_first
 from replearn.encoders.training.monitor import Monitor, NotFiniteError
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, sample, seed_all
@@ -67,8 +69,8 @@ def fit(
         KeyboardInterrupt: stopped by a signal, after saving.
     """
     checkpoint = folder / "checkpoint.pt"
-    if resume and distributed.broadcast(checkpoint.exists()):
-        if distributed.any_process(not checkpoint.exists()):
+    if resume and of_first(checkpoint.exists):
+        if any_process(not checkpoint.exists()):
             raise DataError(f"{checkpoint}: not there for every process; share the folder")
         trainer.resume(checkpoint, identity, facts)
         if rank() == 0:
@@ -76,11 +78,10 @@ def fit(
     if trainer.step == 0:
         trainer.prepare()
     with _stop_signals() as stopped:
-        if rank() == 0:
-            _Leader(trainer, folder, identity, facts, probe).run(stopped)
-        else:
-            _follow(trainer, stopped)
-        if distributed.any_process(stopped()):
+        with closing(_Observer(trainer, folder, identity, facts, probe)) as observer:
+            of_first(observer.open)
+            _take_steps(trainer, observer, stopped)
+        if any_process(stopped()):
             if rank() == 0:
                 _logger.info(f"{folder}: stopped after step {trainer.step}, saved")
             raise KeyboardInterrupt
@@ -89,16 +90,19 @@ def fit(
     return trainer.average
 
 
-def _follow(trainer: Trainer, stopped: Callable[[], bool]) -> None:
-    """Do every step with the first process, which does all the rest."""
-    while trainer.step < trainer.steps:
-        trainer.train_step()
-        if distributed.any_process(stopped()):
-            return
+def _take_steps(trainer: Trainer, observer: "_Observer", stopped: Callable[[], bool]) -> None:
+    """Train to the last step, or to the first one after which a process has to stop."""
+    stop = False
+    while trainer.step < trainer.steps and not stop:
+        observer.begin_step()
+        terms = trainer.train_step()
+        # The others go on when the first has looked: they would wait for it in the next step.
+        stop = any_after_first(partial(observer.end_step, terms), stopped)
+    of_first(observer.finish)
 
 
-class _Leader:
-    """Does every step; draws, probes, logs and saves on the way."""
+class _Observer:
+    """Observes the steps in the first process: draws, probes, logs and saves on the way."""
 
     def __init__(
         self,
@@ -113,27 +117,42 @@ class _Leader:
         self.identity = identity
         self.facts = facts
         self.probe = probe
-        self.shown = fixed_images(trainer.pixels, trainer.settings.crop).to(trainer.device)
         self.saved: int | None = trainer.step or None
+        self.monitor: Monitor | None = None  # where this is open
 
-    def run(self, stopped: Callable[[], bool]) -> None:
-        """Train to the last step, or to the first one after which a process has to stop."""
+    def open(self) -> None:
+        """Begin to write into the folder."""
         trainer = self.trainer
-        with Monitor(self.folder, trainer) as monitor:
-            while trainer.step < trainer.steps:
-                try:
-                    monitor.begin()
-                    monitor.add(trainer.train_step())
-                    stop = distributed.any_process(stopped())  # once: what is said has to be done
-                    self._look(monitor)
-                    if stop or self._due(trainer.settings.checkpoint_every):
-                        self._save(monitor)
-                except NotFiniteError as error:
-                    raise self._diverged(error) from None
-                if stop:
-                    return
-        if trainer.best is not None:
-            save_weights(self.folder / "last.safetensors", trainer.average)
+        self.shown = fixed_images(trainer.pixels, trainer.settings.crop).to(trainer.device)
+        self.monitor = Monitor(self.folder, trainer)
+
+    def close(self) -> None:
+        """Write no more."""
+        if self.monitor:
+            self.monitor.close()
+
+    def begin_step(self) -> None:
+        """Start the clock of a step."""
+        if self.monitor:
+            self.monitor.begin()
+
+    def end_step(self, terms: dict[str, Tensor]) -> None:
+        """Look at a step that was done, by its terms; save if that is due."""
+        assert self.monitor
+        with self._explaining():
+            self.monitor.add(terms)
+            self._look(self.monitor)
+            if self._due(self.trainer.settings.checkpoint_every):
+                self._save(self.monitor)
+
+    def finish(self) -> None:
+        """Save the last step, which may be due only because a process has to stop."""
+        assert self.monitor
+        if self.trainer.step != self.saved:
+            with self._explaining():
+                self._save(self.monitor)
+        if self._done and self.trainer.best is not None:
+            save_weights(self.folder / "last.safetensors", self.trainer.average)
 
     @property
     def _done(self) -> bool:
@@ -150,13 +169,12 @@ class _Leader:
         probed = self.probe is not None and self._due(settings.probe_every)
         if drawn or probed:
             monitor.check_finite()  # of a step that went wrong there is nothing to see
-        if self._done:
+        if self._done or probed:
             trainer.settle()
         if drawn:
             monitor.draw(grids_of(trainer.average, self.shown))
             found |= trainer.statistics()
         if self.probe and probed:
-            trainer.settle()
             scores = self.probe.measure(self._embed)
             trainer.remember(scores)
             found |= {f"probe/{name}": value for name, value in scores.items()}
@@ -178,6 +196,13 @@ class _Leader:
         self.trainer.save(self.folder / "checkpoint.pt", self.identity, self.facts)
         self.saved = self.trainer.step
         monitor.report_progress()
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except NotFiniteError as error:
+            raise self._diverged(error) from None
 
     def _diverged(self, error: NotFiniteError) -> DataError:
         """Save the batch that did it and say what happened."""

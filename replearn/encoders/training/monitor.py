@@ -6,7 +6,6 @@ import math
 import time
 from collections import defaultdict
 from pathlib import Path
-from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -59,15 +58,8 @@ class Monitor:
         self._unseen: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._clear()
 
-    def __enter__(self) -> "Monitor":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Write no more events, and end the progress bar."""
         self._writer.close()
         self._bar.close()
 

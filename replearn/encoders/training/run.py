@@ -1,11 +1,10 @@
 """A training run: a model that learns from images, in a folder that a killed run can go on in."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,15 @@ from replearn.artefacts.files import publish
 from replearn.artefacts.identity import identify
 from replearn.artefacts.outputs import place_of, refuse_inputs
 from replearn.artefacts.workspace import workspace
-from replearn.encoders.configuration import Configuration
+from replearn.encoders.configuration import Configuration, ImageSettings, check_form
 from replearn.encoders.contract import FittedEncoder, Model, Objective
-from replearn.encoders.encoder import (
-    Description,
-    Encoder,
-    load_encoder,
-    read_description,
-    save_encoder,
-)
+from replearn.encoders.embedding import find_device
+from replearn.encoders.encoder import Description, Encoder, load_encoder, save_encoder
 from replearn.encoders.models import MODELS, check_arguments
 from replearn.encoders.networks.collective import rank, world_size
 from replearn.encoders.sheets import fixed_images, grids_of, write_sheets
-from replearn.encoders.training.distributed import broadcast, check_device, process_group
+from replearn.encoders.torch_state import restored_torch_state
+from replearn.encoders.training.distributed import check_device, of_first, process_group
 from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import Probe, fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings
@@ -60,6 +55,7 @@ def check_configuration(config: Configuration) -> tuple[dict[str, Any], Training
     Raises:
         UsageError: a model, an argument or a setting is not known or does not fit.
     """
+    check_settings(ImageSettings, config.images, "images")
     arguments = check_arguments(config.model, config.arguments or {})
     return arguments, check_settings(TrainingSettings, config.training, "training")
 
@@ -79,12 +75,14 @@ def train(
 
     Where the folder holds an encoder of the same settings and images, nothing is trained unless
     `overwrite` is given.  Of several processes that `torchrun` started, all call this with the same
-    arguments.
+    arguments.  The random numbers of torch, and its choices for the whole process, are left as they
+    were.
 
     Args:
         model: the name of a model, whose shipped settings are taken, or of other shipped settings,
             as `seed-aae`; the path of a YAML file; or a configuration.
-        images: what it learns from, all of them: pixels uint8 [N, C, H, W].
+        images: what it learns from, all of them: pixels uint8 [N, C, H, W], in the form that the
+            section `images` of the configuration asks for, if it has one.
         folder: where the encoder goes; filled while the training goes on.
         probe: labelled images; the weights that serve these best are kept.  An encoder that is
             fitted at once needs none.
@@ -95,8 +93,9 @@ def train(
             `training={"steps": 4000}`, or single settings, as `**{"training.steps": 4000}`.
 
     Raises:
-        DataError: there are no such settings, the images are too few, the folder holds something
-            else, or a loss diverged.
+        DataError: there are no such settings, the images are too few or of another form than the
+            configuration asks for, the folder holds something else, a loss diverged, or another
+            process failed.
         UsageError: an argument or a setting that is not known or does not fit.
         KeyboardInterrupt: stopped by a signal, after a checkpoint was saved.
 
@@ -106,12 +105,41 @@ def train(
         (48, 1024)
     """
     config, folder = _configuration(model, settings), Path(folder)
-    init = Path(init) if init else None
+    _, training = check_configuration(config)
+    make_encoder(
+        folder,
+        config,
+        images,
+        probe=probe,
+        init=Path(init) if init else None,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    return load_encoder(folder, training.device)
+
+
+def make_encoder(
+    folder: Path,
+    config: Configuration,
+    images: ImageSet,
+    *,
+    probe: Probe | None = None,
+    init: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Train an encoder into a folder, if the same one does not lie there already.
+
+    Args and errors are those of `train`, which also opens the folder.
+    """
     folder = place_of(folder)
     refuse_inputs(folder, [init, images.source])
     arguments, training = check_configuration(config)
     check_images(config, images)
-    with process_group(training.device):
+    with (
+        process_group(training.device),
+        restored_torch_state(find_device(training.device)),
+    ):
         run = _Run(
             folder=folder,
             model=config.model,
@@ -124,12 +152,7 @@ def train(
             resume=resume,
             overwrite=overwrite,
         )
-        if rank() > 0:
-            _follow(run)
-        else:
-            _lead(run)
-        _wait_for_the_first()
-    return load_encoder(folder, training.device)
+        _fill(run)
 
 
 def _configuration(model: str | Path | Configuration, settings: Mapping[str, Any]) -> Configuration:
@@ -145,10 +168,12 @@ def check_images(config: Configuration, images: ImageSet) -> None:
     """Refuse images that a model cannot learn from in this way.
 
     Raises:
-        DataError: there is one image, and the model is trained step by step.
+        DataError: they have another form than the configuration asks for, or there is one image
+            and the model is trained step by step.
         UsageError: the crop is larger than the images.
     """
     _, training = check_configuration(config)
+    check_form(config.images, images)
     if training.crop and training.crop > images.size:
         raise UsageError(f"training.crop: {training.crop} from images of size {images.size}")
     if is_trained(config.model) and len(images) < 2:
@@ -217,63 +242,45 @@ class _Run:
         return Description(
             model=self.model,
             arguments=self.arguments,
-            size=self.images.size,
-            channels=self.images.channels,
-            fit=self.images.fit,
+            **asdict(self.images.form),
             crop=self.training.crop,
             identity=identify(self.model, **self.facts),
             training=self.training.facts(),
         )
 
 
-def _lead(run: _Run) -> None:
+def _fill(run: _Run) -> None:
+    """Train into the folder; of several processes the first one writes."""
     folder = run.folder
     with ExitStack() as stack:
-        try:
-            work = stack.enter_context(workspace(folder))
-            finished = run.output.is_finished()
-        except Exception:
-            broadcast(True)  # the other processes would wait for an answer
-            raise
-        if broadcast(finished):
-            run.output.finish()  # a kill may have come before that
-            _logger.info(f"{folder}: already trained from the same inputs, nothing to do")
+        work = of_first(lambda: stack.enter_context(workspace(folder)))
+        if of_first(run.output.is_finished):
+            of_first(run.output.finish)  # a kill may have come before that
+            _log(f"{folder}: already trained from the same inputs, nothing to do")
             return
         try:
-            _train(run, work)
+            selected = _train(run, work)
         except KeyboardInterrupt:
             if (folder / "checkpoint.pt").exists():
-                _logger.info(f"{folder}: go on with --resume")
+                _log(f"{folder}: go on with --resume")
             raise
-        run.output.finish()
+        of_first(run.output.finish)
     left_out = f", {len(run.images.errors):,} left out" if run.images.errors else ""
     count = f"{len(run.images):,} images{left_out}"
-    _logger.info(f"{folder}: {run.model} trained on {count}{_chosen(folder)}")
+    _log(f"{folder}: {run.model} trained on {count}{_chosen(selected)}")
 
 
-def _chosen(folder: Path) -> str:
-    """Say which weights the encoder in a folder has, where a probe chose."""
-    selected = read_description(folder).selected
+def _log(line: str) -> None:
+    """Say it once."""
+    if rank() == 0:
+        _logger.info(line)
+
+
+def _chosen(selected: dict[str, Any] | None) -> str:
+    """Say which weights the encoder has, where a probe chose."""
     if selected is None:
         return ""
     return f"; the weights of step {selected['step']} served best ({selected['linear']:.4f})"
-
-
-def _follow(run: _Run) -> None:
-    """Take part in what the first of several processes leads, if there is anything to do."""
-    finished = broadcast(False)
-    model = _new_model(run)
-    if not finished and isinstance(model, Objective):
-        _fit(run, model)
-
-
-def _wait_for_the_first() -> None:
-    """Let the other processes wait until the folder is complete; end them if it will not be."""
-    try:
-        broadcast("complete")
-    except RuntimeError:
-        # The first process has ended, and has said why; an error here would be a second line.
-        os._exit(1)
 
 
 def _new_model(run: _Run) -> Model:
@@ -287,20 +294,28 @@ def _new_model(run: _Run) -> Model:
         raise UsageError(f"{error} (training.crop is {run.training.crop})") from None
 
 
-def _train(run: _Run, work: Path) -> None:
-    folder, model = run.folder, _new_model(run)
-    if isinstance(model, Objective):
-        trained, selected = _fit(run, model)
-        save_encoder(folder, trained, replace(run.description, selected=selected))
-    elif isinstance(model, FittedEncoder):
-        fit_encoder(model, run.images.pixels, run.training)
-        made = work / "encoder"
-        made.mkdir()
-        shown = fixed_images(run.images.pixels, run.training.crop)
-        write_sheets(made / "sheets", grids_of(model, shown))
-        save_encoder(made, model, run.description)
-        run.output.make_room()
-        publish(made, folder)
+def _train(run: _Run, work: Path) -> dict[str, Any] | None:
+    """Train and save; return step and scores of the probe that chose the weights, if one did."""
+    model = _new_model(run)
+    if isinstance(model, FittedEncoder):
+        of_first(partial(_fit_at_once, run, model, work))
+        return None
+    assert isinstance(model, Objective)
+    trained, selected = _fit(run, model)
+    described = replace(run.description, selected=selected)
+    of_first(lambda: save_encoder(run.folder, trained, described))
+    return selected
+
+
+def _fit_at_once(run: _Run, model: FittedEncoder, work: Path) -> None:
+    fit_encoder(model, run.images.pixels, run.training)
+    made = work / "encoder"
+    made.mkdir()
+    shown = fixed_images(run.images.pixels, run.training.crop)
+    write_sheets(made / "sheets", grids_of(model, shown))
+    save_encoder(made, model, run.description)
+    run.output.make_room()
+    publish(made, run.folder)
 
 
 def _fit(run: _Run, model: Objective) -> tuple[Model, dict[str, Any] | None]:
@@ -309,9 +324,7 @@ def _fit(run: _Run, model: Objective) -> tuple[Model, dict[str, Any] | None]:
     if run.start:
         trainer.start_from(run.start.model.state_dict(), str(run.init))
     # Nothing was refused.  Checkpoints have to outlive a kill, so the folder fills up from now on.
-    if rank() == 0:
-        run.output.make_room()
-    broadcast("made")  # before the others look for a checkpoint
+    of_first(run.output.make_room)  # before the others look for a checkpoint
     identity = run.description.identity
     trained = fit(trainer, run.folder, identity, run.facts, resume=run.resume, probe=run.probe)
     if trainer.best is None:

@@ -40,7 +40,8 @@ class TrainingSettings(BaseModel):
         precision: of the networks' arithmetic; `auto` is bfloat16 where the device has units for
             it, else float32.  Weights, losses and averages are float32 in any case.
         compile: let torch.compile make faster networks, which takes a minute or more at the start.
-        deterministic: the same bits again on a GPU too, at some cost in speed.
+        deterministic: the same bits again on a GPU too, at some cost in speed; a CPU gives them in
+            any case.
         fit_images: at most this many images, drawn at random, go to a fitted encoder.
         device: `auto`, `cpu`, `cuda`, ...
         log_every: steps between two lines of metrics.

@@ -26,7 +26,7 @@ from replearn.encoders.contract import Objective
 from replearn.encoders.embedding import embeddings, find_device
 from replearn.encoders.losses.adversarial import adversaries_of
 from replearn.encoders.networks.collective import join_batch_norms, rank, world_size
-from replearn.encoders.preprocessing import centre_crop, to_float
+from replearn.encoders.preprocessing import centre_crop, scale_pixels
 from replearn.encoders.sheets import fixed_images, fixed_noise
 from replearn.encoders.training import acceleration
 from replearn.encoders.training.checkpoint import checkpoint_of
@@ -60,7 +60,7 @@ def seed_all(*numbers: int, device: torch.device | None = None) -> None:
 def sample(pixels: Pixels, settings: TrainingSettings) -> Tensor:
     """Return at most `fit_images` images, drawn by the seed, in their order."""
     rows = np.random.default_rng(settings.seed).permutation(len(pixels))[: settings.fit_images]
-    return to_float(centre_crop(pixels[np.sort(rows)], settings.crop))
+    return scale_pixels(centre_crop(pixels[np.sort(rows)], settings.crop))
 
 
 class Trainer:
@@ -86,8 +86,8 @@ class Trainer:
         self.pixels = pixels
         self.settings = settings
         self.precision = acceleration.precision_of(settings, self.device)
-        self.batch_size = min(settings.batch_size, len(pixels))
-        self.loader = _loader(pixels, settings, self.device)
+        self.loader = BatchLoader(pixels, settings, self.device, part=rank(), parts=world_size())
+        self.batch_size = self.loader.batch_size
         self.optimisers = _optimisers(self.objective, settings)
         # Without players, as in a combination of fitted encoders, one step does nothing as well.
         self.steps = settings.length(len(pixels)) if self.optimisers else 1
@@ -289,16 +289,6 @@ def _save(state: dict[str, Any], path: Path) -> None:
         torch.save(state, path)
     except RuntimeError as error:  # as which torch reports a full disk too
         raise OSError(brief(error)) from None
-
-
-def _loader(pixels: Pixels, settings: TrainingSettings, device: torch.device) -> BatchLoader:
-    parts = world_size()
-    if min(settings.batch_size, len(pixels)) % parts:
-        raise UsageError(
-            f"training.batch_size: {min(settings.batch_size, len(pixels))} images cannot be "
-            f"shared evenly by {parts} processes"
-        )
-    return BatchLoader(pixels, settings, device, part=rank(), parts=parts)
 
 
 def _optimisers(

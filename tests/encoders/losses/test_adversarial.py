@@ -1,4 +1,4 @@
-"""The adversarial game: each loss and stabiliser by its formula, and all of them together."""
+"""Adversarial losses: each loss and stabiliser by its formula, and all of them together."""
 
 import itertools
 import math
@@ -43,7 +43,7 @@ class Joined(Trunk):
         return self.change(torch.cat([x.flatten(1) for x in inputs], dim=1))
 
 
-def judge(
+def critic_of(
     weights: Tensor, bias: float = 0.0, change: Callable[[Tensor], Tensor] = lambda x: x
 ) -> Critic[Joined]:
     """Return a critic whose logit is weights . change(inputs) + bias."""
@@ -55,7 +55,7 @@ def judge(
 
 def echo() -> Critic[Joined]:
     """Return a critic whose inputs [N, 1] are its logits."""
-    return judge(torch.ones(1))
+    return critic_of(torch.ones(1))
 
 
 def drawn(*shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:
@@ -106,7 +106,7 @@ CRITIC: dict[str, Formula] = {
     "wasserstein": lambda r, f: f.mean() - r.mean(),
     "relativistic": lambda r, f: -log_s(r - f.mean()).mean() - log_s(r.mean() - f).mean(),
 }
-FOOLER: dict[str, Formula] = {
+GENERATOR: dict[str, Formula] = {
     "non-saturating": lambda r, f: -log_s(f).mean(),
     "least-squares": lambda r, f: (((f - 1) ** 2) / 2).mean(),
     "hinge": lambda r, f: -f.mean(),
@@ -119,7 +119,7 @@ EXCHANGED: dict[str, Formula] = {
     "least-squares": lambda r, f: ((r**2) / 2).mean(),
     "hinge": lambda r, f: r.mean(),
     "wasserstein": lambda r, f: r.mean(),
-    "relativistic": lambda r, f: torch.zeros(()),  # the game is on both halves anyway
+    "relativistic": lambda r, f: torch.zeros(()),  # it compares both halves anyway
 }
 
 
@@ -132,7 +132,7 @@ def close(value: Tensor | float, expected: Tensor | float) -> None:
 
 
 def test_the_table_has_every_loss() -> None:
-    assert set(CRITIC) == set(FOOLER) == set(EXCHANGED) == set(LOSSES)
+    assert set(CRITIC) == set(GENERATOR) == set(EXCHANGED) == set(LOSSES)
     for loss in LOSSES:
         Adversary.model_validate({"loss": loss})
 
@@ -176,9 +176,10 @@ def test_each_half_of_the_critic_s_cost_is_of_its_own_logits(
 
 
 @every_loss
-def test_who_fools_minimises_what_the_table_says(loss: Any, real: Tensor, fake: Tensor) -> None:
+def test_the_generator_minimises_what_the_table_says(loss: Any, real: Tensor, fake: Tensor) -> None:
     close(
-        generator_loss(Adversary(loss=loss), real, fake), FOOLER[loss](real.double(), fake.double())
+        generator_loss(Adversary(loss=loss), real, fake),
+        GENERATOR[loss](real.double(), fake.double()),
     )
 
 
@@ -188,7 +189,7 @@ def test_who_exchanges_also_wants_the_real_called_fake(
 ) -> None:
     halves = real.double(), fake.double()
     cost = generator_loss(Adversary(loss=loss), real, fake, exchange=True)
-    close(cost, FOOLER[loss](*halves) + EXCHANGED[loss](*halves))
+    close(cost, GENERATOR[loss](*halves) + EXCHANGED[loss](*halves))
 
 
 @pytest.mark.parametrize("loss", ["non-saturating", "least-squares", "relativistic"])
@@ -227,7 +228,7 @@ def test_the_other_losses_do_not_ignore_it(loss: Any, real: Tensor, fake: Tensor
 
 
 @pytest.mark.parametrize(
-    ("loss", "as_real", "as_fake", "fooled"),
+    ("loss", "as_real", "as_fake", "of_generator"),
     [
         ("non-saturating", math.log(2), math.log(2), math.log(2)),
         ("least-squares", 0.5, 0, 0.5),
@@ -237,13 +238,13 @@ def test_the_other_losses_do_not_ignore_it(loss: Any, real: Tensor, fake: Tensor
     ],
 )
 def test_an_undecided_critic_s_costs_are_known(
-    loss: Any, as_real: float, as_fake: float, fooled: float
+    loss: Any, as_real: float, as_fake: float, of_generator: float
 ) -> None:
     zeros = torch.zeros(5, 1)
     terms = critic_loss(Adversary(loss=loss), zeros, zeros)
     close(terms["real"], as_real)
     close(terms["fake"], as_fake)
-    close(generator_loss(Adversary(loss=loss), zeros, zeros), fooled)
+    close(generator_loss(Adversary(loss=loss), zeros, zeros), of_generator)
 
 
 @every_loss
@@ -252,7 +253,7 @@ def test_descending_the_critic_s_cost_parts_the_logits_and_fooling_brings_them_t
 ) -> None:
     # The critic is unsure, so each loss has a slope.
     inputs = torch.full((4, 1), 0.1), torch.full((4, 1), -0.1)
-    critic = judge(torch.tensor([0.5]))
+    critic = critic_of(torch.tensor([0.5]))
     terms = critic_loss(Adversary(loss=loss), *inputs, critic=critic)
     (slope,) = torch.autograd.grad(terms["real"] + terms["fake"], critic.head.weight)
     assert slope < 0  # a larger weight tells them apart better
@@ -282,7 +283,7 @@ def test_extreme_logits_have_finite_costs_and_gradients(loss: Any, signs: tuple[
 def test_logits_in_half_precision_are_judged_in_full(loss: Any, kind: torch.dtype) -> None:
     # A mean of 3,000 costs of 60,000 overflows half precision unless it is taken in full.
     real = torch.tensor([[60_000.0], [-60_000.0]]).to(kind).repeat(3000, 1)
-    critic = judge(torch.ones(1, dtype=kind))
+    critic = critic_of(torch.ones(1, dtype=kind))
     terms = critic_loss(Adversary(loss=loss, drift=1), real, -real, critic)
     halves = real.double(), -real.double()
     assert {term.dtype for term in terms.values()} == {torch.float32}
@@ -300,10 +301,12 @@ def test_logits_in_half_precision_are_judged_in_full(loss: Any, kind: torch.dtyp
 
 
 @every_loss
-def test_teaching_trains_nobody_but_the_critic(loss: Any, real: Tensor, fake: Tensor) -> None:
+def test_the_critic_s_loss_trains_nothing_but_the_critic(
+    loss: Any, real: Tensor, fake: Tensor
+) -> None:
     settings = Adversary(loss=loss, gradient_penalty=1, r1=1, drift=1, instance_noise=0.1)
     makers = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
-    critic = judge(torch.ones(1), change=torch.square)
+    critic = critic_of(torch.ones(1), change=torch.square)
     terms = critic_loss(settings, real * makers[0], fake * makers[1], critic)
     torch.autograd.backward(list(terms.values()))
     assert [maker.grad for maker in makers] == [None, None]
@@ -313,7 +316,7 @@ def test_teaching_trains_nobody_but_the_critic(loss: Any, real: Tensor, fake: Te
 
 @every_loss
 @pytest.mark.parametrize("exchange", [False, True])
-def test_fooling_trains_who_made_the_fake_and_the_real_if_they_play(
+def test_the_generator_s_loss_trains_who_made_the_fake_and_the_real_in_an_exchange(
     loss: Any, exchange: bool, real: Tensor, fake: Tensor
 ) -> None:
     makers = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
@@ -349,8 +352,8 @@ def test_a_linear_critic_s_penalty_is_known_wherever_it_is_measured(shape: tuple
     expected = (float(weights.double().norm()) - 1) ** 2
     for seed in range(3):
         real, fake = drawn(5, *shape, seed=seed), drawn(5, *shape, seed=seed + 10, scale=100)
-        close(gradient_penalty(judge(weights), (real,), (fake,)), expected)
-    terms = critic_loss(Adversary(gradient_penalty=3), real, fake, judge(weights))
+        close(gradient_penalty(critic_of(weights), (real,), (fake,)), expected)
+    terms = critic_loss(Adversary(gradient_penalty=3), real, fake, critic_of(weights))
     close(terms["gradient_penalty"], 3 * expected)
 
 
@@ -359,8 +362,8 @@ def test_the_norm_of_a_pair_is_over_both_gradients_together() -> None:
     real = drawn(4, 3, 2, 2), drawn(4, 5, seed=1)
     fake = drawn(4, 3, 2, 2, seed=2), drawn(4, 5, seed=3)
     expected = (float(weights.double().norm()) - 1) ** 2
-    close(gradient_penalty(judge(weights), real, fake), expected)
-    terms = critic_loss(Adversary(gradient_penalty=1), real, fake, judge(weights))
+    close(gradient_penalty(critic_of(weights), real, fake), expected)
+    terms = critic_loss(Adversary(gradient_penalty=1), real, fake, critic_of(weights))
     close(terms["gradient_penalty"], expected)
 
 
@@ -368,7 +371,7 @@ def test_the_penalty_is_measured_at_random_places_between_one_share_for_all_of_a
     count = 2000
     real = drawn(count, 3, 2, 2), drawn(count, 5, seed=1)
     fake = drawn(count, 3, 2, 2, seed=2), drawn(count, 5, seed=3)
-    critic = judge(drawn(17))
+    critic = critic_of(drawn(17))
     gradient_penalty(critic, real, fake)
     ((image, code),) = critic.trunk.seen
     steps = torch.cat([(fake[0] - real[0]).flatten(1), fake[1] - real[1]], dim=1).double()
@@ -386,7 +389,7 @@ def test_the_penalty_of_any_critic_is_that_of_its_gradient_at_those_places() -> 
     # sum w x^2 has the gradient 2 w x.
     weights = drawn(6).double()
     real, fake = drawn(9, 6, seed=1), drawn(9, 6, seed=2)
-    critic = judge(weights.float(), change=torch.square)
+    critic = critic_of(weights.float(), change=torch.square)
     penalty = gradient_penalty(critic, (real,), (fake,))
     points = critic.trunk.seen[0][0].double()
     close(penalty, ((2 * weights * points).norm(dim=1) - 1).square().mean())
@@ -395,7 +398,7 @@ def test_the_penalty_of_any_critic_is_that_of_its_gradient_at_those_places() -> 
 def test_r1_of_a_quadratic_critic_is_known() -> None:
     weights = drawn(6).double()
     real, fake = drawn(9, 6, seed=1), drawn(9, 6, seed=2)
-    critic = judge(weights.float(), change=torch.square)
+    critic = critic_of(weights.float(), change=torch.square)
     squares = (2 * weights * real.double()).square().sum(1)
     torch.testing.assert_close(squared_gradient(critic, (real,)), squares.float())
     terms = critic_loss(Adversary(r1=10), real, fake, critic)
@@ -407,7 +410,7 @@ def test_r1_of_a_quadratic_critic_is_known() -> None:
 def test_r1_of_a_pair_adds_the_squares_of_both_gradients() -> None:
     weights = drawn(9).double()
     pair = drawn(5, 1, 2, 2, seed=1), drawn(5, 5, seed=2)
-    critic = judge(weights.float(), change=torch.square)
+    critic = critic_of(weights.float(), change=torch.square)
     joined = torch.cat([pair[0].flatten(1), pair[1]], dim=1).double()
     expected = (2 * weights * joined).square().sum(1)
     torch.testing.assert_close(squared_gradient(critic, pair), expected.float())
@@ -416,12 +419,12 @@ def test_r1_of_a_pair_adds_the_squares_of_both_gradients() -> None:
 def test_penalties_are_differentiated_a_second_time() -> None:
     # (|w| - 1)^2 and R1 = weight / 2 * mean(sum (2 w x)^2), both by w.
     start, real, fake = drawn(6), drawn(9, 6, seed=1), drawn(9, 6, seed=2)
-    linear = judge(start)
+    linear = critic_of(start)
     terms = critic_loss(Adversary(gradient_penalty=3), real, fake, linear)
     (slope,) = torch.autograd.grad(terms["gradient_penalty"], linear.head.weight)
     length = start.norm()
     torch.testing.assert_close(slope[0], 3 * 2 * (length - 1) * start / length)
-    quadratic = judge(start, change=torch.square)
+    quadratic = critic_of(start, change=torch.square)
     terms = critic_loss(Adversary(r1=3), real, fake, quadratic)
     (slope,) = torch.autograd.grad(terms["r1"], quadratic.head.weight)
     torch.testing.assert_close(slope[0], 3 * 4 * start * real.square().mean(0))
@@ -429,7 +432,7 @@ def test_penalties_are_differentiated_a_second_time() -> None:
 
 @pytest.mark.parametrize("name", ["gradient_penalty", "r1"])
 def test_a_critic_without_any_slope_has_a_finite_penalty_and_gradient(name: str) -> None:
-    critic = judge(torch.zeros(6))
+    critic = critic_of(torch.zeros(6))
     terms = critic_loss(
         Adversary.model_validate({name: 1.0}), drawn(9, 6), drawn(9, 6, seed=1), critic
     )
@@ -442,7 +445,7 @@ def test_penalties_are_measured_where_gradients_are_off_too() -> None:
     weights, real = drawn(6), drawn(9, 6, seed=1)
     settings = Adversary(gradient_penalty=1, r1=1)
     with torch.no_grad():
-        terms = critic_loss(settings, real, drawn(9, 6, seed=2), judge(weights))
+        terms = critic_loss(settings, real, drawn(9, 6, seed=2), critic_of(weights))
     close(terms["gradient_penalty"], (weights.norm() - 1) ** 2)
     close(terms["r1"], 0.5 * weights.square().sum())
 
@@ -450,7 +453,9 @@ def test_penalties_are_measured_where_gradients_are_off_too() -> None:
 def test_penalties_leave_the_inputs_as_they_are() -> None:
     real, fake = drawn(9, 6, seed=1), drawn(9, 6, seed=2)
     copies = real.clone(), fake.clone()
-    critic_loss(Adversary(gradient_penalty=1, r1=1, instance_noise=1), real, fake, judge(drawn(6)))
+    critic_loss(
+        Adversary(gradient_penalty=1, r1=1, instance_noise=1), real, fake, critic_of(drawn(6))
+    )
     for tensor, copy in zip((real, fake), copies, strict=True):
         assert torch.equal(tensor, copy)
         assert not tensor.requires_grad
@@ -464,7 +469,7 @@ def test_penalties_leave_the_inputs_as_they_are() -> None:
 def test_noise_on_all_that_the_critic_sees_falls_linearly(
     progress: float, deviation: float
 ) -> None:
-    settings, critic = Adversary(instance_noise=0.4, feature_matching=1), judge(drawn(57))
+    settings, critic = Adversary(instance_noise=0.4, feature_matching=1), critic_of(drawn(57))
     real = drawn(500, 3, 4, 4, seed=1), drawn(500, 9, seed=2)
     fake = drawn(500, 3, 4, 4, seed=3), drawn(500, 9, seed=4)
     settings.critic_loss(critic, real=real, fake=fake, progress=progress)
@@ -486,7 +491,7 @@ def test_noise_on_all_that_the_critic_sees_falls_linearly(
 
 @pytest.mark.parametrize(("noise", "progress"), [(0.4, 1.0), (0.0, 0.0), (0.0, 0.5)])
 def test_without_noise_the_critic_sees_the_very_inputs(noise: float, progress: float) -> None:
-    settings, critic = Adversary(instance_noise=noise, feature_matching=1), judge(drawn(6))
+    settings, critic = Adversary(instance_noise=noise, feature_matching=1), critic_of(drawn(6))
     real, fake = drawn(9, 6, seed=1), drawn(9, 6, seed=2)
     state = torch.get_rng_state()
     settings.critic_loss(critic, real=real, fake=fake, progress=progress)
@@ -514,7 +519,7 @@ def test_smoothing_the_relativistic_loss_is_cross_entropy_too(real: Tensor, fake
 
 
 @every_loss
-def test_smoothing_mixes_the_costs_of_both_calls_and_who_fools_does_not_doubt(
+def test_smoothing_mixes_the_costs_of_both_labels_for_the_critic_alone(
     loss: Any, real: Tensor, fake: Tensor
 ) -> None:
     plain, smooth = Adversary(loss=loss), Adversary(loss=loss, label_smoothing=0.2)
@@ -530,7 +535,7 @@ def test_smoothing_mixes_the_costs_of_both_calls_and_who_fools_does_not_doubt(
 def test_flipping_gives_a_share_of_the_inputs_the_other_label(
     loss: Any, share: float, smoothing: float
 ) -> None:
-    count = 20_000
+    count = 2_000  # the share of pairs in order looks at count^2 of them
     real, fake = torch.full((count, 1), 0.7), torch.full((count, 1), -0.4)
     settings = {"loss": loss, "label_smoothing": smoothing}
     kept = critic_loss(Adversary.model_validate(settings), real, fake)
@@ -553,7 +558,7 @@ def test_flips_are_drawn_anew_for_each_input_and_call() -> None:
 
 
 @every_loss
-def test_the_default_game_draws_no_random_numbers(loss: Any, real: Tensor, fake: Tensor) -> None:
+def test_the_default_losses_draw_no_random_numbers(loss: Any, real: Tensor, fake: Tensor) -> None:
     critic, state = echo(), torch.get_rng_state()
     settings = Adversary(loss=loss, drift=1, r1=1, feature_matching=1, label_smoothing=0.1)
     critic_loss(settings, real, fake, critic)
@@ -575,7 +580,7 @@ def test_drift_is_the_mean_squared_logit_of_real_inputs(
 @every_loss
 @pytest.mark.parametrize("exchange", [False, True])
 def test_feature_matching_adds_the_distance_of_the_mean_features(loss: Any, exchange: bool) -> None:
-    critic = judge(drawn(6), change=torch.tanh)
+    critic = critic_of(drawn(6), change=torch.tanh)
     real, fake = drawn(9, 6, seed=1), drawn(9, 6, seed=2)
     means = [x.double().tanh().mean(0) for x in (real, fake)]
     expected = ((means[0] - means[1]) ** 2).sum() / 6
@@ -587,7 +592,7 @@ def test_feature_matching_adds_the_distance_of_the_mean_features(loss: Any, exch
 
 
 def test_features_of_equal_batches_match_in_any_order() -> None:
-    critic, real = judge(drawn(6)), drawn(9, 6, seed=1)
+    critic, real = critic_of(drawn(6)), drawn(9, 6, seed=1)
     cost = generator_loss(Adversary(feature_matching=5), real, real.flip(0), critic)
     close(cost, generator_loss(Adversary(), real, real, critic))
 
@@ -653,7 +658,7 @@ def test_every_setting_works_with_every_other_on_every_kind_of_input(
         assert term.isfinite()
     torch.autograd.backward(sum(terms.values(), start=torch.zeros(())))
     for name, parameter in critic.named_parameters():
-        # A bias of the judge cancels where only differences count.
+        # A bias of the critic cancels where only differences count.
         if parameter.grad is None:
             pytest.fail(f"{name} has no gradient")
         assert parameter.grad.isfinite().all(), name

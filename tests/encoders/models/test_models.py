@@ -228,10 +228,10 @@ def owned(model: Objective) -> dict[str, set[str]]:
     }
 
 
-def one_round(
+def one_step(
     model: Objective, images: Tensor, progress: float = 0.5
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Play one round as the trainer does; yield (player, terms) after that player's step."""
+    """Do one step as the trainer does; yield (player, terms) after that player's step."""
     optimisers = {
         player: torch.optim.Adam([p for network in networks for p in network.parameters()])
         for player, networks in model.players().items()
@@ -253,21 +253,21 @@ def test_every_parameter_belongs_to_a_player(name: str) -> None:
 
 @forms
 @every_objective
-def test_a_step_changes_its_own_player_only_and_every_player_moves(
+def test_a_step_changes_its_own_player_only_and_every_player_has_one(
     name: str, size: int, channels: int
 ) -> None:
     model = objective(name, size, channels).train()
     owners = owned(model)
-    moved = set()
+    updated = set()
     before = snapshot(model)
-    for player, _ in one_round(model, pictures(size, channels)):
+    for player, _ in one_step(model, pictures(size, channels)):
         after = snapshot(model)
         assert changed(before, after)
         assert changed(before, after) <= owners[player]
-        moved.add(player)
+        updated.add(player)
         before = after
-    assert changed(before, snapshot(model)) == set(), "nothing moves after the last step"
-    assert moved == set(owners)
+    assert changed(before, snapshot(model)) == set(), "nothing changes after the last update"
+    assert updated == set(owners)
 
 
 @forms
@@ -278,7 +278,7 @@ def test_all_terms_and_gradients_are_finite_and_none_is_missing(
     model = objective(name, size, channels).train()
     owners = owned(model)
     reached: dict[str, set[str]] = {player: set() for player in owners}
-    for player, terms in one_round(model, pictures(size, channels)):
+    for player, terms in one_step(model, pictures(size, channels)):
         assert terms
         assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
         gradients = {k: p.grad for k, p in model.named_parameters() if k in owners[player]}
@@ -289,9 +289,9 @@ def test_all_terms_and_gradients_are_finite_and_none_is_missing(
 
 @every_objective
 @pytest.mark.parametrize("progress", [0.0, 0.999])
-def test_a_round_can_be_played_at_the_start_and_at_the_end(name: str, progress: float) -> None:
+def test_a_step_can_be_done_at_the_start_and_at_the_end(name: str, progress: float) -> None:
     model = objective(name).train()
-    terms = [terms for _, terms in one_round(model, pictures(), progress)]
+    terms = [terms for _, terms in one_step(model, pictures(), progress)]
     assert all(term.isfinite() for each in terms for term in each.values())
 
 
@@ -300,8 +300,8 @@ def test_losses_can_be_looked_at_without_gradients(name: str) -> None:
     model = objective(name).eval()
     before = snapshot(model)
     with torch.no_grad():
-        rounds = list(model.losses(pictures(), 0.5))
-    assert {player for player, _ in rounds} == set(model.players())
+        updates = list(model.losses(pictures(), 0.5))
+    assert {player for player, _ in updates} == set(model.players())
     assert changed(before, snapshot(model)) == set()
 
 
@@ -332,6 +332,31 @@ def test_one_or_two_images_are_enough_for_pictures(name: str, count: int) -> Non
     model = ready(name, pictures())
     with torch.inference_mode():
         model.grids(pictures()[:count])
+
+
+def devices_of(model: Model, images: Tensor) -> set[str]:
+    """Return where everything lies that a model computes of images."""
+    found: list[Tensor] = []
+    if isinstance(model, Objective):
+        for _, terms in one_step(model.train(), images):
+            found += terms.values()
+    model.eval()
+    found += [
+        model.embed(images),
+        *model.grids(images).values(),
+        *model.statistics(images).values(),
+    ]
+    return {value.device.type for value in found}
+
+
+@pytest.mark.parametrize("name", [name for name in ALONE if not MODELS[name].on_cpu])
+def test_whatever_is_computed_lies_where_the_images_lie(name: str) -> None:
+    # A device without values, which refuses what was left on the processor.
+    model, images = ready(name, pictures()).to("meta"), pictures().to("meta")
+    try:
+        assert devices_of(model, images) == {"meta"}
+    except NotImplementedError as error:
+        pytest.skip(f"{name} needs values to know a shape ({error})")
 
 
 # Fitted encoders
@@ -460,7 +485,7 @@ def test_every_model_with_an_architecture_can_be_dense_on_images_of_28_px(name: 
     images = pictures(28)
     model = small(name, 28, **dense(name)).train()
     if isinstance(model, Objective):
-        for _, terms in one_round(model, images):
+        for _, terms in one_step(model, images):
             assert all(term.isfinite() for term in terms.values())
         assert model.grids(images)
     elif isinstance(model, FittedEncoder):

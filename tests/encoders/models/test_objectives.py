@@ -48,8 +48,8 @@ def pictures() -> Tensor:
     return torch.tanh(F.interpolate(coarse, size=SIZE, mode="bilinear"))
 
 
-def turns(model: Objective, progress: float = 0.0) -> list[tuple[str, Terms]]:
-    """Return the moves of one round, with fixed noise and nobody moving."""
+def updates_of(model: Objective, progress: float = 0.0) -> list[tuple[str, Terms]]:
+    """Return the updates of one step, with fixed noise and without learning."""
     with torch.no_grad():
         torch.manual_seed(3)
         return list(model.losses(pictures(), progress))
@@ -76,7 +76,7 @@ def same(found: Tensor, expected: Tensor) -> None:
 
 def test_without_noise_and_sparsity_the_sdae_is_the_plain_autoencoder() -> None:
     model: SDAE = new("sdae", noise=0, sparsity=0)
-    ((player, terms),) = turns(model)
+    ((player, terms),) = updates_of(model)
     assert player == "autoencoder"
     with torch.no_grad():
         rebuilt = model.decoder(model.encode(pictures()))
@@ -86,7 +86,7 @@ def test_without_noise_and_sparsity_the_sdae_is_the_plain_autoencoder() -> None:
 
 def test_the_sdae_sees_noise_and_is_asked_for_the_clean_image_and_small_codes() -> None:
     model: SDAE = new("sdae", noise=0.5, sparsity=0.3)
-    ((_, terms),) = turns(model)
+    ((_, terms),) = updates_of(model)
     with torch.no_grad():
         torch.manual_seed(3)
         codes = model.encode(pictures() + 0.5 * torch.randn_like(pictures()))
@@ -100,7 +100,7 @@ def test_the_sdae_sees_noise_and_is_asked_for_the_clean_image_and_small_codes() 
 
 def test_the_vae_s_divergence_is_that_of_torch_s_distributions() -> None:
     model: VAE = new("vae", beta=2.0)
-    ((_, terms),) = turns(model)
+    ((_, terms),) = updates_of(model)
     normal = torch.distributions.Normal
     with torch.no_grad():
         mean, log_variance = (x.double() for x in model.posterior(pictures()))
@@ -112,7 +112,7 @@ def test_the_vae_s_divergence_is_that_of_torch_s_distributions() -> None:
 def test_the_vae_minimises_the_negative_evidence_bound_up_to_scale_and_constant() -> None:
     variance = 0.1
     model: VAE = new("vae")
-    ((_, terms),) = turns(model)
+    ((_, terms),) = updates_of(model)
     with torch.no_grad():
         torch.manual_seed(3)
         mean, log_variance = model.posterior(pictures())
@@ -134,7 +134,7 @@ def test_free_bits_are_a_floor_under_each_unit_s_mean_divergence() -> None:
     divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).mean(0)
     free = float(divergence.median())
     model: VAE = new("vae", free_bits=free, beta=5.0)
-    ((_, terms),) = turns(model)
+    ((_, terms),) = updates_of(model)
     same(terms["kl"], divergence.clamp_min(free).sum() / SIZE**2)
 
 
@@ -161,17 +161,17 @@ def test_the_vae_embeds_the_mean_and_never_a_draw() -> None:
 def test_an_extreme_log_variance_gives_finite_terms(output: float) -> None:
     model: VAE = new("vae")
     torch.nn.init.constant_(model.encoder.head.bias, output)
-    ((_, terms),) = turns(model)
+    ((_, terms),) = updates_of(model)
     assert all(term.isfinite() for term in terms.values())
 
 
 def test_the_sdae_s_sparsity_does_not_depend_on_the_scale_of_its_codes() -> None:
     model: SDAE = new("sdae", noise=0, sparsity=1.0)
-    ((_, terms),) = turns(model)
+    ((_, terms),) = updates_of(model)
     with torch.no_grad():
         model.encoder.head.weight.mul_(30)
         model.encoder.head.bias.mul_(30)
-    ((_, larger),) = turns(model)
+    ((_, larger),) = updates_of(model)
     torch.testing.assert_close(larger["sparsity"], terms["sparsity"], rtol=0.05, atol=0)
 
 
@@ -198,20 +198,20 @@ def test_the_aae_s_code_is_its_encoder_s_output_on_the_support(prior: PriorName)
 def test_the_aae_s_terms_are_its_formulas(prior: PriorName, moves: str) -> None:
     weight = 0.3
     model: AAE = new("aae", prior=prior, prior_weight=weight, moves=moves)
-    found = turns(model)
+    found = updates_of(model)
     with torch.no_grad():
         torch.manual_seed(3)
         codes = PRIORS[prior].project(model.encoder(pictures()))
         drawn = PRIORS[prior].sample_like(codes)
         of_codes, of_drawn = model.critic(codes), model.critic(drawn)
         rebuilt = model.decoder(codes)
-    fooled = {"prior": weight * as_real(of_codes)}
+    of_generator = {"prior": weight * as_real(of_codes)}
     reconstruction = {"reconstruction": F.mse_loss(rebuilt, pictures())}
     expected = [("critic", {"real": as_real(of_drawn), "fake": as_fake(of_codes)})]
     if moves == "two":
-        expected += [("autoencoder", reconstruction | fooled)]
+        expected += [("autoencoder", reconstruction | of_generator)]
     else:
-        expected += [("encoder", fooled), ("autoencoder", reconstruction)]
+        expected += [("encoder", of_generator), ("autoencoder", reconstruction)]
     assert [player for player, _ in found] == [player for player, _ in expected]
     found[0][1].pop("order")  # watched, not minimised
     torch.testing.assert_close(dict(found), dict(expected))
@@ -222,7 +222,7 @@ def test_the_aae_s_terms_are_its_formulas(prior: PriorName, moves: str) -> None:
 
 def test_in_a_bigan_each_pair_s_maker_wants_it_called_the_other_kind() -> None:
     model: BiGAN = new("bigan", reconstruction_weight=0.5)
-    (critic, judged), (player, terms) = turns(model)
+    (critic, of_critic), (player, terms) = updates_of(model)
     assert (critic, player) == ("critic", "autoencoder")
     with torch.no_grad():
         torch.manual_seed(3)
@@ -230,8 +230,8 @@ def test_in_a_bigan_each_pair_s_maker_wants_it_called_the_other_kind() -> None:
         drawn = torch.randn_like(codes)
         real, fake = model.critic(pictures(), codes), model.critic(model.generator(drawn), drawn)
         rebuilt = model.generator(codes)
-    same(judged["real"], as_real(real))
-    same(judged["fake"], as_fake(fake))
+    same(of_critic["real"], as_real(real))
+    same(of_critic["fake"], as_fake(fake))
     same(terms["exchange"], as_fake(real) + as_real(fake))
     same(terms["reconstruction"], 0.5 * mean_square(rebuilt - pictures()))
 
@@ -253,14 +253,14 @@ def test_both_encoder_and_generator_of_a_bigan_learn_from_the_exchange() -> None
 @pytest.mark.parametrize("generator", ["two-level", "plain"])
 def test_the_flipped_aae_reconstructs_the_code_of_a_generated_image(generator: str) -> None:
     model: FlippedAAE = new("flipped_aae", generator=generator, noise=0, joint_weight=0.25)
-    moves = turns(model)
-    assert [player for player, _ in moves] == ["critic", "generator", "encoder"]
+    updates = updates_of(model)
+    assert [player for player, _ in updates] == ["critic", "generator", "encoder"]
     with torch.no_grad():
         torch.manual_seed(3)
         drawn = model.draw(pictures())
         expected = mean_square(model.encode(model.generate(drawn)[0]) - drawn)
-    same(moves[1][1]["latent"], 0.25 * expected)
-    same(moves[2][1]["latent"], expected)
+    same(updates[1][1]["latent"], 0.25 * expected)
+    same(updates[2][1]["latent"], expected)
 
 
 def test_a_separate_encoder_leaves_the_generator_alone_and_the_other_way_round() -> None:
@@ -269,7 +269,7 @@ def test_a_separate_encoder_leaves_the_generator_alone_and_the_other_way_round()
         model.zero_grad()
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         if player == "generator":
-            assert set(terms) == {"fool"}
+            assert set(terms) == {"adversarial"}
             assert all(p.grad is None for p in model.encoder.parameters())
         if player == "encoder":
             assert all(p.grad is None for p in model.generator.parameters())
@@ -314,7 +314,7 @@ def test_an_infogan_s_code_layer_is_log_probabilities_and_means() -> None:
 def test_the_infogan_s_bound_is_cross_entropy_plus_half_the_squared_error() -> None:
     model: InfoGAN = new("infogan", categories=4, continuous=2, information_weight=0.5)
     model.critic.eval()
-    (_, judged), (_, fooled) = turns(model)
+    (_, of_critic), (_, of_generator) = updates_of(model)
     with torch.no_grad():
         torch.manual_seed(3)
         codes = model.draw(pictures())
@@ -323,8 +323,8 @@ def test_the_infogan_s_bound_is_cross_entropy_plus_half_the_squared_error() -> N
     chosen = guess[:, :4].softmax(1)[codes[:, 5:9].bool()]
     errors = ((guess[:, 4:] - codes[:, 9:]) ** 2).sum(1)
     expected = 0.5 * (-chosen.log() + 0.5 * errors).mean()
-    same(judged["information"], expected)
-    same(fooled["information"], expected)
+    same(of_critic["information"], expected)
+    same(of_generator["information"], expected)
 
 
 # Diffusion
@@ -332,7 +332,7 @@ def test_the_infogan_s_bound_is_cross_entropy_plus_half_the_squared_error() -> N
 
 def test_diffusion_learns_where_the_noise_lies_from_the_image() -> None:
     model: Diffusion = new("diffusion")
-    ((player, terms),) = turns(model)
+    ((player, terms),) = updates_of(model)
     images = pictures()
     with torch.no_grad():
         torch.manual_seed(3)
@@ -385,9 +385,9 @@ def test_samples_of_diffusion_look_like_what_it_has_learned_from() -> None:
 # Combined
 
 
-def test_a_combination_plays_its_parts_one_after_the_other() -> None:
+def test_a_combination_updates_its_parts_one_after_the_other() -> None:
     model: Combined = new("combined")
-    players = [player for player, _ in turns(model)]
+    players = [player for player, _ in updates_of(model)]
     assert players == ["aae-critic", "aae-autoencoder", "sdae-autoencoder"]
     assert set(model.players()) == set(players)
 
@@ -440,13 +440,13 @@ def test_names_that_modules_have_methods_of_may_be_parts() -> None:
     assert new("combined", parts=parts).embed(pictures()).shape == (COUNT, 3 * SIZE**2)
 
 
-# The game, with every adversarial model
+# Adversarial losses, with every model that has them
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 @pytest.mark.parametrize("steps", [1, 3])
-def test_the_critic_moves_first_and_as_often_as_asked(name: str, steps: int) -> None:
-    players = [player for player, _ in turns(new(name, adversary={"critic_steps": steps}))]
+def test_the_critic_is_updated_first_and_as_often_as_asked(name: str, steps: int) -> None:
+    players = [player for player, _ in updates_of(new(name, adversary={"critic_steps": steps}))]
     assert players[:steps] == ["critic"] * steps
     assert "critic" not in players[steps:]
     assert len(players) > steps
@@ -454,9 +454,9 @@ def test_the_critic_moves_first_and_as_often_as_asked(name: str, steps: int) -> 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_plays_with_every_model(name: str, loss: str) -> None:
+def test_every_loss_works_with_every_model(name: str, loss: str) -> None:
     model = new(name, adversary={"loss": loss, "spectral_norm": loss == "wasserstein"})
-    check_a_round(model, progress=0.5)
+    check_a_step(model, progress=0.5)
 
 
 @pytest.mark.parametrize(
@@ -488,7 +488,7 @@ def test_a_wasserstein_critic_that_nothing_holds_is_refused(
     ids=lambda option: next(iter(option)),
 )
 def test_every_stabiliser_works_with_every_model(name: str, option: dict[str, Any]) -> None:
-    check_a_round(new(name, adversary=option), progress=0.5)
+    check_a_step(new(name, adversary=option), progress=0.5)
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
@@ -505,11 +505,11 @@ def test_all_stabilisers_work_together(name: str) -> None:
         "spectral_norm": True,
         "minibatch_stddev": True,
     }
-    check_a_round(new(name, adversary=every), progress=0.5)
+    check_a_step(new(name, adversary=every), progress=0.5)
 
 
-def check_a_round(model: Objective, progress: float) -> None:
-    """Play a round; all terms are finite, and each player's move has a gradient to go by."""
+def check_a_step(model: Objective, progress: float) -> None:
+    """Do a step; all terms are finite, and each player's update has a gradient."""
     for player, terms in model.losses(pictures(), progress):
         model.zero_grad()
         assert all(term.isfinite() for term in terms.values()), terms
@@ -522,7 +522,7 @@ def check_a_round(model: Objective, progress: float) -> None:
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-def test_the_critic_s_turn_gives_no_gradient_to_anyone_else_s_networks(name: str) -> None:
+def test_the_critic_s_update_gives_no_gradient_to_anyone_else_s_networks(name: str) -> None:
     model = new(name)
     player, terms = next(model.losses(pictures(), 0.0))
     torch.autograd.backward(torch.stack(list(terms.values())).sum())
@@ -531,13 +531,13 @@ def test_the_critic_s_turn_gives_no_gradient_to_anyone_else_s_networks(name: str
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-def test_changing_one_setting_of_the_game_keeps_the_model_s_others(name: str) -> None:
+def test_changing_one_setting_of_the_adversary_keeps_the_model_s_others(name: str) -> None:
     default = check_arguments(name, {})["adversary"]
     changed = check_arguments(name, {"adversary": {"drift": 0.5}})["adversary"]
     assert changed == default | {"drift": 0.5}
 
 
-def test_an_unknown_setting_of_the_game_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_setting_of_the_adversary_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"arguments\.adversary\.los: no such .* critic_steps"):
         check_arguments("gan", {"adversary": {"los": "hinge"}})
     with pytest.raises(UsageError, match=r"arguments\.adversary\.loss: 'hing' does not fit"):

@@ -1,12 +1,9 @@
-"""The networks: shapes at every size, ranges, gradients, and what a critic may depend on."""
-
-from collections.abc import Callable
+"""Encoders and decoders of each architecture: shapes at every size, ranges, gradients."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import nn
 
 from replearn.encoders.networks import dcgan, dense
 from replearn.encoders.networks.architectures import (
@@ -16,15 +13,8 @@ from replearn.encoders.networks.architectures import (
     ImageTrunk,
     decoder,
 )
-from replearn.encoders.networks.critic import (
-    SpectralNorm,
-    Trunk,
-)
-from replearn.encoders.networks.mlp import CodeTrunk
-from replearn.encoders.networks.normalisation import measure_statistics
 from replearn.errors import UsageError
 from tests.encoders.networks.small import (
-    COUNT,
     WIDTH,
     assert_all_learn,
     channels,
@@ -34,9 +24,6 @@ from tests.encoders.networks.small import (
 )
 
 architectures = pytest.mark.parametrize("architecture", ARCHITECTURES)
-
-
-# Encoders and decoders of each architecture.
 
 
 @convolutional_architectures
@@ -253,76 +240,3 @@ def test_a_residual_pair_without_its_residuals_is_its_shortcuts(normalised: bool
     if normalised:
         maps = maps / (1 + 1e-5) ** 0.5  # statistics as they were initialised
     torch.testing.assert_close(network(images), maps.relu())
-
-
-# U-Nets.
-
-
-# Two levels.
-
-
-# Critics.
-
-
-def codes() -> tuple[Trunk, tuple[Tensor, ...]]:
-    return CodeTrunk(5, 8), (torch.randn(COUNT, 5),)
-
-
-# Minibatch standard deviation.
-
-
-# Spectral normalisation.
-
-
-def convolution() -> tuple[nn.Module, Tensor]:
-    return nn.Conv2d(3, 6, 4, stride=2, padding=1), torch.randn(2, 3, 8, 8)
-
-
-Layer = Callable[[], tuple[nn.Module, Tensor]]
-
-
-def weight_of(layer: nn.Module) -> Tensor:
-    weight = layer.get_parameter("weight")
-    assert isinstance(weight, nn.Parameter)
-    return weight
-
-
-def normalised(make: Layer, *, gap: float = 2.0) -> tuple[nn.Module, Tensor, SpectralNorm]:
-    """Return a layer whose largest singular value is `gap` times the next, its input and norm."""
-    layer, inputs = make()
-    weight = weight_of(layer)
-    left, values, right = torch.linalg.svd(weight.detach().flatten(1), full_matrices=False)
-    values[0] = gap * values[:2].max()
-    weight.data.copy_((3 * left * values @ right).reshape_as(weight))
-    norm = SpectralNorm(weight)
-    parametrize.register_parametrization(layer, "weight", norm)
-    return layer, inputs, norm
-
-
-# Statistics of batch normalisation.
-
-
-@pytest.mark.parametrize("count", [200, 258])  # one batch, and one and a little more
-@architectures
-def test_measured_statistics_standardise_what_the_images_make_of_each_layer(
-    architecture: Architecture, count: int
-) -> None:
-    encoder = Encoder(architecture, 16, 1, WIDTH, outputs=5).eval()
-    images = 3 + 2 * torch.randn(count, 1, 16, 16)
-    momenta = [m.momentum for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
-    measure_statistics(encoder, images)
-    assert not any(module.training for module in encoder.modules())
-    assert momenta == [m.momentum for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
-    seen: list[Tensor] = []
-    for layer in encoder.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.register_forward_hook(lambda module, inputs, output: seen.append(output.clone()))
-    with torch.no_grad():
-        encoder(images)
-    assert seen
-    for output in seen:
-        units = output.transpose(0, 1).flatten(1)
-        # Each of several batches was standardised by itself on its way to the layer.
-        near = 1 if count <= 256 else 20
-        torch.testing.assert_close(units.mean(1), torch.zeros(len(units)), atol=1e-3 * near, rtol=0)
-        torch.testing.assert_close(units.std(1), torch.ones(len(units)), atol=1e-2 * near, rtol=0)

@@ -18,6 +18,7 @@ from replearn.encoders.networks.architectures import (
 from replearn.encoders.networks.critic import (
     Critic,
     PairTrunk,
+    SpectralNorm,
     Trunk,
     minibatch_stddev,
 )
@@ -30,7 +31,6 @@ from tests.encoders.networks.small import (
     convolutional_architectures,
     sizes,
 )
-from tests.encoders.networks.test_architectures import Layer, codes, convolution, normalised
 
 
 @convolutional_architectures
@@ -47,15 +47,11 @@ def test_a_trunk_maps_images_to_as_many_features_as_it_says(
     assert_all_learn(trunk, features)
 
 
-def test_both_sizes_of_a_pyramid_fit_the_trunk_and_the_generator_s_images_do_too() -> None:
-    trunk = two_level.PyramidTrunk(32, 1, WIDTH)
-    made = two_level.Generator(32, 1, WIDTH, inputs=5)(torch.randn(3, 5))
-    shown = two_level.pyramid(torch.randn(3, 1, 32, 32))
-    assert trunk(*made).shape == trunk(*shown).shape
-    assert [x.shape for x in made] == [x.shape for x in shown]
-
-
 Make = Callable[[], tuple[Trunk, tuple[Tensor, ...]]]
+
+
+def codes() -> tuple[Trunk, tuple[Tensor, ...]]:
+    return CodeTrunk(5, 8), (torch.randn(COUNT, 5),)
 
 
 def of_images(architecture: Architecture) -> Make:
@@ -218,6 +214,9 @@ def test_the_deviation_does_not_depend_on_the_order_of_the_rows() -> None:
     torch.testing.assert_close(minibatch_stddev(features.flip(0)), minibatch_stddev(features))
 
 
+# Spectral normalisation.
+
+
 def linear() -> tuple[nn.Module, Tensor]:
     return nn.Linear(7, 5), torch.randn(2, 7)
 
@@ -228,6 +227,31 @@ def wide() -> tuple[nn.Module, Tensor]:
 
 def single() -> tuple[nn.Module, Tensor]:
     return nn.Linear(7, 1), torch.randn(2, 7)
+
+
+def convolution() -> tuple[nn.Module, Tensor]:
+    return nn.Conv2d(3, 6, 4, stride=2, padding=1), torch.randn(2, 3, 8, 8)
+
+
+Layer = Callable[[], tuple[nn.Module, Tensor]]
+
+
+def weight_of(layer: nn.Module) -> Tensor:
+    weight = layer.get_parameter("weight")
+    assert isinstance(weight, nn.Parameter)
+    return weight
+
+
+def normalised(make: Layer, *, gap: float = 2.0) -> tuple[nn.Module, Tensor, SpectralNorm]:
+    """Return a layer whose largest singular value is `gap` times the next, its input and norm."""
+    layer, inputs = make()
+    weight = weight_of(layer)
+    left, values, right = torch.linalg.svd(weight.detach().flatten(1), full_matrices=False)
+    values[0] = gap * values[:2].max()
+    weight.data.copy_((3 * left * values @ right).reshape_as(weight))
+    norm = SpectralNorm(weight)
+    parametrize.register_parametrization(layer, "weight", norm)
+    return layer, inputs, norm
 
 
 every_layer = pytest.mark.parametrize("make", [linear, wide, single, convolution])

@@ -39,6 +39,14 @@ def test_a_pyramid_s_features_are_as_many_as_it_says_and_see_both_sizes(
         assert (seen.grad.flatten(1).abs().sum(1) > 0).all()
 
 
+def test_both_sizes_of_a_pyramid_fit_the_trunk_and_the_generator_s_images_do_too() -> None:
+    trunk = two_level.PyramidTrunk(32, 1, WIDTH)
+    made = two_level.Generator(32, 1, WIDTH, inputs=5)(torch.randn(3, 5))
+    shown = two_level.pyramid(torch.randn(3, 1, 32, 32))
+    assert trunk(*made).shape == trunk(*shown).shape
+    assert [x.shape for x in made] == [x.shape for x in shown]
+
+
 def test_the_generator_s_batch_does_not_matter() -> None:
     generator, codes = two_level.Generator(16, 1, WIDTH, inputs=5), torch.randn(6, 5)
     for whole, alone in zip(generator(codes), generator(codes[:1]), strict=True):

@@ -1,6 +1,7 @@
 """Tiny objectives, images and settings that the tests of a training share."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from replearn.artefacts.identity import identify
-from replearn.encoders.contract import Objective
+from replearn.concepts.table import ConceptTable
+from replearn.detection.probe import Probe
+from replearn.encoders.contract import Model, Objective
 from replearn.encoders.models import MODELS, build, check_arguments
 from replearn.encoders.models.sdae import SDAE
 from replearn.encoders.training.loop import fit
@@ -18,19 +21,16 @@ from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, seed_all
 
 SIZE = 16
-
+LABELLED = 64  # images of the probe
 
 _SIZES: dict[str, Any] = {"width": 4, "latent_dim": 8, "critic_width": 16, "noise_dim": 8}
 
-
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]
-
 
 SMALL: dict[str, dict[str, Any]] = {
     name: {key: _SIZES[key] for key in check_arguments(name, {}) if key in _SIZES}
     for name in OBJECTIVES
 }
-
 
 SMALL["combined"] = {
     "parts": {
@@ -39,9 +39,7 @@ SMALL["combined"] = {
     }
 }
 
-
 STEPS = 8
-
 
 Terms = dict[str, Tensor]
 
@@ -76,11 +74,26 @@ def odd_trainer(kind: type[SDAE], **changes: Any) -> Trainer:
     return Trainer(kind(size=SIZE, width=4, latent_dim=8), pictures(), settings_of(**changes))
 
 
-def go(trainer: Trainer, folder: Path, *, resume: bool = False) -> None:
+def go(
+    trainer: Trainer, folder: Path, *, resume: bool = False, probe: Probe | None = None
+) -> Model:
     """Run `fit` as the stage does."""
     facts = {"model": "sdae", "training": trainer.settings.facts()}
     folder.mkdir(exist_ok=True)
-    fit(trainer, folder, identify("sdae", **facts), facts, resume=resume)
+    identity = identify("sdae", **facts)
+    return fit(trainer, folder, identity, facts, resume=resume, probe=probe)
+
+
+@cache
+def probe() -> Probe:
+    """Return labelled images: a concept for each quarter of the image that is bright."""
+    pixels = pictures(LABELLED)
+    half = SIZE // 2
+    quarters = [pixels[:, 0, y : y + half, x : x + half] for y in (0, half) for x in (0, half)]
+    bright = np.stack([quarter.mean((1, 2)) > 127 for quarter in quarters], axis=1)
+    bright[:, 0] |= ~bright.any(1)
+    concepts = [tuple(f"C{column}" for column in np.flatnonzero(row)) for row in bright]
+    return Probe(pixels, ConceptTable([f"i{row}" for row in range(LABELLED)], concepts))
 
 
 def rates(trainer: Trainer) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Precision and compiled layers: what is chosen, what is refused, and that learning stays."""
 
+import logging
 import shutil
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch._dynamo.utils import counters
 
 from replearn.encoders.contract import Objective
 from replearn.encoders.models import build, check_arguments
-from replearn.encoders.training.acceleration import precision_of
+from replearn.encoders.training.acceleration import precision_of, set_up
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import UsageError
 from tests.encoders.training.small import (
@@ -61,6 +62,21 @@ def test_in_bfloat16_weights_averages_and_terms_stay_float32(name: str) -> None:
         assert value.dtype == torch.float32
         assert float(value) == pytest.approx(float(expected[key]), rel=0.1, abs=0.02)
     assert any(float(found[key]) != float(expected[key]) for key in found), "it did round"
+
+
+# Determinism
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_on_a_cpu_there_is_no_determinism_to_choose_and_asking_for_it_is_answered(
+    deterministic: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
+    with caplog.at_level(logging.INFO):
+        set_up(settings_of(deterministic=deterministic), CPU)
+    assert (torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark) == before
+    told = ["training.deterministic: nothing to do, a CPU gives the same bits anyway"]
+    assert caplog.messages == told * deterministic
 
 
 # Compiled layers

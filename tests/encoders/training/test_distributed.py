@@ -4,6 +4,7 @@ The children are started as `torchrun` starts them.  Everything is in double pre
 is drawn at random for a share of the batch is that share of what is drawn for the whole batch.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -17,13 +18,18 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from replearn.encoders.configuration import Configuration
 from replearn.encoders.contract import Objective
 from replearn.encoders.models import build
 from replearn.encoders.networks.collective import gather, mean_over_processes, rank, world_size
+from replearn.encoders.training import run
 from replearn.encoders.training.distributed import any_process, broadcast, process_group
+from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import fit
+from replearn.encoders.training.run import train
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
+from replearn.images.image_set import ImageSet
 from tests.encoders.training.small import OBJECTIVES, SIZE, SMALL, pictures, settings_of
 
 STEPS = 3
@@ -138,6 +144,52 @@ def resumed_apart(folder: str) -> None:
         own = Path(folder) / str(rank())
         with pytest.raises(DataError, match=r"not there for every process; share the folder"):
             fit(new_trainer("sdae"), own, "x:1", {}, resume=True)
+
+
+def failing(folder: str) -> None:
+    """Train again and again while one of the two processes fails; write what each is told."""
+    torch.set_num_threads(1)
+    told: dict[str, str] = {}
+    for case, (who, owner, name) in FAILURES.items():
+        with pytest.MonkeyPatch.context() as patch:
+            if os.environ["RANK"] == str(who):
+                patch.setattr(owner, name, breaks)
+            with pytest.raises((DataError, RuntimeError)) as caught:
+                train_small(Path(folder) / case)
+        told[case] = str(caught.value)
+        if case == "after the last step":
+            train_small(Path(folder) / "whole")
+    (Path(folder) / f"told-{os.environ['RANK']}.json").write_text(json.dumps(told))
+
+
+def breaks(*_: Any, **__: Any) -> None:
+    raise RuntimeError("switched off")
+
+
+def train_small(folder: Path) -> None:
+    images = ImageSet([f"i{row}" for row in range(24)], pictures(), "stretch", [], "images:1")
+    training = {"steps": 3, "batch_size": 8, "checkpoint_every": 2, "device": "cpu"}
+    train(Configuration(model="sdae", arguments=SMALL["sdae"], training=training), images, folder)
+
+
+# Which process fails, and where.  Only where it was to answer do the others know before it ends.
+FAILURES: dict[str, tuple[int, Any, str]] = {
+    "before the training": (0, TrainingFolder, "is_finished"),
+    "before the first step": (0, TrainingFolder, "make_room"),
+    "between two steps": (0, Trainer, "save"),
+    "after the last step": (0, run, "save_encoder"),
+    "in a step": (1, Trainer, "train_step"),
+}
+
+
+def test_where_one_process_fails_the_other_stops_with_the_reason(tmp_path: Path) -> None:
+    run_two(tmp_path, f"failing({str(tmp_path)!r})")
+    told = [json.loads((tmp_path / f"told-{number}.json").read_text()) for number in (0, 1)]
+    for case, (who, *_) in FAILURES.items():
+        assert told[who][case] == "switched off"
+        assert told[1 - who][case] == f"process {who} failed: RuntimeError: switched off", case
+    # A training that follows is not taken for one that failed.
+    assert (tmp_path / "whole/encoder.json").exists()
 
 
 def run_two(folder: Path, call: str) -> Path:

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from replearn.arrays import Pixels
-from replearn.encoders.preprocessing import to_float
+from replearn.encoders.preprocessing import scale_pixels
 from replearn.encoders.training.loader import BatchLoader
 from replearn.encoders.training.sampling import Views
 from replearn.encoders.training.settings import TrainingSettings
+from replearn.errors import UsageError
 
 COUNT, SIDE = 30, 9
 CPU = torch.device("cpu")
@@ -152,6 +153,19 @@ def test_the_shares_of_all_parts_together_are_the_whole_batch(
             assert torch.equal(images, joined)
 
 
+@pytest.mark.parametrize(("batch_size", "parts"), [(8, 3), (8, 16), (64, 4)])
+def test_a_batch_that_cannot_be_shared_evenly_is_refused_in_one_line(
+    batch_size: int, parts: int
+) -> None:
+    held = min(batch_size, COUNT)
+    with pytest.raises(UsageError) as caught:
+        BatchLoader(in_memory(), settings_of(batch_size=batch_size), CPU, part=0, parts=parts)
+    assert str(caught.value) == (
+        f"training.batch_size: {held} images cannot be shared evenly by {parts} processes; "
+        f"give a multiple of {parts}, at most {COUNT}"
+    )
+
+
 # A GPU
 
 
@@ -196,7 +210,7 @@ def test_images_that_follow_each_other_on_the_disk_are_read_without_a_warning(
     in_memory().tofile(tmp_path / "pixels")
     pixels = View(tmp_path / "pixels", np.uint8, "r", shape=(1, 3, SIDE, SIDE))
     loader = BatchLoader(pixels, settings_of(batch_size=2), CPU)
-    expected = to_float(in_memory()[:1])
+    expected = scale_pixels(in_memory()[:1])
     torch.set_warn_always(True)  # else once in a process, which may have been in another test
     try:
         torch.testing.assert_close(loader.batch(0), expected, rtol=0, atol=0)

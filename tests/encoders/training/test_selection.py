@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +11,21 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from replearn.concepts.table import ConceptTable
-from replearn.detection.probe import Probe
-from replearn.encoders.contract import Model
 from replearn.encoders.models.sdae import SDAE
 from replearn.encoders.training.checkpoint import read_checkpoint
-from replearn.encoders.training.loop import fit
 from replearn.encoders.training.trainer import Trainer
-from replearn.errors import DataError
 from tests.encoders.training.small import (
-    SIZE,
+    LABELLED,
     STEPS,
     Terms,
     assert_same_bits,
+    go,
     metrics,
     new_trainer,
     odd_trainer,
-    pictures,
+    probe,
     weights_of,
 )
-from tests.encoders.training.test_checkpoint import InfiniteGradient, InfiniteLoss
-
-LABELLED = 64
-LABELS = 4
-
-
-@cache
-def probe() -> Probe:
-    """Return labelled images: a concept for each quarter of the image that is bright."""
-    pixels = pictures(LABELLED)
-    half = SIZE // 2
-    quarters = [pixels[:, 0, y : y + half, x : x + half] for y in (0, half) for x in (0, half)]
-    bright = np.stack([quarter.mean((1, 2)) > 127 for quarter in quarters], axis=1)
-    bright[:, 0] |= ~bright.any(1)
-    concepts = [tuple(f"C{column}" for column in np.flatnonzero(row)) for row in bright]
-    return Probe(pixels, ConceptTable([f"i{row}" for row in range(LABELLED)], concepts))
 
 
 class Forgets(SDAE):
@@ -73,14 +52,6 @@ class Forgets(SDAE):
 def forgetting(kind: type[SDAE] = Forgets, **changes: Any) -> Trainer:
     often = {"probe_every": 2, "checkpoint_every": 3, "ema": 0, "learning_rate": 0.01}
     return odd_trainer(kind, **often | changes)
-
-
-def go(
-    trainer: Trainer, folder: Path, *, resume: bool = False, probe: Probe | None = None
-) -> Model:
-    folder.mkdir(exist_ok=True)
-    facts = {"training": trainer.settings.facts()}
-    return fit(trainer, folder, "sdae:1", facts, resume=resume, probe=probe)
 
 
 def linear_scores(folder: Path) -> dict[int, float]:
@@ -164,6 +135,16 @@ def test_probing_does_not_change_the_training(name: str, tmp_path: Path) -> None
     assert terms[0] == terms[1]
 
 
+@pytest.mark.parametrize(("labelled", "steps"), [(False, [STEPS]), (True, [3, 6, STEPS])])
+def test_what_the_networks_make_is_measured_once_before_each_use(
+    labelled: bool, steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled: list[int] = []
+    monkeypatch.setattr(Trainer, "settle", lambda trainer: settled.append(trainer.step))
+    go(new_trainer("sdae", probe_every=3), tmp_path, probe=probe() if labelled else None)
+    assert settled == steps
+
+
 # Going on
 
 
@@ -207,32 +188,3 @@ def test_a_finished_training_that_goes_on_returns_the_best_weights_again(tmp_pat
     again = forgetting()
     assert_equal_weights(weights_of(go(again, tmp_path, resume=True, probe=probe())), expected)
     assert (tmp_path / "last.safetensors").read_bytes() == last
-
-
-# Diverging
-
-
-class InfiniteWeights(SDAE):
-    """Has a weight that is not finite after half of the training, with all terms finite."""
-
-    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
-        yield from super().losses(images, progress)
-        if progress >= 0.5:
-            with torch.no_grad():
-                next(self.encoder.parameters()).fill_(math.inf)
-
-
-@pytest.mark.parametrize("kind", [InfiniteLoss, InfiniteGradient, InfiniteWeights])
-@pytest.mark.parametrize("due", ["probe_every", "sheet_every"])
-def test_a_training_that_diverges_just_before_it_is_looked_at_says_so(
-    kind: type[SDAE], due: str, tmp_path: Path
-) -> None:
-    often = {"log_every": 100, "checkpoint_every": 4, "probe_every": 100, "sheet_every": 100}
-    trainer = odd_trainer(kind, steps=10, **often | {due: 6})
-    with pytest.raises(DataError, match=r"finite|is nan|is inf") as caught:
-        go(trainer, tmp_path, probe=probe())
-    assert str(caught.value).startswith(f"{tmp_path}: ")
-    assert "lower training.learning_rate" in str(caught.value)
-    if kind is not InfiniteWeights:
-        assert (tmp_path / "failed-batch.safetensors").exists()
-    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 4

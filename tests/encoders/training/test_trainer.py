@@ -1,9 +1,7 @@
 """The trainer: its steps, gradients, averages and randomness."""
 
 import math
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ from torch import Tensor
 
 from replearn.encoders.models.aae import AAE
 from replearn.encoders.models.sdae import SDAE
-from replearn.encoders.training.loop import fit
 from replearn.encoders.training.trainer import Trainer, sum_of
 from replearn.errors import UsageError
 from tests.encoders.training.small import (
@@ -26,20 +23,19 @@ from tests.encoders.training.small import (
     settings_of,
     weights_of,
 )
-from tests.encoders.training.test_loop import embedded, whole_fit
 
 
-class OddMoves(SDAE):
-    """Moves twice in a round; a term says which move it is."""
+class TwoUpdates(SDAE):
+    """Updates its player twice in a step; a term says which update it is."""
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        for move in (1.0, 3.0):
+        for number in (1.0, 3.0):
             for player, terms in super().losses(images, progress):
-                yield player, terms | {"move": torch.tensor(move)}
+                yield player, terms | {"number": torch.tensor(number)}
 
 
-def test_a_player_s_term_is_the_mean_over_its_moves() -> None:
-    assert odd_trainer(OddMoves).train_step()["autoencoder/move"] == 2
+def test_a_player_s_term_is_the_mean_over_its_updates() -> None:
+    assert odd_trainer(TwoUpdates).train_step()["autoencoder/number"] == 2
 
 
 @pytest.mark.parametrize("name", ["aae", "sdae"])
@@ -51,23 +47,6 @@ def test_it_overfits_sixteen_images(name: str) -> None:
     while trainer.step < trainer.steps:
         last = trainer.train_step()["autoencoder/reconstruction"]
     assert float(last) < float(first) / 8
-
-
-def test_the_averaged_model_that_fit_returns_has_learned_too(tmp_path: Path) -> None:
-    trainer = new_trainer(count=16, steps=150, batch_size=16, learning_rate=0.01, log_every=50)
-    images = torch.from_numpy(pictures(16)).float() / 127.5 - 1
-
-    def error() -> float:
-        with torch.no_grad():
-            (_, terms), *_ = trainer.average.losses(images, 1.0)
-        return float(terms["reconstruction"])
-
-    before = error()
-    facts = {"training": trainer.settings.facts()}
-    model = fit(trainer, tmp_path, "ae:1", facts, resume=False)
-    assert model is trainer.average
-    assert not model.training
-    assert error() < before / 4
 
 
 def test_training_depends_on_its_seed_only() -> None:
@@ -83,7 +62,7 @@ def test_training_depends_on_its_seed_only() -> None:
 
 
 def test_every_step_draws_its_own_noise() -> None:
-    # The whole set is one batch and nothing moves, so only the draws from the prior can differ.
+    # The whole set is one batch and nothing learns, so only the draws from the prior can differ.
     trainer = new_trainer("aae", batch_size=24, learning_rate=0)
     values = [trainer.train_step() for _ in range(4)]
     codes = [float(value["critic/fake"]) for value in values]
@@ -104,14 +83,14 @@ def test_the_terms_come_back_under_their_players_names() -> None:
 
 
 class Notices(AAE):
-    """Notes, between the moves, whose networks have learned from the last one."""
+    """Notes, between the updates, whose networks got a gradient from the last one."""
 
     learned: list[set[str]]
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:
-        for move in super().losses(images, progress):
+        for update in super().losses(images, progress):
             self.zero_grad()
-            yield move
+            yield update
             players = self.players().items()
             self.learned.append(
                 {
@@ -122,7 +101,7 @@ class Notices(AAE):
             )
 
 
-def test_a_move_is_worked_out_for_its_player_alone() -> None:
+def test_a_gradient_is_computed_for_its_player_alone() -> None:
     objective = Notices(size=SIZE, width=4, latent_dim=8, critic_width=16)
     objective.learned = []
     Trainer(objective, pictures(), settings_of()).train_step()
@@ -179,8 +158,8 @@ def test_each_player_may_have_a_learning_rate_of_its_own() -> None:
     trainer.train_step()
     assert rates(trainer) == {"critic": 0.0, "autoencoder": 0.01}
     after = weights_of(trainer.objective)
-    moved = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
-    assert moved == {"encoder", "decoder"}
+    changed = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {"encoder", "decoder"}
 
 
 @pytest.mark.parametrize(
@@ -217,16 +196,4 @@ def test_without_averaging_the_last_weights_are_kept() -> None:
         trainer.train_step()
     torch.testing.assert_close(
         trainer.average.state_dict(), trainer.objective.state_dict(), rtol=0, atol=0
-    )
-
-
-def test_what_nobody_trains_is_measured_on_the_averaged_model_once_and_kept(tmp_path: Path) -> None:
-    whole, stopped = (new_trainer("combined") for _ in range(2))
-    model = whole_fit(whole, tmp_path / "whole")
-    embeddings = embedded(model)
-    lengths = [block.square().sum(1).mean() for block in torch.split(embeddings, [8, 4], dim=1)]
-    torch.testing.assert_close(torch.stack(lengths), torch.ones(2))
-    shutil.copytree(tmp_path / "whole", tmp_path / "again")
-    torch.testing.assert_close(
-        embedded(whole_fit(stopped, tmp_path / "again")), embeddings, rtol=0, atol=0
     )

@@ -1,0 +1,1 @@
+"""Everything that a GPU changes, checked and measured by one command."""
