@@ -80,7 +80,7 @@ def _is_for_pillow(header: Image.Image) -> bool:
 def _is_misread(tags: Any, packing: int) -> bool:
     """Tell whether Pillow takes samples of at most 8 bits for others."""
     in_planes, meaning = tags.get(_PLANES) == _SEPARATE, tags.get(_PHOTOMETRIC)
-    has_more = bool(tags.get(_EXTRA))
+    has_more = _EXTRA in tags
     if meaning == _YCBCR:
         return in_planes or packing == _UNPACKED
     return has_more and (in_planes or meaning == _INKS)
