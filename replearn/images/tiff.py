@@ -16,7 +16,8 @@ from replearn.images.tiff_samples import read_with_tifffile
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES = 254, 258, 259, 262, 284
 _EXTRA, _FORMAT = 338, 339
 # None, CCITT, LZW, JPEG, deflate, PackBits and LZMA.
-_PACKED_AS_USUAL = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925)
+_FAX = (2, 3, 4)
+_PACKED_AS_USUAL = (1, *_FAX, 5, 6, 7, 8, 32773, 32946, 34925)
 _REDUCED, _UNPACKED, _INKS, _YCBCR, _SEPARATE, _SIGNED, _FLOATING = 1, 1, 5, 6, 2, 2, 3
 
 
@@ -80,10 +81,12 @@ def _is_for_pillow(header: Image.Image) -> bool:
 def _is_misread(tags: Any, packing: int) -> bool:
     """Tell whether Pillow takes samples of at most 8 bits for others."""
     in_planes, meaning = tags.get(_PLANES) == _SEPARATE, tags.get(_PHOTOMETRIC)
-    has_more = _EXTRA in tags
+    has_more, is_packed = _EXTRA in tags, np.max(tags.get(_BITS, 1)) < 8
     if meaning == _YCBCR:
         return in_planes or packing == _UNPACKED
-    return has_more and (in_planes or meaning == _INKS)
+    if in_planes:
+        return has_more or bool(is_packed and packing not in _FAX)
+    return has_more and meaning == _INKS
 
 
 def _tags(header: Image.Image) -> Any:
