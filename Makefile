@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-# What was installed stays, unless another is asked for.
+# What was installed stays, unless another is asked for.  An environment that was copied with its
+# folder runs the code of the first one, and one that was moved runs none: it is made anew.
 EXTRAS ?= $(or $(patsubst $(VENV)/.ready-%,%,$(firstword $(wildcard $(VENV)/.ready-*))),cpu)
 SEEDS  ?= 1
 COUNT  ?= 2400
@@ -16,6 +17,7 @@ METHOD   ?= linear
 CHANNELS ?= 1
 SIZE     ?= 64
 FIT      ?= stretch
+IDS_FROM ?= name
 IMAGE    ?=
 LABELS   ?=
 OVERWRITE ?=
@@ -25,6 +27,9 @@ DETECTOR := $(RUN)/$(METHOD)-$(EDITION)
 REPLACE  := $(if $(OVERWRITE),--overwrite)
 REPLEARN := $(VENV)/bin/replearn
 READY    := $(VENV)/.ready-$(EXTRAS)
+HASH     := \#
+ANEW     := $(if $(wildcard $(VENV)/bin/replearn),$(shell \
+	grep -qE "^($(HASH)!|'''exec' \"?)$(abspath $(VENV))/bin/python" $(VENV)/bin/replearn || echo --clear))
 
 # What is optional, and the tests that are skipped without it.
 OPTIONAL := cpu,app,browser,dicom,milvus,parquet,pretrained,ray,umap
@@ -44,6 +49,7 @@ help: ## print this page
 	@echo "                                   from the organisers' files to the file to submit"
 	@echo "make train ... LABELS='--uncertain absent'"
 	@echo "                                   options of the label files, see docs/labels.md"
+	@echo "make train ... IDS_FROM=path       ids are paths below images/: for images of one name in two folders"
 	@echo "make query DATA=folder IMAGE=file  the images most like the given one"
 	@echo "make train ... OVERWRITE=1         retrain if images or settings have changed"
 	@echo "make compare-small                 the original system's table of nine rows, on phantoms"
@@ -59,10 +65,11 @@ help: ## print this page
 
 setup: $(READY)
 
-$(READY): setup.py pyproject.toml constraints.txt
+$(READY): setup.py pyproject.toml constraints.txt $(if $(ANEW),FORCE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "replearn needs Python 3.11 or newer: make setup PYTHON=python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(if $(ANEW),@echo "$(VENV) is of another folder and is made anew")
+	$(PYTHON) -m venv $(ANEW) $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	@# torch first, at the tested version: a range alone may fetch another build of several gigabytes.
 	$(VENV)/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
@@ -96,7 +103,9 @@ compare-small: $(READY)
 
 # DATA holds images/, train-concepts.*, and valid-concepts.* (else it is split from train).  What is
 # to be predicted is test-concepts.* or test-images.txt; without either, the validation images.
-# The organisers' names, with _ for -, will do.  Without a list of test images, images/test has them.
+# The organisers' names, with _ for -, will do.  Without a list of test images, images/test has
+# them, in natural order.  groups.tsv keeps the images of a patient together: in one part of a split,
+# and apart from each other where the validation list is given.
 lists = $(wildcard $(foreach name,$(1),$(DATA)/$(name).* $(DATA)/$(subst -,_,$(name)).*))
 TRAIN_LIST := $(firstword $(call lists,train-concepts))
 VALID_LIST := $(firstword $(call lists,valid-concepts))
@@ -110,6 +119,7 @@ CHOOSE := $(VALID_LIST)
 # What `split` writes needs none.
 READING := $(LABELS)
 endif
+APART  := $(if $(GROUPS),$(if $(VALID_LIST),--groups $(GROUPS)))
 TESTED := $(wildcard $(DATA)/images/test)
 ASKED  := $(firstword $(call lists,test-concepts test-images) \
 	$(if $(TESTED),$(RUN)/test-images.txt) $(CHOOSE))
@@ -123,6 +133,10 @@ imageclef: predict
 	@echo "To send: $(DETECTOR).csv, or the zip beside it where the edition wants one"
 
 ifneq ($(filter train extract classify index predict query imageclef,$(MAKECMDGOALS)),)
+ifneq ($(words x$(DATA)x$(CONFIG)x$(NAME)),1)
+$(error DATA="$(DATA)" CONFIG="$(CONFIG)" NAME="$(NAME)": make takes no spaces in paths; give a link \
+	that has none, as after: ln -s "$(or $(DATA),folder)" mydata)
+endif
 ifeq ($(and $(TRAIN_LIST),$(wildcard $(DATA)/images)),)
 $(error DATA="$(DATA)": give DATA=folder with images/ and train-concepts.tsv)
 endif
@@ -132,7 +146,7 @@ $(RUN): | $(READY)
 	@mkdir -p $@
 
 $(RUN)/test-images.txt: FORCE | $(RUN)
-	@ls $(TESTED) | sed 's/\.[^.]*$$//' > $@.new
+	$(REPLEARN) ids $(DATA)/images --within test --ids-from $(IDS_FROM) --out $@.new --overwrite
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) $(RUN)/.labels | $(RUN)
@@ -142,11 +156,11 @@ $(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) $(RUN)/.labels | $(RUN)
 $(RUN)/split/valid-concepts.tsv: $(RUN)/split/train-concepts.tsv ;
 
 # A setting that changed, or images that came, went or were replaced, make stale what depends on them.
-# The names are compared too: copying tools set a folder's time back, and clocks tick in milliseconds.
+# `find` tells of links that lead in a circle, which are no concern of ours.
 $(RUN)/.images: FORCE | $(RUN)
-	@state="$(SIZE) $(CHANNELS) $(FIT) $$(find -L $(DATA)/images | LC_ALL=C sort | cksum)"; \
-		echo "$$state" | cmp -s - $@ && \
-		test -z "$$(find -L $(DATA)/images -type d -newer $@)" || echo "$$state" > $@
+	@state="$(SIZE) $(CHANNELS) $(FIT) $(IDS_FROM) \
+		$$(find -L $(DATA)/images -type f -printf '%P %s %T@\n' 2>/dev/null | LC_ALL=C sort | cksum)"; \
+		echo "$$state" | cmp -s - $@ || echo "$$state" > $@
 
 $(RUN)/.config: FORCE | $(RUN)
 	@echo '$(CONFIG)' | cmp -s - $@ || echo '$(CONFIG)' > $@
@@ -157,7 +171,8 @@ $(RUN)/.labels: FORCE | $(RUN)
 FORCE:
 
 $(RUN)/images.h5: $(DATA)/images $(RUN)/.images
-	$(REPLEARN) prepare $(DATA)/images $@ --size $(SIZE) --channels $(CHANNELS) --fit $(FIT) --overwrite
+	$(REPLEARN) prepare $(DATA)/images $@ --size $(SIZE) --channels $(CHANNELS) --fit $(FIT) \
+		--ids-from $(IDS_FROM) --overwrite
 	@touch $@
 
 $(RUN)/encoder/encoder.json: $(CONFIG) $(RUN)/.config $(RUN)/.labels $(RUN)/images.h5 $(LEARN) $(CHOOSE)
@@ -177,7 +192,7 @@ $(RUN)/train.h5 $(RUN)/valid.h5 $(RUN)/test.h5: $(RUN)/encoder/encoder.json
 
 $(DETECTOR)/detector.json: $(RUN)/train.h5 $(RUN)/valid.h5 $(LEARN) $(CHOOSE)
 	$(REPLEARN) classify $(RUN)/train.h5 $(LEARN) $(RUN)/valid.h5 $(CHOOSE) $(DETECTOR) \
-		--method $(METHOD) --edition $(EDITION) $(READING) --overwrite
+		--method $(METHOD) --edition $(EDITION) $(READING) $(APART) --overwrite
 	@touch $@
 
 $(DETECTOR).csv: $(DETECTOR)/detector.json $(RUN)/test.h5 $(ASKED)
@@ -190,7 +205,7 @@ $(RUN)/index/index.json: $(RUN)/train.h5 $(LEARN)
 	@touch $@
 
 query: $(RUN)/index/index.json
-	$(REPLEARN) query $(RUN)/index $(IMAGE)
+	$(REPLEARN) query $(RUN)/index '$(IMAGE)'
 
 # Checks ------------------------------------------------------------------------------------------
 

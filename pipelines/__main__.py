@@ -32,6 +32,7 @@ PARTS = {
 STAGES = {
     "phantoms": "Draw labelled synthetic radiographs, to try the other stages.",
     "split": "Divide a concept file into train, validation and test lists.",
+    "ids": "List the ids of images, in natural order.",
     "prepare": "Decode and resize images into one image set.",
     "train": "Train an encoder on images without labels.",
     "draw": "Draw an encoder's reconstructions, samples and interpolations.",

@@ -12,7 +12,6 @@ import typer
 from replearn.comparison.compare import compare as run_comparison
 from replearn.comparison.settings import read_comparison
 from replearn.concepts.reading import Reading
-from replearn.console import say
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
@@ -71,4 +70,3 @@ def compare(
         reading=Reading.of_options(layout, separator, columns, uncertain),
     )
     print((out / "table.md").read_text(encoding="utf-8"), end="")
-    say(f"tables, sheets and run files are in {out}")

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
+from replearn.concepts.id_lists import read_id_list
 from replearn.concepts.reading import Reading
-from replearn.concepts.table import ConceptTable, arrange, read_ids, read_with_layout
+from replearn.concepts.table import ConceptTable, arrange, read_with_layout
 from replearn.console import say, warn
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
@@ -42,7 +43,7 @@ def convert(
     found, table = read_with_layout(source, reading)
     say(f"{source}: {found}; {len(table):,} images")
     if ids:
-        table = arrange(table, read_ids(ids), source)
+        table = arrange(table, read_id_list(ids), source)
     if rules.refuses("form"):
         table = _in_capitals(source, table)
     for warning in imageclef.write_submission(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replearn.concepts.table import read_ids
+from replearn.concepts.id_lists import read_id_list
 from replearn.encoders.sheets import draw_sheets
 from replearn.errors import UsageError
 
@@ -46,7 +46,7 @@ def draw(
         source,
         folder,
         images=images,
-        ids=read_ids(ids) if ids else None,
+        ids=read_id_list(ids) if ids else None,
         device=device,
         max_errors=max_errors,
     )

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
+from replearn.concepts.id_lists import read_id_list
 from replearn.concepts.reading import Reading
-from replearn.concepts.table import read_ids
 from replearn.console import say, warn
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
@@ -39,7 +39,7 @@ def evaluate(
         say(f"{edition}: not confirmed is {rules.unconfirmed}")
     reading = Reading.of_options(layout, separator, columns, uncertain)
     score = imageclef.evaluate_run(run_file, truth, rules, manual, reading)
-    report = imageclef.validate_run(run_file, read_ids(truth), rules)
+    report = imageclef.validate_run(run_file, read_id_list(truth), rules)
     for warning in report.warnings:
         warn(f"{run_file}: {warning}")
     if report.errors:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from replearn.artefacts.outputs import place_of
-from replearn.concepts.table import read_ids
+from replearn.concepts.id_lists import read_id_list
 from replearn.encoders import extraction
 from replearn.encoders.embedding import Precision
 from replearn.encoders.encoder import load_encoder
@@ -65,7 +65,7 @@ def extract(
     Example: replearn extract runs/aae images.h5 train.h5 --ids train.tsv
     """
     encoder = load_encoder(encoder_folder, device)
-    selection = Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors, pages)
+    selection = Selection(read_id_list(ids) if ids else None, ids_from, frames, max_errors, pages)
     scratch = place_of(out).parent
     with open_reader(source, encoder.description.form, selection, scratch=scratch) as images:
         extraction.extract(

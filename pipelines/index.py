@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.id_lists import read_id_list
 from replearn.concepts.reading import Reading
-from replearn.concepts.table import read_ids
 from replearn.errors import UsageError
 from replearn.features import Features
 from replearn.neighbors.engine import Metric
@@ -74,7 +74,7 @@ def index(
     if jobs > 1 and shards == 1:
         raise UsageError(f"--jobs {jobs}: without --shards an index is built in one part")
     if remove:
-        remove_images(folder, read_ids(features_path), inputs=[features_path])
+        remove_images(folder, read_id_list(features_path), inputs=[features_path])
         return
     features = Features.load(features_path)
     reading = Reading.of_options(layout, separator, columns, uncertain)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.concepts.table import arrange, read_concepts, read_ids
+from replearn.concepts.id_lists import read_id_list
+from replearn.concepts.table import arrange, read_concepts
 from replearn.console import say, warn
 from replearn.errors import UsageError
 
@@ -47,7 +48,7 @@ def merge(
     runs = {path: read_concepts(path, separator=separator) for path in run_files}
     merged = imageclef.merge_runs(runs, how, votes)
     if ids:
-        merged = arrange(merged, read_ids(ids), run_files[0])
+        merged = arrange(merged, read_id_list(ids), run_files[0])
     for warning in imageclef.write_submission(
         out, merged.ids, merged.concepts, rules, overwrite=overwrite, inputs=[*run_files, ids]
     ):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replearn.concepts.table import read_ids
+from replearn.concepts.id_lists import read_id_list
 from replearn.images.form import Fit, parse_range
 from replearn.images.frames import Frames, Pages
 from replearn.images.ids import IdsFrom, Selection
@@ -86,7 +86,9 @@ def prepare(
         fit=fit,
         bits=bits,
         value_range=None if value_range is None else parse_range(value_range),
-        selection=Selection(read_ids(ids) if ids else None, ids_from, frames, max_errors, pages),
+        selection=Selection(
+            read_id_list(ids) if ids else None, ids_from, frames, max_errors, pages
+        ),
         jobs=jobs,
         cluster=cluster,
         overwrite=overwrite,

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from replearn.concepts.id_lists import read_id_list
 from replearn.concepts.reading import Reading
-from replearn.concepts.table import read_ids
 from replearn.detection.probe import open_probe
 from replearn.encoders.configuration import open_configured
 from replearn.encoders.training import run
@@ -71,7 +71,8 @@ def train(
     On 4 GPUs: torchrun --nproc-per-node 4 -m replearn train ...
     """
     config = run.read_configuration(config_path, settings or ())
-    images = open_configured(source, config.images, read_ids(ids) if ids else None, max_errors)
+    wanted = read_id_list(ids) if ids else None
+    images = open_configured(source, config.images, wanted, max_errors)
     run.check_images(config, images)  # before the labelled images are opened
     probe = None
     if valid_concepts and run.is_trained(config.model):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
+from replearn.concepts.id_lists import read_id_list
 from replearn.concepts.table import read_ids
 from replearn.console import say, warn
 
@@ -35,18 +36,21 @@ def validate(
     if rules.unconfirmed:
         say(f"{edition}: not confirmed is {rules.unconfirmed}")
     words = read_ids(vocabulary) if vocabulary else None
-    report = imageclef.validate_run(run_file, read_ids(ids_or_truth), rules, words)
-    for warning in report.warnings:
-        warn(f"{run_file}: {warning}")
+    report = imageclef.validate_run(run_file, read_id_list(ids_or_truth), rules, words)
     for fault in report.errors:
         print(f"{run_file}: {fault}")
+    print(f"{run_file}: {_verdict(report, edition)}", flush=True)
+    for warning in report.warnings:  # last, so that they are seen
+        warn(f"{run_file}: {warning}")
+    return 1 if report.errors else 0
+
+
+def _verdict(report: imageclef.Report, edition: int) -> str:
     if report.errors:
         other = f"; {report.hint}: give --edition" if report.hint else ""
-        print(f"{run_file}: not valid for {edition}, faults: {len(report.errors)}{other}")
-        return 1
+        return f"not valid for {edition}, faults: {len(report.errors)}{other}"
     mean = report.concepts / max(report.images, 1)
-    print(
-        f"{run_file}: valid for {edition}, {report.images} images, "
+    return (
+        f"valid for {edition}, {report.images} images, "
         f"{report.concepts} concepts predicted, mean {mean:.2f}"
     )
-    return 0

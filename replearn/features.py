@@ -16,6 +16,7 @@ from replearn.artefacts.identity import Digest, digest, identify
 from replearn.artefacts.outputs import Kind, already_made, is_free, place_of
 from replearn.artefacts.shards import FILES, plan_of, refuse_other_format
 from replearn.errors import DataError, refuse_repeated, some_of
+from replearn.ids import rows_of
 from replearn.vector_files import HOW_TO_WRITE, is_from_elsewhere, read_vectors
 
 HINTS: list[str] = ["encoder_path", "images_path"]
@@ -128,12 +129,12 @@ class Features:
         """
         if ids == self.ids:
             return self.vectors
-        rows = {id_: row for row, id_ in enumerate(self.ids)}
+        rows = rows_of(self.ids)
         return select_rows(self.vectors, [rows[id_] for id_ in ids])
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Return those of the ids that have no features."""
-        known = set(self.ids)
+        known = rows_of(self.ids)
         return [id_ for id_ in ids if id_ not in known]
 
 

@@ -4,6 +4,7 @@ Every row of its table is made of artefacts that can be looked at, and a second 
 is missing.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,10 @@ from replearn.console import as_shown_here
 from replearn.encoders.configuration import ImageSettings
 from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
+from replearn.features import Features
 from replearn.images.preparation import prepare
+
+_logger = logging.getLogger(__name__)
 
 
 def compare(
@@ -79,6 +83,9 @@ def compare(
     best = _best_task(tasks, results)
     index_task(best)
     draw_queries(best.folder, data, best.images, out / QUERIES)
+    left_out = sum(len(Features.load(best.features(part)).errors) for part in data.parts)
+    rest = f"; {left_out:,} images of the lists were left out" if left_out else ""
+    _logger.info(f"tables, sheets and run files are in {out}{rest}")
     return results
 
 

@@ -22,6 +22,7 @@ class DataFolder:
         names: names of the concepts by id.
         tuning: concept file of the images that settings and rules are chosen on, None where these
             are the validation images.
+        valid_given: whether the validation list came with the folder, not from a split of `train`.
     """
 
     images: Path
@@ -31,6 +32,7 @@ class DataFolder:
     groups: Path | None
     names: dict[str, str]
     tuning: Path | None = None
+    valid_given: bool = False
 
     @property
     def parts(self) -> dict[str, Path]:
@@ -73,14 +75,15 @@ def find_data_folder(folder: Path) -> DataFolder:
         raise DataError(
             f"{folder}: not a data folder; it needs images/ and train-concepts.tsv (or .csv, .txt)"
         )
-    names = _only(folder, "concept-names.*")
+    names, valid = _only(folder, "concept-names.*"), _only(folder, "valid-concepts.*")
     return DataFolder(
         images=images,
         train=train,
-        valid=_only(folder, "valid-concepts.*"),
+        valid=valid,
         test=_only(folder, "test-concepts.*") or _only(folder, "test-images.*"),
         groups=_only(folder, "groups.*"),
         names=read_names(names) if names else {},
+        valid_given=valid is not None,
     )
 
 

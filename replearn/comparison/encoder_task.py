@@ -13,7 +13,8 @@ from replearn.comparison.data_folder import DataFolder
 from replearn.comparison.results import Result
 from replearn.comparison.settings import Comparison
 from replearn.comparison.timing import recorded_seconds, timing
-from replearn.concepts.table import read_concepts, read_ids
+from replearn.concepts.id_lists import read_id_list
+from replearn.concepts.table import read_concepts
 from replearn.detection.detector import load_detector
 from replearn.detection.fit_detector import make_detector
 from replearn.detection.prediction import predict_run
@@ -111,14 +112,14 @@ def _train(task: EncoderTask) -> None:
     path = task.folder / "config.yaml"
     write_text(path, yaml.safe_dump(settings, sort_keys=False))
     config = read_configuration(path)
-    images = open_configured(task.images, config.images, read_ids(task.data.train), MAX_ERRORS)
+    images = open_configured(task.images, config.images, read_id_list(task.data.train), MAX_ERRORS)
     folder = task.folder / "encoder"
     make_encoder(folder, config, images, resume=True, overwrite=task.overwrite)
 
 
 def _extract(task: EncoderTask, part: str) -> None:
     encoder = load_encoder(task.folder / "encoder")
-    selection = Selection(read_ids(task.data.parts[part]), max_errors=MAX_ERRORS)
+    selection = Selection(read_id_list(task.data.parts[part]), max_errors=MAX_ERRORS)
     images = open_prepared(task.images, encoder.description.form, selection)
     out = task.features(part)
     extract(encoder, images, out, jobs=None, max_errors=MAX_ERRORS, overwrite=task.overwrite)
@@ -133,6 +134,8 @@ def _detect(task: EncoderTask, name: str, settings: DetectorSettings) -> Result:
             (task.features("train"), data.train),
             (task.features(data.chosen_on), data.parts[data.chosen_on]),
             Scoring(rules.empty, rules.max_concepts),
+            # A split of our own has kept groups together already.
+            groups=data.groups if data.valid_given else None,
         )
         make_detector(folder / name, to_fit, settings, overwrite=task.overwrite)
     for part in data.parts:

@@ -7,6 +7,7 @@ from replearn.artefacts.files import write_bytes
 from replearn.comparison.data_folder import DataFolder
 from replearn.concepts.table import read_concepts
 from replearn.features import Features
+from replearn.ids import IdMap
 from replearn.images.image_set import ImageSet
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
@@ -58,11 +59,8 @@ def draw_queries(folder: Path, data: DataFolder, image_set: Path, path: Path) ->
     write_bytes(path, draw_query_sheet(pixels, names))
 
 
-def _concepts_of(index: Index, data: DataFolder, part: str) -> dict[str, tuple[str, ...]]:
+def _concepts_of(index: Index, data: DataFolder, part: str) -> IdMap[tuple[str, ...]]:
     """Return the concepts of the indexed images, and of the queries if these are known."""
     table = read_concepts(data.parts[part]) if data.scored == part else None
-    concepts = dict(zip(table.ids, table.concepts, strict=True)) if table else {}
-    indexed = index.concepts
-    if indexed is not None:
-        concepts |= dict(zip(indexed.ids, indexed.concepts, strict=True))
-    return concepts
+    tables = [known for known in (table, index.concepts) if known is not None]
+    return IdMap(pair for known in tables for pair in zip(known.ids, known.concepts, strict=True))

@@ -79,8 +79,8 @@ def read_entries(path: Path, reading: Reading = AS_FOUND) -> tuple[Layout, list[
 
 
 @no_garbage_collection()
-def read_id_column(path: Path) -> list[str]:
-    """Return the ids of a list or of a concept file of any layout, in its order.
+def read_id_column(path: Path) -> tuple[list[str], str | None]:
+    """Return the ids of a list or of a concept file of any layout, and their header if one is told.
 
     Raises:
         DataError: as `read_entries`, but it does not matter where concepts stand.
@@ -93,10 +93,11 @@ def read_id_column(path: Path) -> list[str]:
         column = find_columns(table, AS_FOUND, ids_alone=True).id
     _check_ids(table, column, text)
     ids = [cells[column].strip() for cells in table.rows]
+    header = table.header[column].strip() if table.header else None
     if _has_rows_for_concepts(table):
-        return list(dict.fromkeys(ids))
+        return list(dict.fromkeys(ids)), header
     refuse_repeated_ids(table, ids, "list each id once")
-    return ids
+    return ids, header
 
 
 def read_lines(path: Path) -> list[Line]:

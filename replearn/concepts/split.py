@@ -18,6 +18,7 @@ from replearn.concepts.table import (
     write_concepts,
 )
 from replearn.errors import DataError, UsageError
+from replearn.ids import IdMap
 from replearn.matching import match_names
 
 _logger = logging.getLogger(__name__)
@@ -51,12 +52,13 @@ def split(
             f"valid {valid}, test {test}, seed {seed}: give shares of 0 to 1, together below 1, "
             "and a seed of at least 0"
         )
-    if groups is not None and groups.keys().isdisjoint(table.ids):
+    known = IdMap((groups or {}).items())
+    if groups is not None and not any(id_ in known for id_ in table.ids):
         raise DataError(
             f"no group is given for any of the {len(table)} images, such as {table.ids[:1]}; "
             "write the ids as in the concept file"
         )
-    group_of = group_keys(table.ids, groups)
+    group_of = group_keys(table.ids, known)
     shares = {"test": test, "valid": valid}
     wanted = {part: round(share * len(table)) for part, share in shares.items()}
     part_of = _deal(Counter(group_of), wanted, seed)

@@ -21,6 +21,7 @@ from replearn.concepts.layouts import Layout, read_entries, read_id_column, read
 from replearn.concepts.reading import AS_FOUND, LayoutName, Reading, Uncertain
 from replearn.console import warn
 from replearn.errors import DataError, quoted, some_of
+from replearn.ids import IdList, among, rows_of
 
 _logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class ConceptTable:
         Raises:
             DataError: an id is not in the table.
         """
-        rows = {id_: row for row, id_ in enumerate(self.ids)}
+        rows = rows_of(self.ids)
         missing = [id_ for id_ in ids if id_ not in rows]
         if missing:
             raise DataError(f"{some_of(missing)}: no concepts of {len(missing)} of these images")
@@ -146,7 +147,7 @@ def read_ids(path: Path) -> list[str]:
     Raises:
         DataError: as `read_concepts`.
     """
-    return read_id_column(path)
+    return read_id_column(path)[0]
 
 
 def write_concepts(table: ConceptTable) -> str:
@@ -208,18 +209,18 @@ def read_names(path: Path) -> dict[str, str]:
     return names
 
 
-def arrange(table: ConceptTable, ids: Sequence[str], place: Path) -> ConceptTable:
+def arrange(table: ConceptTable, ids: Sequence[str] | IdList, place: Path) -> ConceptTable:
     """Return the rows of these ids in this order; a warning counts the rows left out.
 
     Args:
         table: any images.
-        ids: which of them are wanted.
+        ids: which of them are wanted, or a file's list of them.
         place: where the table comes from, for messages.
 
     Raises:
         DataError: some of the ids are not in the table.
     """
-    known = set(table.ids)
+    known, ids = rows_of(table.ids), among(ids, table.ids)
     missing = [id_ for id_ in ids if id_ not in known]
     if missing:
         raise DataError(

@@ -10,15 +10,19 @@ from scipy import sparse
 from replearn.concepts.table import ConceptTable
 from replearn.console import warn
 from replearn.errors import DataError, quoted, some_of
+from replearn.ids import normal
 
 
 def pool(tables: Iterable[ConceptTable]) -> ConceptTable:
     """Return the images of all tables; one that several have shows what any of them says."""
     pooled: dict[str, tuple[str, ...]] = {}
+    written: dict[str, str] = {}
     for table in tables:
         for id_, concepts in zip(table.ids, table.concepts, strict=True):
-            pooled[id_] = tuple(dict.fromkeys(pooled.get(id_, ()) + concepts))
-    return ConceptTable(list(pooled), list(pooled.values()))
+            key = normal(id_)
+            written.setdefault(key, id_)
+            pooled[key] = tuple(dict.fromkeys(pooled.get(key, ()) + concepts))
+    return ConceptTable(list(written.values()), list(pooled.values()))
 
 
 def images_of(table: ConceptTable, words: Sequence[str]) -> dict[str, list[str]]:

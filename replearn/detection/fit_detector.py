@@ -32,6 +32,7 @@ from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
 from replearn.detection.settings import DetectorSettings, Resources, Scoring
 from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.features import Features
+from replearn.ids import IdMap
 from replearn.neighbors.build_index import build_index
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
@@ -84,7 +85,7 @@ def fit_detector(
         LabelledFeatures.join(*valid, "the validation features", "the validation concepts"),
         scoring.empty,
         scoring.limit,
-        groups,
+        None if groups is None else IdMap(groups.items()),
     )
     task.check_features()
     check_finite(task.valid.vectors, task.valid.name)
@@ -128,7 +129,9 @@ def make_detector(
         detector = _fit(task, settings, searched, resources, identity)
         save_detector(folder, detector)
     count, rule = len(detector.vocabulary), detector.rule.name
-    _logger.info(f"{out}: {detector.scorer}, {count} concepts, decided by {rule}")
+    left_out = task.train.left_out + task.valid.left_out
+    rest = f", {left_out:,} images without features left out" if left_out else ""
+    _logger.info(f"{out}: {detector.scorer}, {count} concepts, decided by {rule}{rest}")
     return detector
 
 

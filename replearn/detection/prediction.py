@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from replearn.artefacts.identity import check_same
-from replearn.concepts.table import read_ids
+from replearn.artefacts.outputs import is_stream
+from replearn.concepts.id_lists import read_id_list
 from replearn.console import warn
 from replearn.detection.detector import Detector, load_detector
 from replearn.errors import DataError, some_of
 from replearn.features import Features
+from replearn.ids import IdMap, rows_of
 from replearn.imageclef.editions import edition as find_edition
 from replearn.imageclef.submissions import write_submission
 
@@ -42,10 +44,12 @@ def predict_run(
     """
     rules = find_edition(edition)
     features = Features.load(features_path)
-    wanted = read_ids(ids) if ids else features.ids + [id_ for id_, _ in features.errors]
+    known = features.ids + [id_ for id_, _ in features.errors]
+    wanted = read_id_list(ids).among(known) if ids else known
     detector = load_detector(detector_folder)
     check_same(detector.encoder, features.encoder, f"the encoder of {features_path}")
-    if len(features.missing(wanted)) == len(wanted):
+    without = features.missing(wanted)
+    if len(without) == len(wanted):
         raise DataError(
             f"{features_path}: has features of none of the {len(wanted)} images of "
             f"{ids or features_path}; give the features of these images"
@@ -57,10 +61,16 @@ def predict_run(
     for warning in warnings:
         warn(f"{run_file}: {warning}")
     mean = sum(map(len, concepts)) / max(len(concepts), 1)
+    to_send = rules.archive and not is_stream(run_file)
     _logger.info(
         f"{run_file}: {len(wanted):,} images, {mean:.2f} concepts each, valid for {edition}"
-        + (f"; {run_file.with_suffix('.zip')} is what to send" if rules.archive else "")
+        + (f"; {run_file.with_suffix('.zip')} is what to send" if to_send else "")
     )
+    if without:  # last, so that it is seen
+        warn(
+            f"{run_file}: {len(without):,} of {len(wanted):,} images have no features and got the "
+            f"best constant prediction: {some_of(without)}"
+        )
 
 
 def predict_concepts(
@@ -68,7 +78,7 @@ def predict_concepts(
 ) -> list[list[str]]:
     """Return the concepts of each image [M], in the order of `Detector.concepts`.
 
-    An image without features gets the best constant prediction, with a warning.
+    An image without features gets the best constant prediction.
 
     Args:
         detector: fitted on features of the same encoder.
@@ -76,14 +86,8 @@ def predict_concepts(
         ids: the images [M].
         limit: at most this many concepts for an image.
     """
-    without = features.missing(ids)
-    if without:
-        warn(
-            f"{len(without)} of {len(ids)} images have no features and get the best constant "
-            f"prediction: {some_of(without)}"
-        )
-    wanted = set(ids)
+    wanted = rows_of(ids)
     there = [id_ for id_ in features.ids if id_ in wanted]
     predicted = detector.concepts(features.vectors_of(there), limit=limit)
-    of_image = dict(zip(there, predicted, strict=True))
+    of_image = IdMap(zip(there, predicted, strict=True))
     return [of_image.get(id_, detector.constant) for id_ in ids]

@@ -35,6 +35,7 @@ class LabelledFeatures:
         identity: of the features that the vectors were taken from.
         encoder: identity of their encoder, None if not known.
         name: of the features in messages, as their path.
+        left_out: number of images with concepts but without features.
     """
 
     vectors: Vectors
@@ -42,6 +43,7 @@ class LabelledFeatures:
     identity: str = ""
     encoder: str | None = None
     name: str = "features"
+    left_out: int = 0
 
     @classmethod
     def join(
@@ -79,7 +81,9 @@ class LabelledFeatures:
             )
         concepts = ConceptTable([*meant.values()], table.select([*meant]).concepts)
         vectors = features.vectors_of(concepts.ids)
-        return cls(vectors, concepts, features.identity, features.encoder, name)
+        left_out = len(table) - len(meant)
+        identity, encoder = features.identity, features.encoder
+        return cls(vectors, concepts, identity, encoder, name, left_out)
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class DetectionTask:
         if self.groups is None:
             return
         ids = {*self.train.concepts.ids, *self.valid.concepts.ids}
-        without = sorted(ids - self.groups.keys())
+        without = sorted(id_ for id_ in ids if id_ not in self.groups)
         if len(without) == len(ids):
             raise DataError(
                 f"{name}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "

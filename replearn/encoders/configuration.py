@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from replearn.errors import DataError
+from replearn.ids import IdList
 from replearn.images.form import Fit, Form, ValueRange
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import is_prepared, open_images
@@ -38,14 +39,17 @@ class Configuration(BaseModel):
 
 
 def open_configured(
-    source: Path, settings: dict[str, Any] | None, ids: Sequence[str] | None, max_errors: float
+    source: Path,
+    settings: dict[str, Any] | None,
+    ids: Sequence[str] | IdList | None,
+    max_errors: float,
 ) -> ImageSet:
     """Open images in the form that a configuration asks for, else in that of a prepared set.
 
     Args:
         source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
         settings: the section `images` of the configuration.
-        ids: the images wanted; all of them if None.
+        ids: the images wanted, or a file's list of them; all of them if None.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
 
     Raises:

@@ -17,6 +17,7 @@ from replearn.encoders.contract import Model
 from replearn.encoders.encoder import load_encoder
 from replearn.encoders.preprocessing import centre_crop, quantise_images, scale_pixels
 from replearn.errors import DataError
+from replearn.ids import IdList
 from replearn.images.opening import open_images
 
 
@@ -26,7 +27,7 @@ def draw_sheets(
     folder: Path,
     *,
     images: Sequence[str] | None = None,
-    ids: Sequence[str] | None = None,
+    ids: Sequence[str] | IdList | None = None,
     device: str = "auto",
     max_errors: float = 0.05,
 ) -> list[Path]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from replearn.errors import quoted
+from replearn.ids import normal
 from replearn.imageclef.faults import Fault, quoted_names
 from replearn.imageclef.parsing import Row, Run
 
@@ -120,7 +121,10 @@ def _unknown(row: Row, run: Run) -> str:
     if row.id.removeprefix("\ufeff") in run.known:
         return f"{text}; save the file as UTF-8 without a byte-order mark"
     if row is run.rows[0] and row.id.strip().lower() == "id":
-        return f"{text}; {run.edition.year} has no header, remove it"
+        header, none = run.edition.header, f"{run.edition.year} has no header, remove it"
+        return f"{text}; " + (f"the header must be exactly {header}" if header else none)
+    if normal(row.id) in run.normal_forms:
+        return f"{text}; it is, in another Unicode form: write it as the list does"
     return f"{text}; remove the row or correct the id"
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
+from replearn.ids import IdMap, rows_of
 from replearn.imageclef.faults import quoted_names
 
 How = Literal["union", "intersection", "votes", "groups"]
@@ -40,7 +41,7 @@ def merge_runs(
         _refuse_shared_concepts(runs)
     majority = len(runs) // 2 + 1
     needed = {"intersection": len(runs), "votes": votes or majority}.get(how, 1)
-    by_id = [dict(zip(run.ids, run.concepts, strict=True)) for run in runs.values()]
+    by_id = [IdMap(zip(run.ids, run.concepts, strict=True)) for run in runs.values()]
     ids = next(iter(runs.values())).ids
     return ConceptTable(ids, [_named([run[id_] for run in by_id], needed) for id_ in ids])
 
@@ -52,7 +53,7 @@ def _named(sets: Sequence[tuple[str, ...]], needed: int) -> tuple[str, ...]:
 
 
 def _refuse_other_images(runs: Mapping[Path, ConceptTable]) -> None:
-    (first, expected), *others = ((path, dict.fromkeys(run.ids)) for path, run in runs.items())
+    (first, expected), *others = ((path, rows_of(run.ids)) for path, run in runs.items())
     for path, found in others:
         lacking = [id_ for id_ in expected if id_ not in found]
         more = [id_ for id_ in found if id_ not in expected]

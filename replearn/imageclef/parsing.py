@@ -3,10 +3,12 @@
 import csv
 import io
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from replearn.concepts.text_files import not_utf8, read_bytes, refuse_binary
+from replearn.ids import normal
 from replearn.imageclef.archives import unpack
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import Fault
@@ -71,6 +73,11 @@ class Run:
         """True if the first row is exactly the header that the edition asks for."""
         header = (self.edition.header or "").split(self.edition.delimiters[0])
         return bool(self.rows) and self.rows[0].cells == header
+
+    @cached_property
+    def normal_forms(self) -> frozenset[str]:
+        """The expected ids in Unicode normal form C; the programs themselves compare bytes."""
+        return frozenset(map(normal, self.known))
 
     def _scored_ids(self, expected: Sequence[str]) -> Sequence[str]:
         # The evaluator reads its truth as it reads the run: some ids it takes for headers.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from replearn.errors import quoted
+from replearn.ids import IdList, is_lexical_only
 from replearn.imageclef.checks import EXTENSION, find_faults
 from replearn.imageclef.editions import EDITIONS, Edition
 from replearn.imageclef.faults import Fault, quoted_names
@@ -34,7 +35,7 @@ class Report:
 
 def validate_run(
     path: Path | str,
-    expected_ids: Sequence[str],
+    expected_ids: Sequence[str] | IdList,
     edition: Edition,
     vocabulary: Collection[str] | None = None,
 ) -> Report:
@@ -42,7 +43,8 @@ def validate_run(
 
     Args:
         path: the run file; where the edition wants a zip, it may be the zip.
-        expected_ids: the images of the test set, in the order of the organisers' list.
+        expected_ids: the images of the test set, or a file's list of them, in the order of the
+            organisers' list.
         edition: whose rules hold; where it has a pre-check, that is applied, too.
         vocabulary: the known concepts; others are legal everywhere but give a warning.
 
@@ -50,6 +52,9 @@ def validate_run(
         DataError: the file cannot be opened, or this is not text.
     """
     text, faults = decode(Path(path), edition)
+    if isinstance(expected_ids, IdList):
+        rows = Run(text.removeprefix("\ufeff"), edition, None, strict=False).images
+        expected_ids = expected_ids.among(row.id for row in rows)
     report = validate_text(text, expected_ids, edition, vocabulary)
     return replace(report, errors=faults + report.errors)
 
@@ -128,6 +133,12 @@ def _oddities(run: Run, expected_ids: Sequence[str]) -> Iterator[Fault]:
         line = next((row.line for row in run.rows if row.id in taken), None)
         count = f"{len(taken)} of {len(expected_ids)} ids"
         yield Fault(line, f"'ID' in {count}: the evaluator drops such images as headers")
+    if run.edition.refuses("order") and is_lexical_only(expected_ids):
+        yield Fault(
+            None,
+            "the list of ids is in lexical order, as _10 before _2; the pre-check wants the "
+            "order of the organisers' list, which is natural, as _2 before _10: give their list",
+        )
     if other := _other_edition(expected_ids, run.edition):
         form = f"the ids have the form of {other}: {quoted(expected_ids[0])}"
         yield Fault(None, f"{form}; are the rules of {run.edition.year} meant?")

@@ -15,10 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from replearn.artefacts.files import writing
+from replearn.console import warn
 from replearn.errors import DataError
 from replearn.images.stores import ImageFile
 
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
+_UTF8 = 1 << 11  # the flag of a member of a zip that its name is UTF-8
 _TAR = re.compile(r"\.(tar(\.(gz|bz2|xz))?|tgz|tbz2?|txz)$", re.IGNORECASE)
 _UNPACK: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
@@ -46,11 +48,40 @@ def zip_members(path: Path) -> list[ImageFile]:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: a damaged or unfinished zip archive; fetch it again")
     with refuse_damaged(path), zipfile.ZipFile(path) as archive:
-        return [
-            ImageFile(_clean(member.filename), member.file_size, member, stamp=member.CRC)
-            for member in archive.infolist()
-            if not member.is_dir()
-        ]
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    names = _names(path, members)
+    return [
+        ImageFile(_clean(name), member.file_size, member, stamp=member.CRC)
+        for name, member in zip(names, members, strict=True)
+    ]
+
+
+def _names(path: Path, members: Sequence[zipfile.ZipInfo]) -> list[str]:
+    """Return the names of a zip's members, and tell of those whose encoding it does not state.
+
+    The standard's code page 437 is then meant, which `zipfile` takes, but Windows writes those of
+    its language, and other tools UTF-8, which other text hardly ever is by chance.
+    """
+    names = [member.filename for member in members]
+    unmarked = [
+        place
+        for place, member in enumerate(members)
+        if not member.flag_bits & _UTF8 and not member.filename.isascii()
+    ]
+    if not unmarked:
+        return names
+    encoding = "UTF-8"
+    try:
+        raw = [names[place].encode("cp437").decode("utf-8") for place in unmarked]
+    except UnicodeError:
+        encoding, raw = "code page 437", [names[place] for place in unmarked]
+    for place, name in zip(unmarked, raw, strict=True):
+        names[place] = name
+    warn(
+        f"{path}: does not say how {len(unmarked)} names are encoded; read as {encoding}, as in "
+        f"{raw[0]!r}; if that is wrong, unpack it and give the folder"
+    )
+    return names
 
 
 def tar_members(paths: Sequence[Path], scratch: Path) -> list[ImageFile]:

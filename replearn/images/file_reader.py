@@ -115,7 +115,9 @@ class _Batch:
             except MemoryError:
                 self._reasons[row] = "too large for the memory that there is"
             except OSError as error:
-                self._reasons[row] = (error.strerror or str(error) or "cannot be read").lower()
+                self._reasons[row] = (
+                    (error.strerror or "").lower() or str(error) or "cannot be read"
+                )
         return throughput.seconds
 
     def _decode(self, row: int, file: ImageFile, throughput: Throughput) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from replearn.artefacts.error_budget import check_share
+from replearn.artefacts.outputs import FileKind
+from replearn.console import warn
 from replearn.errors import DataError, UsageError, refuse_repeated
+from replearn.ids import IdList, among, normal, rows_of
 from replearn.images.frames import Frames, Pages, every_image
 from replearn.images.kinds import image_suffix
 from replearn.images.sources import Source
@@ -25,7 +28,8 @@ class Selection:
     """A selection of the images of a source, and the way to their ids.
 
     Attributes:
-        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids: the images wanted, in this order, or a file's list of them; all of them, sorted by id,
+            if None.
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one, or `all`: `scan-0001` and so on.
         max_errors: the largest share of the wanted images that may be missing or unreadable.
@@ -41,7 +45,7 @@ class Selection:
         ['phantom_000000', 'phantom_000001', 'phantom_000002']
     """
 
-    ids: Sequence[str] | None = None
+    ids: Sequence[str] | IdList | None = None
     ids_from: IdsFrom = "name"
     frames: Frames = "middle"
     max_errors: float = 0.05
@@ -55,10 +59,12 @@ class Selection:
         if self.pages not in ("first", "all"):
             raise UsageError(f"pages {self.pages}: first or all")
         check_share(self.max_errors)
-        refuse_repeated(self.ids or [])
+        if self.ids is not None and not isinstance(self.ids, IdList):
+            refuse_repeated(self.ids)
 
 
 EVERY_IMAGE = Selection()
+ID_LIST = FileKind.of_lines("a list of ids", r"[^\t\n]+")
 
 
 def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
@@ -74,29 +80,53 @@ def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
     Raises:
         DataError: two wanted files share an id, or two wanted ids mean the same file.
     """
-    ids, ids_from = selection.ids, selection.ids_from
-    found: dict[str, ImageFile] = {}
+    ids_from = selection.ids_from
     files = every_image(source.files, source.store, selection.frames, selection.pages)
     named = [(_identifier(file.path, ids_from), file) for file in files]
-    meant = {} if ids is None else match_names(ids, (id_ for id_, _ in named), place)
-    wanted = set(meant.values())
-    for id_, file in sorted(named, key=lambda of: of[1].path):
+    _warn_of_other_encodings(place, [file.path for _, file in named])
+    ids, meant = None, dict[str, str]()
+    if selection.ids is not None:
+        there = dict.fromkeys(id_ for id_, _ in named)
+        ids = among(selection.ids, there)
+        meant = match_names(ids, there, place)
+    wanted = rows_of(dict.fromkeys(meant.values()))
+    found: dict[str, tuple[str, ImageFile]] = {}
+    for id_, file in sorted(named, key=lambda pair: pair[1].path):
         if ids is not None and id_ not in wanted:
             continue
-        if id_ in found:
-            by_path = "prepare them with --ids-from path"
-            remedy = by_path if ids_from == "name" else "rename one of them"
+        _, other = found.setdefault(normal(id_), (id_, file))
+        if other is not file:
             raise DataError(
-                f"{place}: {found[id_].path} and {file.path} share the id {id_!r}; {remedy}"
+                f"{place}: {other.path} and {file.path} share the id {id_!r}; "
+                f"{_remedy(other.path, file.path, ids_from)}"
             )
-        found[id_] = file
     if ids is None:
-        return [(id_, found[id_]) for id_ in sorted(found)]
-    return [(id_, found[meant[id_]] if id_ in meant else None) for id_ in ids]
+        return sorted(found.values(), key=lambda pair: pair[0])
+    return [(id_, found[normal(meant[id_])][1] if id_ in meant else None) for id_ in ids]
+
+
+def _remedy(path: str, other: str, ids_from: IdsFrom) -> str:
+    apart = normal(_identifier(path, "path")) != normal(_identifier(other, "path"))
+    if ids_from == "name" and apart:
+        return "give --ids-from path (with make: IDS_FROM=path), or rename one of them"
+    return "rename one of them"
+
+
+def _warn_of_other_encodings(place: Path, paths: Sequence[str]) -> None:
+    """Tell of names that are no UTF-8, as the ids of such files do not look like their names."""
+    other = [path for path in paths if not path.isascii() and _text(path) != path]
+    if other:
+        warn(
+            f"{place}: {len(other)} names are not UTF-8, such as {_text(other[0])!r}, which is how "
+            "their ids are written; rename them if other ids are listed"
+        )
 
 
 def _identifier(path: str, ids_from: IdsFrom) -> str:
     name = path if ids_from == "path" else PurePosixPath(path).name
-    stem = name.removesuffix(image_suffix(name))
+    return _text(name.removesuffix(image_suffix(name)))
+
+
+def _text(path: str) -> str:
     # Names of older disks need not be UTF-8, but ids are.
-    return os.fsencode(stem).decode("utf-8", "backslashreplace")
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -6,7 +6,7 @@ What cannot be read is left out with its reason; too much of it stops the work.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Unpack
 
 import h5py
@@ -15,7 +15,8 @@ import numpy as np
 from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_some
 from replearn.artefacts.hdf5 import is_folder_of_shards
 from replearn.console import progress
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
+from replearn.ids import IdList, IdMap, among, natural_key
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Form, FormArguments
 from replearn.images.frames import Frames, Pages
@@ -31,7 +32,7 @@ _THREADS = 8  # that decode: more of them only wait for the interpreter
 def open_images(
     source: Path | str,
     *,
-    ids: Sequence[str] | None = None,
+    ids: Sequence[str] | IdList | None = None,
     ids_from: IdsFrom = "name",
     frames: Frames = "middle",
     pages: Pages = "first",
@@ -42,7 +43,8 @@ def open_images(
 
     Args:
         source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
-        ids: the images wanted, in this order; all of them, sorted by id, if None.
+        ids: the images wanted, in this order, or a file's list of them; all of them, sorted by id,
+            if None.
         ids_from: whether an id is the file's name or its path, without extension.
         frames: of a DICOM file with several, the `middle` one or `all`.
         pages: of any other file with several frames or pages, the `first` one or `all`.
@@ -123,6 +125,35 @@ def open_files(
         yield FileReader(source, opened.store, match_ids(source, opened, selection), form)
 
 
+def list_ids(source: Path, *, within: str | None = None, ids_from: IdsFrom = "name") -> list[str]:
+    """Return the ids of all images of a source, in natural order, without reading any image.
+
+    Args:
+        source: a prepared set, or whatever `replearn.images.sources.open_source` opens.
+        within: only the images in this folder of the source, itself a folder; their ids are those
+            that they have in the whole source.
+        ids_from: whether an id is the file's name or its path, without extension.
+
+    Raises:
+        DataError: nothing is found, two files share an id, or a prepared set has no folders.
+        UsageError: a folder that is not below the source.
+    """
+    inside = PurePosixPath(within or "")
+    if inside.is_absolute() or ".." in inside.parts:
+        raise UsageError(f"within {within}: give a folder below {source}, as a path in it")
+    if is_prepared(source):
+        if within is not None:
+            raise DataError(f"{source}: a prepared set has no folders; give the images themselves")
+        images = ImageSet.load(source)
+        return sorted([*images.ids, *(id_ for id_, _ in images.errors)], key=natural_key)
+    with open_source(source / inside) as opened:
+        if within is not None:
+            files = [replace(file, path=str(inside / file.path)) for file in opened.files]
+            opened = replace(opened, files=files)
+        plan = match_ids(source, opened, Selection(ids_from=ids_from))
+    return sorted((id_ for id_, _ in plan), key=natural_key)
+
+
 def is_prepared(source: Path) -> bool:
     """Tell whether this is a prepared image set."""
     if source.is_dir():
@@ -151,10 +182,11 @@ def open_prepared(source: Path, form: Form, selection: Selection) -> ImageSet:
         )
     if selection.ids is None:
         return images
-    chosen = images.select(selection.ids)
     # What could not be read was accepted when the set was prepared; it does not count again.
-    known = dict(images.errors)
+    known = IdMap(images.errors)
+    wanted = among(selection.ids, [*images.ids, *known])
+    chosen = images.select(wanted)
     missing = [error for error in chosen.errors if error[0] not in known]
-    check_errors(source, missing, len(selection.ids), selection.max_errors)
+    check_errors(source, missing, len(wanted), selection.max_errors)
     check_some(source, chosen.ids, chosen.errors)
     return chosen

@@ -20,7 +20,9 @@ import h5py
 from replearn.artefacts.locks import locked_folder
 from replearn.console import warn
 from replearn.errors import DataError
+from replearn.ids import is_header
 from replearn.images.archives import is_tar, tar_members, zip_members
+from replearn.images.folders import paths_below
 from replearn.images.kinds import ARRAY, looks_like_image, tells_by_name
 from replearn.images.pixel_arrays import hdf5_rows, npy_rows, npz_rows
 from replearn.images.stores import Folder, ImageFile, Ranges, Store, Zip
@@ -158,27 +160,20 @@ def _series(paths: Sequence[Path], scratch: Path) -> Source:
 
 
 def _folder(root: Path, scratch: Path) -> Source:
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be listed ({error.strerror}); allow reading it")
-
     found: list[str] = []
     series: list[str] = []
     arrays: list[str] = []  # images where there are no others, else features or labels of them
     others: Counter[str] = Counter()
-    # Links to folders are not followed: they can lead in a circle, or to an image twice.
-    for base, folders, names in os.walk(root, onerror=refuse):
-        inner = Path(base).relative_to(root).as_posix()
-        others["linked folders"] += sum(Path(base, name).is_symlink() for name in folders)
-        for path in names if inner == "." else [f"{inner}/{name}" for name in names]:
-            kind = _kind(path)
-            if kind != "hidden" and _is_image_in(root, path):
-                found.append(path)
-            elif kind != "hidden" and _holds_images(path):
-                series.append(path)
-            elif kind == ARRAY:
-                arrays.append(path)
-            else:
-                others[kind] += 1
+    for path in paths_below(root):
+        kind = _kind(path)
+        if kind != "hidden" and _is_image_in(root, path):
+            found.append(path)
+        elif kind != "hidden" and _holds_images(path):
+            series.append(path)
+        elif kind == ARRAY:
+            arrays.append(path)
+        else:
+            others[kind] += 1
     if series and not found:
         source = _series([root / path for path in sorted(series)], scratch)
     else:
@@ -222,8 +217,10 @@ def _read_list(path: Path) -> list[str]:
         )
     cells = [line.split("\t")[0].strip() for line in lines]
     paths = [cell for cell in cells if cell]
-    if paths and not Path(paths[0]).suffix and not (path.parent / paths[0]).exists():
-        warn(f"{path}: its first line, {paths[0]!r}, is taken for a header")
+    there = [cell for cell in paths if (path.parent / cell).exists()]
+    kinds = {Path(cell).suffix for cell in paths[1:]}
+    if paths and Path(paths[0]).suffix not in kinds and is_header(paths[0], paths[1:], there):
+        warn(f"{path}: its first line, {paths[0]!r}, is no file; it is taken for a header")
         del paths[0]
     return [_relative(cell, path.parent) for cell in paths]
 

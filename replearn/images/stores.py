@@ -60,9 +60,10 @@ class Folder:
     def read(self, file: ImageFile) -> bytes:
         """Return the bytes of a file."""
         path = self.root / str(file.key)
-        # A pipe or a device would block or never end.
-        if file.size is None and path.exists():
-            raise OSError("not a regular file")
+        if file.size is None:
+            # A pipe or a device would block or never end.
+            what = "not a regular file" if path.exists() else "no such file or directory"
+            raise OSError(f"{what}: {file.path}")
         return path.read_bytes()
 
     def head(self, file: ImageFile) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 
 from replearn.arrays import Pixels
 from replearn.errors import DataError
+from replearn.ids import IdMap, rows_of
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Form
 from replearn.images.frames import frames_named_by
@@ -59,19 +60,19 @@ class ImageLookup:
         return {id_: np.asarray(images.pixels[rows[id_]]) for id_ in ids if id_ in rows}
 
     @cached_property
-    def _prepared(self) -> tuple[ImageSet, dict[str, int]] | None:
+    def _prepared(self) -> tuple[ImageSet, IdMap[int]] | None:
         if not is_prepared(self.source):
             return None
         images = ImageSet.load(self.source)
-        return images, {id_: row for row, id_ in enumerate(images.ids)}
+        return images, rows_of(images.ids)
 
     @cached_property
-    def _files(self) -> tuple[dict[str, ImageFile], Store, ExitStack]:
+    def _files(self) -> tuple[IdMap[ImageFile], Store, ExitStack]:
         """The file of each id, what reads it, and what keeps that open as long as this lives."""
         kept = ExitStack()
         source = kept.enter_context(open_source(self.source))
         plan = match_ids(self.source, source, Selection(self.ids))
-        files = {id_: file for id_, file in plan if file is not None}
+        found = [(id_, file) for id_, file in plan if file is not None]
         # What is no file may be a frame or page of one.
         frames = frames_named_by([id_ for id_, file in plan if file is None])
         whole = Selection(sorted({stem for stem, _ in frames.values()}))
@@ -79,5 +80,5 @@ class ImageLookup:
         for id_, (stem, frame) in frames.items():
             file = stems[stem]
             if file is not None:
-                files[id_] = replace(file, frame=frame)
-        return files, source.store, kept
+                found.append((id_, replace(file, frame=frame)))
+        return IdMap(found), source.store, kept

@@ -17,6 +17,7 @@ from replearn.artefacts.identity import identify
 from replearn.concepts.table import ConceptTable
 from replearn.console import warn
 from replearn.errors import DataError, some_of
+from replearn.ids import IdMap, normal, rows_of
 from replearn.neighbors.engine import Engine, Hits, Metric, blocks_of
 from replearn.neighbors.recall import Recall
 
@@ -66,9 +67,9 @@ class Index:
         return source if source is None or isinstance(source, ConceptTable) else source()
 
     @cached_property
-    def rows(self) -> dict[str, int]:
+    def rows(self) -> IdMap[int]:
         """The row of each id."""
-        return {id_: row for row, id_ in enumerate(self.ids)}
+        return rows_of(self.ids)
 
     def with_concepts(self, concepts: ConceptTable | None) -> "Index":
         """Return the same index with these concepts, in the order of its ids."""
@@ -142,8 +143,8 @@ class Index:
         Raises:
             DataError: the ids differ, or the identity of the features; the text names `what`.
         """
-        if sorted(ids) != sorted(self.ids):
-            both = len(set(ids) & set(self.ids))
+        both = sum(id_ in self.rows for id_ in ids)
+        if not both == len(ids) == len(self.ids):
             raise DataError(
                 f"{what}: the index is of {len(self)} images, of which it shares {both} of "
                 f"{len(ids)}; index these features"
@@ -198,12 +199,12 @@ class Index:
         unknown = [id_ for id_ in ids if id_ not in self.rows]
         if unknown:
             raise DataError(f"{some_of(unknown)}: not among the {len(self)} indexed images")
-        gone = set(ids)
-        kept = [id_ for id_ in self.ids if id_ not in gone]
+        gone = {self.rows[id_] for id_ in ids}
+        kept = [id_ for row, id_ in enumerate(self.ids) if row not in gone]
         if not kept:
             raise DataError(f"all {len(self)} images would be removed; delete the index instead")
         concepts = None if self.concepts is None else self.concepts.select(kept)
-        self.engine.remove(np.array(sorted(self.rows[id_] for id_ in gone), np.int64))
+        self.engine.remove(np.array(sorted(gone), np.int64))
         return self._changed(kept, concepts, origin, len(gone))
 
     def _changed(
@@ -276,7 +277,7 @@ class _Groups:
 
     def _key(self, id_: str) -> str:
         # No id can be taken for a group.
-        return self.groups.get(id_, f"\0{id_}")
+        return self.groups.get(id_, f"\0{normal(id_)}")
 
     def of(self, ids: Sequence[str]) -> NDArray[np.intp]:
         """Return the number of each id's group [M]; -1 where none is indexed."""

@@ -19,6 +19,7 @@ from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.ids import IdList, among
 from replearn.matching import match_names
 from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
 from replearn.neighbors.engine import Metric
@@ -100,6 +101,7 @@ def create_index(
         UsageError: FAISS or Milvus does not know the factory string.
     """
     settings, folder = settings or IndexSettings(), place_of(folder)
+    left_out = 0 if concepts is None else len(features.missing(concepts.ids))
     if concepts is not None:
         concepts = match_concepts(concepts, features.ids)
     identity = identify(
@@ -126,7 +128,7 @@ def create_index(
         replaced = collection_of(folder)
     if replaced:
         warn(f"{replaced} was that of the replaced index; drop it there if nothing else needs it")
-    _report(folder, index)
+    _report(folder, index, left_out)
     return index
 
 
@@ -180,6 +182,9 @@ def add_images(
         UsageError: the engine cannot add vectors.
     """
     folder = _to_change(folder, [source, *inputs])
+    left_out = 0 if concepts is None else len(features.missing(concepts.ids))
+    if concepts is not None:
+        concepts = match_concepts(concepts, features.ids)
     with workspace(folder) as work:
         old = open_to_change(folder, work)
         INDEX.refuse_others(folder)
@@ -194,18 +199,18 @@ def add_images(
         )
         save_index(work / "index", new)
         publish(work / "index", folder)
-    _report(folder, new)
+    _report(folder, new, left_out)
     return new
 
 
 def remove_images(
-    folder: Path, ids: Sequence[str], *, inputs: Iterable[Path | None] = ()
+    folder: Path, ids: Sequence[str] | IdList, *, inputs: Iterable[Path | None] = ()
 ) -> Index | None:
     """Remove images from an index folder.
 
     Args:
         folder: of the index.
-        ids: of the images.
+        ids: of the images, or a file's list of them.
         inputs: files that the ids are read from, which are never replaced.
 
     Returns:
@@ -216,10 +221,12 @@ def remove_images(
             files.
         UsageError: the engine cannot remove vectors.
     """
-    origin, folder = f"removed:{digest(*ids)}", _to_change(folder, inputs)
+    folder = _to_change(folder, inputs)
     with workspace(folder) as work:
         old = open_to_change(folder, work)
         INDEX.refuse_others(folder)
+        ids = among(ids, old.ids)
+        origin = f"removed:{digest(*ids)}"
         if old.history[-1:] == (origin,):
             _logger.info(f"{folder}: these images are out of it already, nothing to do")
             return None
@@ -242,7 +249,7 @@ def _refuse_other_concepts(
 ) -> None:
     if concepts is None or index.concepts is None:
         return
-    if index.concepts.select(ids).concepts != match_concepts(concepts, ids).concepts:
+    if index.concepts.select(ids).concepts != concepts.concepts:
         raise DataError(
             f"{folder}: has these images with other concepts; remove them, then add them again"
         )
@@ -251,7 +258,7 @@ def _refuse_other_concepts(
 def read_concepts_of(
     features: Features, source: Path, path: Path, reading: Reading = AS_FOUND
 ) -> ConceptTable:
-    """Read the concepts of the images to index; an image without a line has none.
+    """Read the concepts of the images to index, and maybe of others; one without a line has none.
 
     Args:
         features: of the images.
@@ -268,12 +275,13 @@ def read_concepts_of(
         raise DataError(f"{path}: has a line for none of the {without} images of {source}")
     if without:
         warn(f"{path}: {without} of {len(features)} images of {source} have no line in it")
-    return match_concepts(table, features.ids)
+    return table
 
 
-def _report(folder: Path, index: Index) -> None:
+def _report(folder: Path, index: Index, left_out: int = 0) -> None:
     kind = "exact" if index.engine.exact else str(index.recall)
-    _logger.info(f"{folder}: {len(index):,} images, {index.metric}, {kind}")
+    rest = f"; {left_out:,} images with concepts have no features" if left_out else ""
+    _logger.info(f"{folder}: {len(index):,} images, {index.metric}, {kind}{rest}")
     if index.recall and index.recall.at_10 < index.recall.wanted - 0.02:
         warn(
             f"{folder}: finds {index.recall.at_10:.3f} of the 10 nearest, not "

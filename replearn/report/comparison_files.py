@@ -15,6 +15,7 @@ from replearn.concepts.vocabulary import multi_hot
 from replearn.detection.detector import load_detector
 from replearn.errors import DataError
 from replearn.features import Features
+from replearn.ids import rows_of
 from replearn.report.comparison import Curve
 from replearn.report.concept_scores import f1_at_thresholds, score_concepts
 from replearn.report.pictures import finder_in
@@ -146,7 +147,7 @@ class ComparisonFiles:
     def _load_curve(self, result: Result, chosen_on: ConceptTable) -> Curve:
         features_path, detector_folder = self._curve_files(result)
         features, detector = Features.load(features_path), load_detector(detector_folder)
-        labelled = set(chosen_on.ids)
+        labelled = rows_of(chosen_on.ids)
         ids = [id_ for id_ in features.ids if id_ in labelled]
         ids = ids[:: -(-len(ids) // _CURVE_IMAGES)]
         table = chosen_on.select(ids)

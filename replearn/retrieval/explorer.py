@@ -20,6 +20,7 @@ from replearn.detection.decisions.scores import Scores
 from replearn.detection.detector import Detector
 from replearn.errors import DataError, UsageError
 from replearn.features import Features
+from replearn.ids import IdMap, rows_of
 from replearn.neighbors.build_index import build_index
 from replearn.neighbors.engine import Metric
 from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
@@ -102,9 +103,9 @@ class Explorer:
             return query
 
     @cached_property
-    def _feature_rows(self) -> dict[str, int]:
+    def _feature_rows(self) -> IdMap[int]:
         """The row of each id in the features; none without them."""
-        return {id_: row for row, id_ in enumerate(self.features.ids)} if self.features else {}
+        return rows_of(self.features.ids if self.features else [])
 
     def nearest(self, query: Query, k: int, metric: Metric) -> list[Neighbour]:
         """Return the k nearest; an indexed image does not find itself."""

@@ -2,6 +2,8 @@
 
 import os
 import tarfile
+import unicodedata
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -98,7 +100,7 @@ def test_what_is_no_image_is_counted_and_told(tmp_path: Path) -> None:
     with pytest.warns(ReplearnWarning) as given:
         assert opened(tmp_path).ids == ["a"]
     [told] = given
-    for count in ("2 .txt", "2 hidden", "1 without extension", "1 linked folders"):
+    for count in ("2 .txt", "2 hidden", "1 without extension"):
         assert count in str(told.message)
 
 
@@ -140,12 +142,14 @@ def test_odd_things_in_place_of_a_file_are_errors_not_the_end(tmp_path: Path) ->
     write_images(tmp_path, ["a.png"])
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "itself.png").symlink_to("itself.png")
     (tmp_path / "linked.png").symlink_to(tmp_path / "a.png")
     found = opened(tmp_path, max_errors=1)
     assert found.ids == ["a", "linked"]
     assert dict(found.errors) == {
-        "dangling": "no such file or directory",
-        "pipe": "not a regular file",
+        "dangling": "no such file or directory: dangling.png",
+        "itself": "no such file or directory: itself.png",
+        "pipe": "not a regular file: pipe.png",
     }
 
 
@@ -166,7 +170,104 @@ def test_a_list_reports_what_is_missing_wherever_it_stands(tmp_path: Path) -> No
     (tmp_path / "lists" / "x.txt").write_text("../gone.png\n\n../a.png\r\n")
     found = opened(tmp_path / "lists" / "x.txt", max_errors=0.5)
     assert found.ids == ["a"]
-    assert found.errors == [("gone", "no such file or directory")]
+    assert found.errors == [("gone", "no such file or directory: ../gone.png")]
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"), [("{},C1", "{}.png,C1"), ("{}", "images\\{}.png"), ("{}", "{}.jpg")]
+)
+def test_the_reason_of_what_is_missing_has_the_path_that_was_looked_for(
+    line: str, asked: str, tmp_path: Path
+) -> None:
+    write_images(tmp_path, ["a.png", "b.png"])
+    listed = [asked.format(name) for name in "ab"]
+    (tmp_path / "x.csv").write_text("\n".join(listed))
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path / "x.csv")
+    assert f"(no such file or directory: {listed[0]})" in str(caught.value)
+
+
+def test_a_header_above_a_list_of_paths_is_told_whatever_its_words(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "x.txt").write_text("image.path\na.png\nb.png\n")
+    with pytest.warns(ReplearnWarning, match=r"its first line, 'image\.path', is no file"):
+        assert opened(tmp_path / "x.txt").ids == ["a", "b"]
+
+
+def test_linked_folders_are_read_each_real_folder_once(tmp_path: Path) -> None:
+    root, store = tmp_path / "images", tmp_path / "store"
+    write_images(root, ["deep/a.png", "b.png"])
+    write_images(store, ["one/c.png", "two/d.png"])
+    (root / "train").symlink_to(store)  # which is not below the root
+    (root / "again").symlink_to(store / "one")
+    (root / "more").symlink_to("deep")
+    (store / "two" / "back").symlink_to(tmp_path)
+    (store / "one" / "round").symlink_to("..")
+    found = opened(root, ids_from="path")
+    assert found.ids == ["again/c", "b", "deep/a", "train/two/d"]
+    assert opened(root).ids == ["a", "b", "c", "d"]
+    (tmp_path / "linked").symlink_to(root)
+    assert opened(tmp_path / "linked").identity == opened(root).identity
+
+
+def test_names_in_another_unicode_form_are_found_and_written_as_the_list_has_them(
+    tmp_path: Path,
+) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Lésion") for form in ("NFC", "NFD"))
+    write_images(tmp_path / "images", [f"{decomposed}.png", "a.png"])
+    assert opened(tmp_path / "images").ids == [decomposed, "a"]
+    found = opened(tmp_path / "images", ids=["a", composed])
+    assert found.ids == ["a", composed]
+    assert found.select([decomposed]).ids == [decomposed]
+    write_images(tmp_path / "images", [f"{composed}.png"])
+    with pytest.raises(DataError, match=r"share the id .*; rename one of them$"):
+        opened(tmp_path / "images")
+
+
+def test_names_that_are_no_utf8_are_told_with_the_ids_that_they_become(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.png"])
+    (tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/L\xe9sion.png"))
+    told = r"1 names are not UTF-8, such as 'L\\\\xe9sion\.png'"
+    with pytest.warns(ReplearnWarning, match=told):
+        assert opened(tmp_path).ids == ["L\\xe9sion"]
+
+
+def zip_of(path: Path, names: dict[str, str]) -> Path:
+    """Pack an image under names in the given encodings, without a word of which it is."""
+    image = path.parent / "image.png"
+    write_images(path.parent, ["image.png"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, encoding in enumerate(names.values()):
+            length = len(list(names)[number].encode(encoding))
+            archive.write(image, f"{number}".ljust(length, "x"))
+    content = path.read_bytes()
+    for number, (name, encoding) in enumerate(names.items()):
+        raw = name.encode(encoding)
+        content = content.replace(f"{number}".ljust(len(raw), "x").encode(), raw)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "read", "ids"),
+    [
+        ("cp1252", "code page 437", ["a", "▄bung"]),
+        ("utf-8", "UTF-8", ["a", "Übung"]),
+        ("cp437", "code page 437", ["a", "Übung"]),
+    ],
+)
+def test_a_zip_that_does_not_say_how_its_names_are_encoded_is_told(
+    encoding: str, read: str, ids: list[str], tmp_path: Path
+) -> None:
+    path = zip_of(tmp_path / "x.zip", {"Übung.png": encoding, "a.png": "ascii"})
+    told = rf"x\.zip: does not say how 1 names are encoded; read as {read}, as in '{ids[1]}"
+    with pytest.warns(ReplearnWarning, match=told):
+        assert sorted(opened(path).ids, key=len) == ids
+    with zipfile.ZipFile(tmp_path / "y.zip", "w") as archive:
+        archive.write(tmp_path / "image.png", "Übung.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert opened(tmp_path / "y.zip").ids == ["Übung"]
 
 
 def test_paths_in_archives_are_cleaned(tmp_path: Path) -> None:

@@ -96,14 +96,19 @@ def test_images_of_another_encoder_are_refused_and_change_nothing(tmp_path: Path
     assert (folder / "index.json").read_bytes() == before
 
 
-def test_images_without_a_line_have_no_concepts_and_are_counted(
-    tmp_path: Path,
+def test_images_without_a_line_have_no_concepts_and_what_has_no_counterpart_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     path = tmp_path / "concepts.tsv"
     path.write_text("image-1\tC1;C2\nelsewhere\tC3\n")
     with pytest.warns(ReplearnWarning, match=r"2 of 3 images of features\.h5 have no line in it"):
         table = read_concepts_of(features_of(3), SOURCE, path)
-    assert table == ConceptTable(["image-0", "image-1", "image-2"], [(), ("C1", "C2"), ()])
+    index = create_index(tmp_path / "index", features_of(3), table)
+    assert index is not None
+    expected = ConceptTable(["image-0", "image-1", "image-2"], [(), ("C1", "C2"), ()])
+    assert index.concepts == expected
+    assert caplog.messages[-1].endswith("; 1 images with concepts have no features")
     path.write_text("elsewhere\tC3\n")
     with pytest.raises(DataError, match="has a line for none of the 3 images of features"):
         read_concepts_of(features_of(3), SOURCE, path)

@@ -158,9 +158,9 @@ LEARNING = ["prepare", "train", "extract", "extract", "classify"]
         ("train", ["split", "prepare", "train"]),
         (
             "train extract classify index predict",
-            ["split", *LEARNING, "extract", "index", "predict", "validate"],
+            ["split", *LEARNING, "ids", "extract", "index", "predict", "validate"],
         ),
-        ("imageclef EDITION=2026", ["split", *LEARNING, "extract", "predict", "validate"]),
+        ("imageclef EDITION=2026", ["split", *LEARNING, "ids", "extract", "predict", "validate"]),
         ("query IMAGE=one.png", ["split", "prepare", "train", "extract", "index", "query"]),
     ],
 )
@@ -175,6 +175,58 @@ def test_make_calls_stages_that_exist_with_options_that_exist(
         check_stage(*call)
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_make_keeps_the_images_of_a_patient_together_whoever_made_the_lists(
+    given: bool, data: Path, tmp_path: Path
+) -> None:
+    (data / "groups.tsv").write_text("a\tp\n")
+    if given:
+        (data / "valid-concepts.tsv").write_text("b\tC1\n")
+    calls = stages_of(tmp_path, "classify", f"DATA={data}")
+    users = {call[0] for call in calls if "--groups" in call}
+    assert users == {"classify" if given else "split"}
+
+
+def test_make_takes_ids_from_paths_for_the_images_and_for_the_list_of_those_to_test(
+    data: Path, tmp_path: Path
+) -> None:
+    calls = stages_of(tmp_path, "predict", f"DATA={data}", "IDS_FROM=path")
+    users = {call[0]: call[call.index("--ids-from") + 1] for call in calls if "--ids-from" in call}
+    assert users == {"prepare": "path", "ids": "path"}
+
+
+@pytest.mark.parametrize("name", ["DATA", "CONFIG", "NAME"])
+def test_make_refuses_paths_with_spaces_as_such(name: str, data: Path, tmp_path: Path) -> None:
+    words = [f"DATA={data}", f"{name}={tmp_path}/my data"]
+    done = subprocess.run(
+        ["make", "-n", "train", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "make takes no spaces in paths; give a link that has none" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("start", "anew"),
+    [
+        ("#!{venv}/bin/python\n", False),
+        ("#!/bin/sh\n'''exec' {venv}/bin/python \"$0\"\n", False),  # where the path is long
+        ("#!/elsewhere{venv}/bin/python\n", True),
+        ("#!/elsewhere/.venv/bin/python\n", True),
+    ],
+)
+def test_make_sets_up_again_an_environment_that_was_copied_or_moved(
+    start: str, anew: bool, tmp_path: Path
+) -> None:
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / ".ready-cpu").touch()
+    os.utime(venv / ".ready-cpu", (2**32, 2**32))
+    (venv / "bin/replearn").write_text(start.format(venv=venv))
+    said = make(tmp_path, "--dry-run", "setup")
+    assert ("--clear" in said) == anew
+    assert ("Nothing to be done" in said) != anew
+
+
 @pytest.mark.parametrize("target", ["demo", "compare-small"])
 def test_make_compares_with_settings_that_exist(target: str, run: Run, tmp_path: Path) -> None:
     [call] = [call for call in stages_of(tmp_path, target) if call[0] == "compare"]
@@ -186,7 +238,7 @@ def test_make_compares_with_settings_that_exist(target: str, run: Run, tmp_path:
     assert "not a data folder" in said
 
 
-def test_an_image_that_came_into_a_subfolder_makes_the_image_set_stale(
+def test_an_image_that_came_or_changed_in_a_subfolder_makes_the_image_set_stale(
     data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "venv").mkdir()
@@ -205,3 +257,10 @@ def test_an_image_that_came_into_a_subfolder_makes_the_image_set_stale(
     second = stamped()
     assert second != first
     assert stamped() == second
+    (data / "images/test/round").symlink_to("..")
+    assert stamped() == second
+    (data / "images/test/one.png").write_text("another")
+    third = stamped()
+    assert third != second, "one that was written over"
+    os.utime(data / "images/test/one.png", (0, 0))
+    assert stamped() != third

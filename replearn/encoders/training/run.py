@@ -265,7 +265,9 @@ def _fill(run: _Run) -> None:
                 _log(f"{folder}: go on with --resume")
             raise
         of_first(run.output.finish)
-    _log(f"{folder}: {run.model} trained on {len(run.images):,} images{_chosen(selected)}")
+    left_out = f", {len(run.images.errors):,} left out" if run.images.errors else ""
+    count = f"{len(run.images):,} images{left_out}"
+    _log(f"{folder}: {run.model} trained on {count}{_chosen(selected)}")
 
 
 def _log(line: str) -> None:
