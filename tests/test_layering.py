@@ -226,7 +226,7 @@ FILES = {"pathlib", "os", "io", "shutil", "tempfile", "h5py", "safetensors"}
 
 
 @pytest.mark.parametrize("package", ENCODERS)
-def test_networks_know_no_losses_losses_no_models_and_models_no_training(package: str) -> None:
+def test_networks_losses_models_and_training_know_only_those_before_them(package: str) -> None:
     later = {f"replearn.encoders.{name}" for name in ENCODERS[ENCODERS.index(package) + 1 :]}
     for module in inside_encoders(package):
         found = {".".join(name.split(".")[:3]) for name in library_imports(module)}
