@@ -59,8 +59,8 @@ def process_group(device: str) -> Iterator[None]:
         yield
     except Exception as error:
         first = None if isinstance(error, _FirstFailedError) else _first_failure(store, error)
-        # On GPUs the farewell would wait for the others, which may wait for this one, and nobody would
-        # read why it failed.
+        # On GPUs the farewell would wait for the others, which may wait for this one, and nobody
+        # would read why it failed.
         if not on_gpus:
             dist.destroy_process_group()
         if first and isinstance(error, RuntimeError):  # as a connection is that was lost
