@@ -20,11 +20,15 @@ from replearn.artefacts import hdf5
 from replearn.artefacts.error_budget import Errors
 from replearn.artefacts.files import publish, replacing, write_text, writing
 from replearn.artefacts.identity import digest
-from replearn.errors import DataError
+from replearn.errors import DataError, UsageError
 
 _logger = logging.getLogger(__name__)
 
 FILES = r"manifest\.json|shard-\d{12}\.h5"  # of an artefact that is a folder of shards
+_OTHER_FORMATS = frozenset(
+    {".arrow", ".csv", ".feather", ".gz", ".hdf", ".jsonl", ".json", ".mat", ".npy", ".npz"}
+    | {".parquet", ".pickle", ".pkl", ".pt", ".pth", ".safetensors", ".tar", ".tsv", ".txt", ".zip"}
+)
 ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows
 _MANY = 4096  # shards; rather larger ones than more of them
 _BYTES = 1 << 28  # of pixels that a process may hold
@@ -237,6 +241,19 @@ def _join(
 def is_one_file(out: Path) -> bool:
     """Tell by its name whether an artefact is one file or a folder of shards."""
     return out.suffix.lower() in (".h5", ".hdf5")
+
+
+def refuse_other_format(out: Path) -> None:
+    """Refuse a name of a file of another format, which nobody expects to be a folder.
+
+    Raises:
+        UsageError: it has the ending of one.
+    """
+    if out.suffix.lower() in _OTHER_FORMATS:
+        raise UsageError(
+            f"{out}: what is written is HDF5; give NAME.h5 for one file, or a name without "
+            f"{out.suffix} for a folder of shards"
+        )
 
 
 def plan_of(out: Path, name: str) -> str | None:

@@ -1,7 +1,7 @@
 """A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -16,7 +16,7 @@ from replearn.artefacts.files import read_json, write_bytes, write_json
 from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
-from replearn.errors import DataError, UsageError, brief
+from replearn.errors import DataError, UsageError, brief, some_of
 from replearn.images.form import Form
 
 
@@ -188,6 +188,13 @@ def read_description(folder: Path) -> Description:
     if not (folder / "encoder.json").exists():
         raise DataError(f"{folder}: not an encoder folder (it has no encoder.json)")
     content = read_json(folder / "encoder.json")
+    known = {field.name for field in fields(Description)}
+    unknown = sorted(content.keys() - known) if isinstance(content, dict) else []
+    if unknown and "identity" in content:
+        raise DataError(
+            f"{folder / 'encoder.json'}: made by another version of replearn, as it states "
+            f"{some_of(unknown)}; use that version, or train again"
+        )
     try:
         description = Description(**content)
     except TypeError as error:
@@ -197,6 +204,25 @@ def read_description(folder: Path) -> Description:
             f"{folder / 'encoder.json'}: no model {description.model!r}; known: {', '.join(MODELS)}"
         )
     return description
+
+
+def _fill(model: Model, state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Give a model its weights.
+
+    Raises:
+        DataError: some are missing, of another shape, or not the model's.
+    """
+    own = model.state_dict()
+    shapes = [name for name in own if name in state and own[name].shape != state[name].shape]
+    wrong = {
+        "missing": [name for name in own if name not in state],
+        "unknown": [name for name in state if name not in own],
+        "of another shape": shapes,
+    }
+    said = [f"{len(names)} {how} ({some_of(names)})" for how, names in wrong.items() if names]
+    if said:
+        raise DataError(f"{path}: not this model's weights: {', '.join(said)}; train it again")
+    model.load_state_dict(dict(state))
 
 
 def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
@@ -220,13 +246,12 @@ def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
     model = description.build()
     path = folder / "encoder.safetensors"
     try:
-        model.load_state_dict(safetensors.torch.load_file(path))
+        state = safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise DataError(f"{path}: not found; train the encoder again") from None
-    except (RuntimeError, OSError, safetensors.SafetensorError) as error:
-        raise DataError(
-            f"{path}: damaged or not this model's ({brief(error)}); train it again"
-        ) from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DataError(f"{path}: damaged ({brief(error)}); train it again") from None
+    _fill(model, state, path)
     place = torch.device("cpu") if model.on_cpu else find_device(device)
     if place.type == "cuda":  # as it was trained; a CPU's features stay the same to the bit
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

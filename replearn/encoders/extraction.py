@@ -31,6 +31,7 @@ from replearn.artefacts.shards import (
     ShardContent,
     plan_of,
     publish_shards,
+    refuse_other_format,
     size_of_shards,
     write_shard,
 )
@@ -138,6 +139,7 @@ def extract(
         >>> features.vectors.shape, features.vectors.dtype
         ((48, 1024), dtype('float32'))
     """
+    refuse_other_format(Path(out))
     out = place_of(Path(out))
     refuse_inputs(out, [encoder.folder, images.source])
     start = time.monotonic()

@@ -16,6 +16,7 @@ from replearn.artefacts.shards import (
     ShardContent,
     plan_of,
     publish_shards,
+    refuse_other_format,
     size_of_shards,
     write_shard,
 )
@@ -74,6 +75,7 @@ def prepare(
         >>> images.pixels.shape, images.pixels.dtype
         ((48, 1, 32, 32), dtype('uint8'))
     """
+    refuse_other_format(Path(out))
     source, out = Path(source), place_of(Path(out))
     if is_prepared(source):
         raise DataError(f"{source}: prepared already; give it to the next stage as it is")
