@@ -13,6 +13,7 @@ from replearn.console import say
 from replearn.detection.detector import load_detector
 from replearn.errors import UsageError
 from replearn.features import Features
+from replearn.retrieval.address import Address
 from replearn.retrieval.explorer import Explorer
 from replearn.retrieval.image_search import ImageSearch
 
@@ -33,6 +34,14 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 7860,
+    root_path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            envvar="GRADIO_ROOT_PATH",
+            help="Path at which a server in front shows the page, such as /search.",
+        ),
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Require this user and a password.")] = None,
     password: Annotated[
         str | None,
@@ -58,6 +67,8 @@ def serve(
         Features.load(features) if features else None,
     )
     explorer.check()
+    address = Address(host, port, root_path)
+    address.check()
     # SIGTERM, which stops services, works like Ctrl-C, so that no files are left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="replearn-") as temporary:
@@ -71,4 +82,4 @@ def serve(
             raise UsageError("serve needs gradio; pip install 'replearn[app]'") from None
         say(f"http://{host}:{port}: {len(search.index):,} images; stop with Ctrl-C")
         auth = (user, password) if user and password else None
-        serve_page(explorer, host, port, auth, max_megabytes)
+        serve_page(explorer, address, auth, max_megabytes)
