@@ -1,7 +1,6 @@
 """serve: an index -> a page in the browser to search by image."""
 
 import os
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from replearn.console import say
 from replearn.detection.detector import load_detector
 from replearn.errors import UsageError
 from replearn.features import Features
+from replearn.interrupts import interrupt_on_sigterm
 from replearn.retrieval.address import Address
 from replearn.retrieval.explorer import Explorer
 from replearn.retrieval.image_search import ImageSearch
@@ -69,8 +69,7 @@ def serve(
     explorer.check()
     address = Address(host, port, root_path)
     address.check()
-    # SIGTERM, which stops services, works like Ctrl-C, so that no files are left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="replearn-") as temporary:
         # Set before gradio is imported: it keeps uploads and images in this folder.
         os.environ["GRADIO_TEMP_DIR"] = temporary
