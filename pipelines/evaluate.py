@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.concepts.id_lists import read_id_list
+from replearn.concepts.table import read_ids
 from replearn.console import say, warn
+from replearn.ids import is_header
 
 
 def evaluate(
@@ -31,7 +32,9 @@ def evaluate(
     if rules.unconfirmed:
         say(f"{edition}: not confirmed is {rules.unconfirmed}")
     score = imageclef.evaluate_run(run_file, truth, rules, manual)
-    report = imageclef.validate_run(run_file, read_id_list(truth), rules)
+    first, *others = ids = read_ids(truth)
+    listed = others if is_header(first, others, score.per_image) else ids  # which was told above
+    report = imageclef.validate_run(run_file, listed, rules)
     for warning in report.warnings:
         warn(f"{run_file}: {warning}")
     if report.errors:
