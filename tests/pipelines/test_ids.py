@@ -44,6 +44,7 @@ def here(chain: Path, tmp_path: Path) -> Path:
         "merge run.csv other.csv --out new.csv --ids test.csv",
         "validate run.csv test.csv",
         "index removed.csv changed --remove",
+        "evaluate run.csv truth.csv",
     ],
 )
 def test_every_stage_tells_the_header_of_a_list_by_what_the_list_names(
@@ -53,6 +54,8 @@ def test_every_stage_tells_the_header_of_a_list_by_what_the_list_names(
         shutil.copytree("index", "changed")
         train = Path("train.csv").read_text().splitlines()
         Path("removed.csv").write_text("\n".join(train[:4]))
+        truth = Path("data/test-concepts.tsv").read_text()
+        Path("truth.csv").write_text(f"image_name\tgiven\n{truth}")
         for name, detector in (("run", "linear"), ("other", "knn")):
             assert run("predict", detector, "aae-test.h5", f"{name}.csv")[0] == 0
         status, _, err = run(*words.split())
