@@ -72,7 +72,7 @@ before = state()
 for name in own:
     try:
         importlib.import_module(name)
-    except UsageError:  # what is not installed
+    except (ImportError, UsageError):  # what is not installed
         pass
 after = state()
 print(json.dumps([name for name in before if after[name] != before[name]]))

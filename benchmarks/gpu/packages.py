@@ -37,6 +37,7 @@ PACKAGES = (
         for names in (
             ("torch",),
             ("h5py",),
+            ("imagecodecs",),
             ("joblib",),
             ("numpy",),
             ("opencv-python-headless", "opencv-python"),
@@ -47,6 +48,7 @@ PACKAGES = (
             ("scikit-learn",),
             ("scipy",),
             ("tensorboard",),
+            ("tifffile",),
             ("tqdm",),
             ("typer",),
         )

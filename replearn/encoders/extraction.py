@@ -132,8 +132,8 @@ def extract(
         ((48, 1024), dtype('float32'))
     """
     out = place_of(Path(out))
-    refuse_other_format(out)
     refuse_inputs(out, [encoder.folder, images.source])
+    refuse_other_format(out)
     start = time.monotonic()
     _logger.info(
         f"{encoder.folder or 'encoder'} on {device_label(encoder.device)}, {numerics.precision}"

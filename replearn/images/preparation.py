@@ -80,9 +80,9 @@ def prepare(
     if is_prepared(source):
         raise DataError(f"{source}: prepared already; give it to the next stage as it is")
     wanted = Form(**form)
-    refuse_other_format(out)
     refuse_missing(source)
     refuse_inputs(out, [source])
+    refuse_other_format(out)
     start = time.monotonic()
     with (
         workspace(out, keep=True) as work,

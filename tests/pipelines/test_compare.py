@@ -134,7 +134,8 @@ def test_scored_validation_images_take_no_part_in_any_choice(run: Run, tmp_path:
     features = [folder / "train.h5", folder / "tuning.h5"]
     lists = [out / f"tuning/{part}-concepts.tsv" for part in PARTS]
     pair = [path for both in zip(features, lists, strict=True) for path in both]
-    assert run("classify", *pair, tmp_path / "again", "--concepts", 500)[0] == 0
+    asked = ("--concepts", 500, "--groups", data / "groups.tsv")
+    assert run("classify", *pair, tmp_path / "again", *asked)[0] == 0
     made, again = (
         (place / "detector.json").read_bytes() for place in (folder / "linear", tmp_path / "again")
     )

@@ -95,7 +95,7 @@ def test_no_stage_replaces_what_it_reads_whatever_is_asked(
                 for more in options:
                     status, _, err = run(*words, *more)
                     assert content(here) == before, words
-                    assert status == 1, err
+                    assert status in (1, 2), err  # at fault are the data or the name
 
 
 @pytest.mark.parametrize("stage", WRITERS)

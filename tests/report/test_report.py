@@ -437,9 +437,16 @@ def test_another_report_is_not_replaced_unasked(
     out = compared / "other.html"
     out.write_text("mine")
     words = ["report", f"{compared}/out/seed-0/pca/encoder", f"{out}"]
+    for asked in (words, [*words, "--overwrite"]):  # what is no report is never replaced
+        assert main(asked) == 1
+        assert "not a report" in capsys.readouterr().err
+        assert out.read_text() == "mine"
+    out.unlink()
+    assert main(words) == 0
+    other = out.read_text(encoding="utf-8").replace("Provenance", "Elsewhere")
+    out.write_text(other, encoding="utf-8")
     assert main(words) == 1
     assert "--overwrite" in capsys.readouterr().err
-    assert out.read_text() == "mine"
     assert main([*words, "--overwrite"]) == 0
     assert "Provenance" in out.read_text(encoding="utf-8")
 

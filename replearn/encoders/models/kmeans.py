@@ -12,6 +12,7 @@ from torch import Tensor
 
 from replearn.encoders.contract import FittedEncoder
 from replearn.encoders.grids import in_rows
+from replearn.encoders.networks.full_precision import in_full_precision
 from replearn.errors import DataError, UsageError
 
 # Added to the variance of a patch, lest noise on a plain surface become structure.  Coates et al.
@@ -137,7 +138,7 @@ def triangle(patches: Tensor, centroids: Tensor) -> Tensor:
     written to memory, which costs more than the product.
     """
     # In half precision near words could not be told from the nearest.
-    with torch.autocast(patches.device.type, enabled=False):
+    with in_full_precision(patches):
         patches = patches.to(centroids.dtype)
         flat = patches.flatten(0, -2)
         lengths = flat.square().sum(1, keepdim=True)
