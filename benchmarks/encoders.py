@@ -19,7 +19,6 @@ holds mnist.tar.xz, cifar10.tar.xz, pneumoniamnist.npz and data folders.
 
 import json
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +49,7 @@ from replearn.encoders.configuration import Configuration
 from replearn.encoders.models import MODELS
 from replearn.encoders.training.run import read_configuration
 from replearn.errors import DataError, UsageError
+from replearn.interrupts import interrupt_on_sigterm
 
 
 @dataclass(frozen=True)
@@ -287,5 +287,5 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as after Ctrl-C
+    interrupt_on_sigterm()
     run_benchmark(main)

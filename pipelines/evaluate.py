@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from replearn import imageclef
-from replearn.concepts.id_lists import read_id_list
 from replearn.concepts.reading import Reading
+from replearn.concepts.table import read_ids
 from replearn.console import say, warn
+from replearn.ids import is_header
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
@@ -39,7 +40,9 @@ def evaluate(
         say(f"{edition}: not confirmed is {rules.unconfirmed}")
     reading = Reading.of_options(layout, separator, columns, uncertain)
     score = imageclef.evaluate_run(run_file, truth, rules, manual, reading)
-    report = imageclef.validate_run(run_file, read_id_list(truth), rules)
+    first, *others = ids = read_ids(truth)
+    listed = others if is_header(first, others, score.per_image) else ids  # which was told above
+    report = imageclef.validate_run(run_file, listed, rules)
     for warning in report.warnings:
         warn(f"{run_file}: {warning}")
     if report.errors:

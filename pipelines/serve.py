@@ -1,7 +1,6 @@
 """serve: an index -> a page in the browser to search by image."""
 
 import os
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,8 @@ from replearn.console import say
 from replearn.detection.detector import load_detector
 from replearn.errors import UsageError
 from replearn.features import Features
+from replearn.interrupts import interrupt_on_sigterm
+from replearn.retrieval.address import Address
 from replearn.retrieval.explorer import Explorer
 from replearn.retrieval.image_search import ImageSearch
 
@@ -33,6 +34,14 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 7860,
+    root_path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            envvar="GRADIO_ROOT_PATH",
+            help="Path at which a server in front shows the page, such as /search.",
+        ),
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Require this user and a password.")] = None,
     password: Annotated[
         str | None,
@@ -58,8 +67,9 @@ def serve(
         Features.load(features) if features else None,
     )
     explorer.check()
-    # SIGTERM, which stops services, works like Ctrl-C, so that no files are left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    address = Address(host, port, root_path)
+    address.check()
+    interrupt_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="replearn-") as temporary:
         # Set before gradio is imported: it keeps uploads and images in this folder.
         os.environ["GRADIO_TEMP_DIR"] = temporary
@@ -71,4 +81,4 @@ def serve(
             raise UsageError("serve needs gradio; pip install 'replearn[app]'") from None
         say(f"http://{host}:{port}: {len(search.index):,} images; stop with Ctrl-C")
         auth = (user, password) if user and password else None
-        serve_page(explorer, host, port, auth, max_megabytes)
+        serve_page(explorer, address, auth, max_megabytes)

@@ -6,6 +6,7 @@ What other libraries raise has its place in such a line, but not all of its text
 long lists are cut by the functions below.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,6 +47,28 @@ def brief(error: Exception) -> str:
     """Return the first line of what an error says, not too long; its kind if it says nothing."""
     lines = str(error).strip().splitlines()
     return " ".join(lines[0].split())[:200] if lines else type(error).__name__
+
+
+def unknown_fact(error: Exception) -> str:
+    """Return which fact of an artefact a KeyError or TypeError is about, in quotes."""
+    quoted_name = re.search(r"'(\w+)'$", str(error))
+    return quoted_name.group() if quoted_name else brief(error)
+
+
+# What asking torch for a device raises: it imports modules of other makers, and asserts.
+DEVICE_ERRORS = (RuntimeError, AssertionError, ImportError)
+
+
+def no_device(name: str, error: Exception) -> str:
+    """Return what to say of a device that torch refused with one of `DEVICE_ERRORS`."""
+    kind = name.partition(":")[0]
+    if isinstance(error, (NotImplementedError, ImportError)):  # else all that it has is listed
+        reason = f"this torch has no {kind}"
+    elif "device type" in str(error):  # else all that it knows is listed
+        reason = f"torch knows no {kind!r}"
+    else:
+        reason = brief(error)
+    return f"device {name!r}: not usable here ({reason}); give another, such as cpu"
 
 
 def some_of(items: Sequence[Any], most: int = 3, form: Callable[[Any], str] = str) -> str:

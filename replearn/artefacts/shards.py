@@ -9,7 +9,6 @@ shards become one artefact: a folder with its manifest, or one file.
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -26,11 +25,12 @@ from replearn.errors import DataError, UsageError
 _logger = logging.getLogger(__name__)
 
 FILES = r"manifest\.json|shard-\d{12}\.h5"  # of an artefact that is a folder of shards
-ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows
-_OTHER_FORMATS = re.compile(
-    r"\.(np[yz]|[ct]sv|txt|json|parquet|feather|zarr|mat|pth?|pkl|pickle|safetensors|zip|tar|gz|xlsx)",
-    re.IGNORECASE,
+_OTHER_FORMATS = frozenset(
+    {".arrow", ".csv", ".feather", ".gz", ".hdf", ".jsonl", ".json", ".mat", ".npy", ".npz"}
+    | {".parquet", ".pickle", ".pkl", ".pt", ".pth", ".safetensors", ".tar", ".tsv", ".txt", ".zip"}
+    | {".xlsx", ".zarr"}
 )
+ROWS = 2048  # in a shard: seconds of work, and little to write beside the rows
 _MANY = 4096  # shards; rather larger ones than more of them
 _BYTES = 1 << 28  # of pixels that a process may hold
 
@@ -239,22 +239,22 @@ def _join(
     hdf5.write_rows(made, name, blocks, ids, errors, attributes, hdf5.join_columns(columns))
 
 
+def is_one_file(out: Path) -> bool:
+    """Tell by its name whether an artefact is one file or a folder of shards."""
+    return out.suffix.lower() in (".h5", ".hdf5")
+
+
 def refuse_other_format(out: Path) -> None:
-    """Refuse a name by which another program would take the artefact for what it is not.
+    """Refuse a name of a file of another format, which nobody expects to be a folder.
 
     Raises:
-        UsageError: its extension is that of another format.
+        UsageError: it has the ending of one.
     """
-    if _OTHER_FORMATS.fullmatch(out.suffix):
+    if out.suffix.lower() in _OTHER_FORMATS:
         raise UsageError(
             f"{out}: is written as HDF5; name it {out.with_suffix('.h5').name} for one file, or "
             f"{out.stem} for a folder of shards"
         )
-
-
-def is_one_file(out: Path) -> bool:
-    """Tell by its name whether an artefact is one file or a folder of shards."""
-    return out.suffix.lower() in (".h5", ".hdf5")
 
 
 def plan_of(out: Path, name: str) -> str | None:

@@ -22,7 +22,7 @@ from replearn.detection.decisions.rules import Rule, from_facts, to_facts
 from replearn.detection.decisions.scores import Scores, check_limit
 from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import SCORERS, Scorer
-from replearn.errors import DamagedError, DataError, UsageError
+from replearn.errors import DamagedError, DataError, UsageError, unknown_fact
 from replearn.features import Features
 from replearn.neighbors.storage import INDEX_FILES
 
@@ -226,7 +226,7 @@ def load_detector(folder: Path | str) -> Detector:
             identity=facts["identity"],
         )
     except (KeyError, TypeError) as error:
-        what = f"{path}: lacks or does not know {error}"
+        what = f"{path}: lacks or does not know {unknown_fact(error)}, or is of another version"
     except DamagedError as error:
         what = error.what
     raise DamagedError(what, f"remove {folder} and classify again")

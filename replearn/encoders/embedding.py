@@ -10,7 +10,7 @@ from replearn.arrays import Pixels, Vectors
 from replearn.encoders.contract import Model
 from replearn.encoders.preprocessing import centre_crop, scale_pixels
 from replearn.encoders.torch_state import full_float32
-from replearn.errors import DataError, brief
+from replearn.errors import DEVICE_ERRORS, DataError, brief, no_device
 from replearn.memory import keep_freed_memory
 
 Precision = Literal["float32", "bfloat16"]
@@ -122,10 +122,8 @@ def find_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise DataError(
-            f"device {name!r}: not usable here ({brief(error)}); give another, or `auto`"
-        ) from None
+    except DEVICE_ERRORS as error:
+        raise DataError(no_device(name, error)) from None
     return torch.device(name)
 
 

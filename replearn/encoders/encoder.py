@@ -1,8 +1,8 @@
 """A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -17,7 +17,7 @@ from replearn.artefacts.files import write_bytes, write_json
 from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
-from replearn.errors import DataError, UsageError, brief
+from replearn.errors import DataError, UsageError, brief, some_of
 from replearn.images.form import Form, ValueRange
 
 _REMEDY = "train the encoder again with --overwrite"
@@ -200,8 +200,21 @@ def read_description(folder: Path) -> Description:
         raise DataError(f"{folder}: not an encoder folder (it has no encoder.json)")
     path = folder / "encoder.json"
     try:
-        description = Description(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: damaged or not an encoder's ({brief(error)}); {_REMEDY}"
+        ) from None
+    known = {field.name for field in fields(Description)}
+    unknown = sorted(content.keys() - known) if isinstance(content, dict) else []
+    if unknown and "identity" in content:
+        raise DataError(
+            f"{path}: made by another version of replearn, as it states {some_of(unknown)}; use "
+            "that version, or train again"
+        )
+    try:
+        description = Description(**content)
+    except TypeError as error:
         cause = f"damaged or not an encoder's ({brief(error)})"
         raise DataError(f"{path}: {cause}; {_REMEDY}") from None
     if description.value_range is not None:  # JSON has no tuples
@@ -210,6 +223,25 @@ def read_description(folder: Path) -> Description:
     if description.model not in MODELS:
         raise DataError(f"{path}: no model {description.model!r}; known: {', '.join(MODELS)}")
     return description
+
+
+def _fill(model: Model, state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Give a model its weights.
+
+    Raises:
+        DataError: some are missing, of another shape, or not the model's.
+    """
+    own = model.state_dict()
+    shapes = [name for name in own if name in state and own[name].shape != state[name].shape]
+    wrong = {
+        "missing": [name for name in own if name not in state],
+        "unknown": [name for name in state if name not in own],
+        "of another shape": shapes,
+    }
+    said = [f"{len(names)} {how} ({some_of(names)})" for how, names in wrong.items() if names]
+    if said:
+        raise DataError(f"{path}: not this model's weights: {', '.join(said)}; {_REMEDY}")
+    model.load_state_dict(dict(state))
 
 
 def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
@@ -234,13 +266,12 @@ def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
         model = description.build()
     path = folder / "encoder.safetensors"
     try:
-        model.load_state_dict(safetensors.torch.load_file(path))
+        state = safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise DataError(f"{path}: not found; {_REMEDY}") from None
-    except (RuntimeError, OSError, safetensors.SafetensorError) as error:
-        raise DataError(
-            f"{path}: damaged or not this model's ({brief(error)}); {_REMEDY}"
-        ) from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DataError(f"{path}: damaged ({brief(error)}); {_REMEDY}") from None
+    _fill(model, state, path)
     place = torch.device("cpu") if model.on_cpu else find_device(device)
     if place.type == "cuda":  # as it was trained; a CPU's features stay the same to the bit
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

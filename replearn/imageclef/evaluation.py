@@ -10,9 +10,10 @@ from replearn.concepts.layouts import read_entries
 from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.table import ConceptTable
 from replearn.errors import DataError, UsageError
+from replearn.ids import IdList
 from replearn.imageclef.editions import Edition
 from replearn.imageclef.faults import quoted_names
-from replearn.imageclef.parsing import Row
+from replearn.imageclef.parsing import Row, Run, decode
 from replearn.imageclef.runs import accepted_rows
 from replearn.memory import no_garbage_collection
 from replearn.metrics import bootstrap_interval, f1_of_sets, mean_score
@@ -64,7 +65,8 @@ def evaluate_run(
     """
     if manual is not None and not edition.secondary:
         raise UsageError(f"{edition.year} has no secondary score; leave out the manual truth")
-    path, true = Path(path), _true_sets(truth, edition, reading)
+    path = Path(path)
+    true = _true_sets(truth, edition, path, reading)
     rows = accepted_rows(path, edition, list(true))
     predicted = {row.id: _predicted_set(row, edition) for row in rows}
     per_image = {id_: _f1(true[id_], predicted[id_], edition) for id_ in predicted}
@@ -76,7 +78,9 @@ def evaluate_run(
     return Score(
         edition=edition.year,
         f1=f1,
-        f1_secondary=None if manual is None else _secondary(predicted, manual, edition, reading),
+        f1_secondary=(
+            None if manual is None else _secondary(predicted, manual, edition, path, reading)
+        ),
         interval=bootstrap_interval(scores),
         images=len(true),
         scored=int(np.count_nonzero(~np.isnan(scores))),
@@ -94,11 +98,12 @@ def _predicted_set(row: Row, edition: Edition) -> frozenset[str]:
 
 
 def _true_sets(
-    truth: ConceptTable | Path | str, edition: Edition, reading: Reading
+    truth: ConceptTable | Path | str, edition: Edition, run_file: Path, reading: Reading
 ) -> dict[str, frozenset[str]]:
     """Return the set that the evaluator makes of each image's true concepts, by id."""
     if isinstance(truth, Path | str):
         layout, entries = read_entries(Path(truth), reading)
+        entries = _without_header(Path(truth), entries, edition, run_file)
         separator = layout.separator
         fields = {entry.id: _true_field(Path(truth), entry, edition) for entry in entries}
     else:
@@ -109,6 +114,19 @@ def _true_sets(
         for id_, field in fields.items()
         if not edition.is_header(id_)
     }
+
+
+def _without_header(
+    path: Path, entries: list[Entry], edition: Edition, run_file: Path
+) -> list[Entry]:
+    """Drop a first line that names no image of the run where the others do."""
+    text, _ = decode(run_file, edition)
+    if entries[0].id in text:  # as in nearly all files: then the run is read once
+        return entries
+    run = Run(text, edition, None, strict=False)
+    ids = [entry.id for entry in entries]
+    kept = IdList(path, ids).among(row.id for row in run.images)
+    return entries[len(ids) - len(kept) :]
 
 
 def _true_field(path: Path, entry: Entry, edition: Edition) -> str:
@@ -125,6 +143,7 @@ def _secondary(
     predicted: dict[str, frozenset[str]],
     manual: ConceptTable | Path | str,
     edition: Edition,
+    run_file: Path,
     reading: Reading,
 ) -> float:
     """Return the F1 over the whitelisted concepts of the manual truth.
@@ -132,7 +151,7 @@ def _secondary(
     An image without one there is skipped; one that only the manual truth has scores 0.
     """
     name = manual if isinstance(manual, Path | str) else "the manual truth"
-    true = _true_sets(manual, edition, reading)
+    true = _true_sets(manual, edition, run_file, reading)
     absent = [id_ for id_ in predicted if id_ not in true]
     if absent:
         raise DataError(f"{name}: lacks {len(absent)} of the run's images: {quoted_names(absent)}")

@@ -1,6 +1,7 @@
 """Files of several frames or pages: which of them are images."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -14,6 +15,7 @@ from replearn.images.tiff import count_pages
 Frames = Literal["middle", "all"]  # of DICOM files
 Pages = Literal["first", "all"]  # of TIFF, GIF and WebP files
 
+_OF_A_FRAME = re.compile(r"(.+)-(?!0+$)(\d{4,})", re.DOTALL)
 _PAGED = (".gif", ".tif", ".tiff", ".webp")
 _FRAMED = ("", ".dcm", ".dic", ".dicom", ".ima")  # those without a name that tells, too
 
@@ -43,6 +45,12 @@ def every_image(
         stem = file.path.removesuffix(suffix)
         for frame in range(count):
             yield replace(file, path=f"{stem}-{frame + 1:04d}{suffix}", frame=frame)
+
+
+def frames_named_by(ids: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Return those ids that may be of a frame, with the id of its file and its number, from 0."""
+    matches = {id_: _OF_A_FRAME.fullmatch(id_) for id_ in ids}
+    return {id_: (match[1], int(match[2]) - 1) for id_, match in matches.items() if match}
 
 
 def _count(store: Store, file: ImageFile, frames: Frames, pages: Pages) -> int:

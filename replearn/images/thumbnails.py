@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -14,6 +14,7 @@ from replearn.errors import DataError
 from replearn.ids import IdMap, rows_of
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Form
+from replearn.images.frames import frames_named_by
 from replearn.images.ids import Plan, Selection, match_ids
 from replearn.images.image_set import ImageSet
 from replearn.images.opening import is_prepared
@@ -71,5 +72,13 @@ class ImageLookup:
         kept = ExitStack()
         source = kept.enter_context(open_source(self.source))
         plan = match_ids(self.source, source, Selection(self.ids))
-        files = IdMap((id_, file) for id_, file in plan if file is not None)
-        return files, source.store, kept
+        found = [(id_, file) for id_, file in plan if file is not None]
+        # What is no file may be a frame or page of one.
+        frames = frames_named_by([id_ for id_, file in plan if file is None])
+        whole = Selection(sorted({stem for stem, _ in frames.values()}))
+        stems = dict(match_ids(self.source, source, whole))
+        for id_, (stem, frame) in frames.items():
+            file = stems[stem]
+            if file is not None:
+                found.append((id_, replace(file, frame=frame)))
+        return IdMap(found), source.store, kept

@@ -13,10 +13,12 @@ from replearn.images.picture import Picture, UnreadableImage
 from replearn.images.pillow_files import count_frames, open_with_pillow, picture_of, seek
 from replearn.images.tiff_samples import read_with_tifffile
 
-_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES, _FORMAT = 254, 258, 259, 262, 284, 339
+_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES = 254, 258, 259, 262, 284
+_EXTRA, _FORMAT = 338, 339
 # None, CCITT, LZW, JPEG, deflate, PackBits and LZMA.
-_PACKED_AS_USUAL = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925)
-_REDUCED, _UNPACKED, _YCBCR, _SEPARATE, _SIGNED, _FLOATING = 1, 1, 6, 2, 2, 3
+_FAX = (2, 3, 4)
+_PACKED_AS_USUAL = (1, *_FAX, 5, 6, 7, 8, 32773, 32946, 34925)
+_REDUCED, _UNPACKED, _INKS, _YCBCR, _SEPARATE, _SIGNED, _FLOATING = 1, 1, 5, 6, 2, 2, 3
 
 
 def read_tiff(data: bytes, page: int | None = None) -> Picture:
@@ -73,9 +75,18 @@ def _is_for_pillow(header: Image.Image) -> bool:
         return False
     formats = np.atleast_1d(tags.get(_FORMAT, 1))
     is_unsigned = not np.isin(formats, (_SIGNED, _FLOATING)).any()
-    is_ycbcr = tags.get(_PHOTOMETRIC) == _YCBCR
-    misread = is_ycbcr and (tags.get(_PLANES) == _SEPARATE or packing == _UNPACKED)
-    return bool(np.max(tags.get(_BITS, 1)) <= 8 and is_unsigned and not misread)
+    return bool(np.max(tags.get(_BITS, 1)) <= 8 and is_unsigned and not _is_misread(tags, packing))
+
+
+def _is_misread(tags: Any, packing: int) -> bool:
+    """Tell whether Pillow takes samples of at most 8 bits for others."""
+    in_planes, meaning = tags.get(_PLANES) == _SEPARATE, tags.get(_PHOTOMETRIC)
+    has_more, is_packed = _EXTRA in tags, np.max(tags.get(_BITS, 1)) < 8
+    if meaning == _YCBCR:
+        return in_planes or packing == _UNPACKED
+    if in_planes:
+        return has_more or bool(is_packed and packing not in _FAX)
+    return has_more and meaning == _INKS
 
 
 def _tags(header: Image.Image) -> Any:

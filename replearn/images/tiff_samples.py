@@ -66,14 +66,17 @@ def _picture(page: Any, size: int, known: bool, pages: int) -> Picture:
     planes, _, rows, columns, together = page.shaped
     samples = page.asarray(maxworkers=1).reshape(planes, rows, columns, together)
     samples = samples[0] if planes == 1 else samples[..., 0].transpose(1, 2, 0)  # [H, W, C]
-    depth = page.bitspersample if samples.dtype.kind in "ub" else 0
+    samples = samples.astype(np.uint8) if samples.dtype == bool else samples
+    depth = page.bitspersample if samples.dtype.kind == "u" else 0
     alpha = _ALPHA.get(int(page.extrasamples[0])) if extra else None
-    if meaning in (_PALETTE, _INKS, _YCBCR):
-        samples, depth, alpha = _as_rgb(page, meaning, samples, depth), 8, None
-    elif extra and alpha is None:
+    if extra and alpha is None:
         samples = samples[..., :colours]  # nobody knows what the other one is
+    if meaning in (_PALETTE, _INKS, _YCBCR):
+        opacity = samples[..., colours:] * (255 / max(1, 2**depth - 1))
+        rgb = _as_rgb(page, meaning, samples, depth)
+        samples, depth = np.dstack([rgb, np.rint(opacity).astype(np.uint8)]), 8
     return Picture(
-        samples.view(np.uint8) if samples.dtype == bool else samples,
+        samples,
         depth,
         alpha,
         white_is_zero=meaning == _WHITE_IS_ZERO,

@@ -15,7 +15,7 @@ from replearn.artefacts.hints import folder_of, hint_to
 from replearn.artefacts.identity import digest
 from replearn.artefacts.workspace import FolderKind
 from replearn.concepts.table import ConceptTable
-from replearn.errors import DamagedError, DataError, UsageError
+from replearn.errors import DamagedError, DataError, UsageError, unknown_fact
 from replearn.neighbors.engine import Engine, Metric, Space
 from replearn.neighbors.index import Index
 from replearn.neighbors.recall import Recall
@@ -101,7 +101,8 @@ def _read_index(folder: Path, *, mapped: bool, verify: bool) -> Index:
         ids_there, concepts_hash = digest(*ids), facts["concepts_hash"]
         history = tuple(facts["history"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedError(f"{path}: lacks or does not know {error}") from None
+        what = f"lacks or does not know {unknown_fact(error)}, or is of another version"
+        raise DamagedError(f"{path}: {what}") from None
     try:
         engine = load(folder, engine_facts, space, mapped, verify)
     except KeyError as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from replearn.arrays import Vectors
 from replearn.device_memory import free_memory
-from replearn.errors import UsageError, brief
+from replearn.errors import DEVICE_ERRORS, UsageError, no_device
 from replearn.neighbors.engine import Hits, ReadOnlyEngine, Space, even_blocks
 
 _QUERIES, _ROWS = 1024, 65536  # whose similarities are on the device at a time: 256 MiB
@@ -48,8 +48,8 @@ class TorchEngine(ReadOnlyEngine):
                 self._on_device = self._send(slice(None)) if fits else None
             else:
                 torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"device {self.device!r}: not usable here ({brief(error)})") from None
+        except DEVICE_ERRORS as error:
+            raise UsageError(no_device(self.device, error)) from None
 
     def __len__(self) -> int:
         return len(self.stored)

@@ -21,9 +21,10 @@ import gradio as gr
 import numpy as np
 
 from replearn.artefacts.disk_rows import evenly_spaced
-from replearn.errors import DataError, UsageError
+from replearn.errors import DataError, UsageError, brief
 from replearn.images.picture import UnreadableImage
 from replearn.neighbors.engine import Metric
+from replearn.retrieval.address import Address
 from replearn.retrieval.cards import (
     concept_section,
     detection_table,
@@ -223,12 +224,12 @@ def _interpolation_tab(
 
 
 def serve_page(
-    explorer: Explorer, host: str, port: int, auth: tuple[str, str] | None, max_megabytes: int
+    explorer: Explorer, address: Address, auth: tuple[str, str] | None, max_megabytes: int
 ) -> None:
     """Serve the page until it is stopped.
 
     Raises:
-        UsageError: the port is taken.
+        UsageError: it cannot listen at the address, see `Address.check`.
     """
     page = build_page(explorer)
     try:
@@ -236,8 +237,9 @@ def serve_page(
             max_threads=_CONCURRENT,
             state_session_capacity=_SESSIONS,
             prevent_thread_lock=True,
-            server_name=host,
-            server_port=port,
+            server_name=address.host,
+            server_port=address.port,
+            root_path=address.root_path,
             auth=auth,
             max_file_size=max_megabytes * 2**20,
             theme=gr.themes.Base(font=FONTS, font_mono=["monospace"]),
@@ -250,7 +252,7 @@ def serve_page(
             quiet=True,
         )
     except OSError as error:
-        raise UsageError(f"--port {port}: {error}; take another") from None
+        raise UsageError(f"--port {address.port}: {brief(error)}; give another") from None
     # Only now that the page is up; the first search then waits less.
     Thread(target=_warm_up, args=[explorer], daemon=True).start()
     page.block_thread()

@@ -43,13 +43,15 @@ def test_a_gpu_gives_the_embeddings_of_the_processor_batch_by_batch(folder: Path
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "no-such-device", ""])
+@pytest.mark.parametrize("name", ["cuda:99", "no-such-device", "hpu", "maia", "vulkan", ""])
 def test_a_device_that_does_not_exist_is_refused_by_name(name: str, folder: Path) -> None:
     for ask in (lambda: find_device(name), lambda: load_encoder(folder, name)):
         with pytest.raises(DataError) as caught:
             ask()
         assert str(caught.value).startswith(f"device {name!r}: not usable here")
+        assert str(caught.value).endswith("; give another, such as cpu")
         assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 130
 
 
 def test_auto_is_a_device_that_works() -> None:

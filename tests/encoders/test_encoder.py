@@ -1,12 +1,15 @@
 """Encoders on disk: what is saved comes back, and what is no encoder is refused in one line."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -113,6 +116,27 @@ def test_weights_of_another_model_are_refused(other: dict[str, Any], folder: Pat
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state, name: {f"module.{k}": v for k, v in state.items()}, "missing (encoder."),
+        (lambda state, name: state | {"more": state[name]}, "weights: 1 unknown (more); train"),
+        (lambda state, name: state | {name: state[name][:1]}, "weights: 1 of another shape ("),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(
+    change: Callable[[dict[str, torch.Tensor], str], dict[str, torch.Tensor]],
+    said: str,
+    folder: Path,
+) -> None:
+    path = folder / "encoder.safetensors"
+    state = safetensors.torch.load_file(path)
+    name = max(state, key=lambda name: len(state[name].shape))
+    changed = change(state, name)
+    safetensors.torch.save_file({k: v.contiguous().clone() for k, v in changed.items()}, path)
+    assert said in refusal(folder)
+
+
+@pytest.mark.parametrize(
     "content", ["", "{", '{"model": "sdae"', "[]", "3", "null", '{"model": 1}']
 )
 def test_a_damaged_description_is_refused(content: str, folder: Path) -> None:
@@ -126,7 +150,7 @@ def test_a_damaged_description_is_refused(content: str, folder: Path) -> None:
     ("change", "said"),
     [
         ({"model": "aee"}, "no model 'aee'; known: aae, bigan, "),
-        ({"surplus": 1}, "surplus"),
+        ({"surplus": 1}, "made by another version of replearn, as it states surplus; use that"),
     ],
 )
 def test_a_description_of_something_unknown_is_refused(

@@ -173,37 +173,6 @@ def test_jpeg_2000_of_more_than_8_bits_is_read_by_its_bits_in_use() -> None:
         grey(data[: len(data) // 2], 64)
 
 
-def bmp(header: bytes, body: bytes) -> bytes:
-    size = (14 + len(header) + len(body)).to_bytes(4, "little")
-    return b"BM" + size + bytes(4) + (14 + len(header)).to_bytes(4, "little") + header + body
-
-
-def bitmap_header(bits: int, compression: int = 0, size: int = 40) -> bytes:
-    fields = [(size, 4), (4, 4), (1, 4), (1, 2), (bits, 2), (compression, 4)]
-    return b"".join(value.to_bytes(width, "little") for value, width in fields).ljust(40, b"\0")
-
-
-def test_bitmaps_of_16_bits_use_the_whole_range() -> None:
-    pixels = np.array([0x7FFF, 0, 0x001F, 0x7C00], "<u2")  # white, black, blue, red
-    found = decode(bmp(bitmap_header(16), pixels.tobytes()), size=4, channels=3, fit="stretch")
-    assert found[:, 1].T.tolist() == [[255, 255, 255], [0, 0, 0], [0, 0, 255], [255, 0, 0]]
-
-
-def test_an_unused_byte_of_a_bitmap_is_no_transparency() -> None:
-    pixels = np.array([[10, 20, 30, 0], [40, 50, 60, 128], [1, 2, 3, 255], [0, 0, 0, 7]], np.uint8)
-    found = decode(bmp(bitmap_header(32), pixels.tobytes()), size=4, channels=3, fit="stretch")
-    assert np.array_equal(found[::-1, 1].T, pixels[:, :3])
-
-
-def test_run_lengths_of_a_bitmap_that_lead_outside_are_refused() -> None:
-    palette = bytes(range(4)) * 256
-    header = bitmap_header(8, compression=1)
-    good = bmp(header + palette, b"\4\1\0\1")
-    assert decode(good, size=4, channels=1, fit="stretch").shape == (1, 4, 4)
-    with pytest.raises(UnreadableImage, match="damaged BMP"):
-        decode(bmp(header + palette, b"\xff\1\0\1"), size=4, channels=1, fit="stretch")
-
-
 def test_arrays_of_one_image_are_read_as_files() -> None:
     for pixels in (gradient(16, 16), gradient(16, 16).transpose(2, 0, 1), gradient(16, 16)[..., 0]):
         file = io.BytesIO()

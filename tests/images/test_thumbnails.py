@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from replearn.errors import DataError
 from replearn.images.form import Form
 from replearn.images.image_set import ImageSet
+from replearn.images.opening import open_images
 from replearn.images.thumbnails import THUMBNAIL, ImageLookup
 
 FORM = Form(32, 1, "stretch")
@@ -60,6 +62,14 @@ def test_an_image_that_is_gone_or_broken_is_left_out(prepared: ImageSet, tmp_pat
     assert lookup.pixels_of(["broken"]) == {}
     (tmp_path / "gone.png").unlink()
     assert lookup.pixels_of(["gone"]) == {}
+
+
+def test_a_page_of_a_file_is_shown_by_its_own_id(tmp_path: Path) -> None:
+    pages = [Image.new("L", (16, 16), level) for level in (10, 90)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    ids = open_images(tmp_path, size=16, pages="all").ids
+    found = ImageLookup(tmp_path, [*ids, "gone-0001", "scan"]).pixels_of(ids, Form(16))
+    assert [int(found[id_].mean()) for id_ in ids] == [10, 90]
 
 
 def test_a_set_in_another_form_is_refused(indexed: Path, prepared: ImageSet) -> None:

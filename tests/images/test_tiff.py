@@ -220,3 +220,26 @@ def test_without_the_package_that_reads_them_they_are_named(
     with pytest.raises(UnreadableImage, match=r"pip install 'replearn\[cpu\]'"):
         grey(image(deep(16), 16, RGB), 64)
     assert grey(encoded(Image.fromarray(PICTURE), "TIFF"), 64).shape == (64, 64)
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("bits", [4, 8, 16])
+@pytest.mark.parametrize("meaning", [BLACK_IS_ZERO, RGB, PALETTE, INKS])
+def test_one_more_sample_is_transparency_where_the_file_says_so(
+    meaning: int, bits: int, planes: bool
+) -> None:
+    bits = 8 if meaning == INKS and bits == 4 else bits  # nobody prints with 4
+    white, random = 2**bits - 1, np.random.default_rng(0)
+    count = {BLACK_IS_ZERO: 1, PALETTE: 1, RGB: 3, INKS: 4}[meaning]
+    samples = random.integers(0, white + 1, (16, 16, count + 1)).astype(deep(bits).dtype)
+    samples[..., count] = white
+    samples[:8, :, count] = 0
+    more: dict[str, Any] = {"planes": planes}
+    if meaning == PALETTE:
+        more["colormap"] = random.integers(0, 65536, 3 * 2**bits).tolist()
+    opaque = colour(image(samples[..., :count], bits, meaning, **more), 16)
+    for extra, top in ((2, 255), (0, None)):
+        found = colour(image(samples, bits, meaning, extra=extra, **more), 16)
+        assert np.abs(found[8:].astype(int) - opaque[8:]).max() <= 1
+        expected = opaque[:8] if top is None else np.full_like(opaque[:8], top)
+        assert np.abs(found[:8].astype(int) - expected).max() <= 1

@@ -10,7 +10,7 @@ from replearn.arrays import Floats
 from replearn.detection.logistic.loss import Pass
 from replearn.detection.logistic.standardised_rows import StandardisedRows
 from replearn.device_memory import free_memory
-from replearn.errors import DataError, brief
+from replearn.errors import DEVICE_ERRORS, DataError, no_device
 
 _BLOCK = 16384  # rows: products large enough to fill a GPU
 
@@ -29,8 +29,8 @@ def device_pass(rows: StandardisedRows, device: str, memory: float) -> Pass:
     """
     try:
         target = torch.zeros(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise DataError(f"device {device!r}: {brief(error)}") from None
+    except DEVICE_ERRORS as error:
+        raise DataError(no_device(device, error)) from None
 
     def blocks() -> Iterator[Tensor]:
         for start in range(0, rows.shape[0], _BLOCK):

@@ -1,7 +1,6 @@
 """Training from the first step to the last, in a folder that a killed run can go on in."""
 
 import logging
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -21,6 +20,7 @@ from replearn.encoders.training.monitor import Monitor, NotFiniteError
 from replearn.encoders.training.settings import TrainingSettings
 from replearn.encoders.training.trainer import Trainer, sample, seed_all
 from replearn.errors import DataError
+from replearn.interrupts import noticed_interrupts
 
 _logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def fit(
             _logger.info(f"{folder}: going on after step {trainer.step} of {trainer.steps}")
     if trainer.step == 0:
         trainer.prepare()
-    with _stop_signals() as stopped:
+    with noticed_interrupts() as stopped:
         with closing(_Observer(trainer, folder, identity, facts, probe)) as observer:
             of_first(observer.open)
             _take_steps(trainer, observer, stopped)
@@ -213,19 +213,3 @@ class _Observer:
             f"{self.folder}: {error}; the batch is in {failed.name}, the checkpoint {last}; "
             "lower training.learning_rate or set training.gradient_clip, and start anew"
         )
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a flag, so that no step is left half done."""
-    received: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = {n: signal.signal(n, lambda number, _: received.append(number)) for n in numbers}
-    except ValueError:  # not the main thread: whoever started it handles signals
-        before = {}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
