@@ -435,13 +435,18 @@ def test_another_report_is_not_replaced_unasked(
     compared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = compared / "other.html"
-    out.write_text("mine")
     words = ["report", f"{compared}/out/seed-0/pca/encoder", f"{out}"]
+    assert main(words) == 0
+    other = out.read_text(encoding="utf-8").replace("Provenance", "Elsewhere")
+    out.write_text(other, encoding="utf-8")
     assert main(words) == 1
     assert "--overwrite" in capsys.readouterr().err
-    assert out.read_text() == "mine"
+    assert out.read_text(encoding="utf-8") == other
     assert main([*words, "--overwrite"]) == 0
     assert "Provenance" in out.read_text(encoding="utf-8")
+    out.write_text("<!doctype html>\n<html><title>my own page</title>")
+    assert main([*words, "--overwrite"]) == 1
+    assert "my own page" in out.read_text()
 
 
 def test_a_comparison_with_moved_data_is_found_where_it_is_said_to_be(
