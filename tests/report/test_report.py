@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from pipelines.__main__ import main
 from replearn import metrics
-from replearn.comparison.results import Result
+from replearn.comparison.results import Protocol, Result
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.scores import ScoredImages
@@ -332,7 +332,7 @@ def test_a_comparison_shows_the_best_and_the_worst_with_what_was_missed() -> Non
     )
     curve = Curve(np.linspace(0.1, 1, 5), np.full(5, 0.4), 0.5)
     page = comparison.build_page(
-        results(), part="test", curves={"pca": {"linear": curve}}, best_predictions=predictions
+        results(), Protocol("test"), curves={"pca": {"linear": curve}}, best_predictions=predictions
     )
     assert titles(page)[1] == {}
     check_self_contained(to_html(page))
@@ -435,18 +435,20 @@ def test_another_report_is_not_replaced_unasked(
     compared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = compared / "other.html"
+    out.write_text("mine")
     words = ["report", f"{compared}/out/seed-0/pca/encoder", f"{out}"]
+    for asked in (words, [*words, "--overwrite"]):  # what is no report is never replaced
+        assert main(asked) == 1
+        assert "not a report" in capsys.readouterr().err
+        assert out.read_text() == "mine"
+    out.unlink()
     assert main(words) == 0
     other = out.read_text(encoding="utf-8").replace("Provenance", "Elsewhere")
     out.write_text(other, encoding="utf-8")
     assert main(words) == 1
     assert "--overwrite" in capsys.readouterr().err
-    assert out.read_text(encoding="utf-8") == other
     assert main([*words, "--overwrite"]) == 0
     assert "Provenance" in out.read_text(encoding="utf-8")
-    out.write_text("<!doctype html>\n<html><title>my own page</title>")
-    assert main([*words, "--overwrite"]) == 1
-    assert "my own page" in out.read_text()
 
 
 def test_a_comparison_with_moved_data_is_found_where_it_is_said_to_be(
