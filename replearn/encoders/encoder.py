@@ -231,17 +231,18 @@ def _fill(model: Model, state: Mapping[str, torch.Tensor], path: Path) -> None:
     Raises:
         DataError: some are missing, of another shape, or not the model's.
     """
-    own = model.state_dict()
-    shapes = [name for name in own if name in state and own[name].shape != state[name].shape]
-    wrong = {
-        "missing": [name for name in own if name not in state],
-        "unknown": [name for name in state if name not in own],
-        "of another shape": shapes,
-    }
-    said = [f"{len(names)} {how} ({some_of(names)})" for how, names in wrong.items() if names]
-    if said:
-        raise DataError(f"{path}: not this model's weights: {', '.join(said)}; {_REMEDY}")
-    model.load_state_dict(dict(state))
+    try:
+        model.load_state_dict(dict(state))  # a model may have weights whose shapes the file decides
+    except RuntimeError:
+        own = model.state_dict()
+        shapes = [name for name in own if name in state and own[name].shape != state[name].shape]
+        wrong = {
+            "missing": [name for name in own if name not in state],
+            "unknown": [name for name in state if name not in own],
+            "of another shape": shapes,
+        }
+        said = [f"{len(names)} {how} ({some_of(names)})" for how, names in wrong.items() if names]
+        raise DataError(f"{path}: not this model's weights: {', '.join(said)}; {_REMEDY}") from None
 
 
 def load_encoder(folder: Path | str, device: str = "auto") -> Encoder:
