@@ -11,11 +11,14 @@ from replearn.concepts.delimited import Line
 
 # Of names as `plain` leaves them: of an image, of anything, of what has several images.
 FILES = re.compile(
-    r"(image|img)(s|ids?|index|names?|(file)?(s|names?|paths?)?)|file(s|names?|paths?)?|paths?"
-    r"|dicom(id|file|path)?|sopinstanceuid"
+    r"(image|img)(s|u?ids?|index|names?|(file)?(s|names?|paths?)?)|file(s|names?|paths?)?|paths?"
+    r"|(dicom|dcm|png|jpe?g)(id|file|name|path)?|pathto(image|file|dicom|dcm|png|jpe?g)"
+    r"|sopinstanceuid"
 )
 NAMES = re.compile(r"ids?|names?|key|u?uid")
-OWNERS = re.compile(r"(patient|subject|study|series|case|lesion|exam)(id|instanceuid)?|accession.*")
+OWNERS = re.compile(
+    r"(patient|pt|subject|subj|study|series|case|lesion|exam)(id|instanceuid)?|accession.*"
+)
 # All concepts of an image, one concept, numbers that may be classes, text that is no concept.
 LISTS = re.compile(
     r"cuis|concepts|tags|labels|findings?labels|findings|findingcategories|class(es|names)"
@@ -23,9 +26,9 @@ LISTS = re.compile(
 )
 SINGLES = re.compile(
     r"cui|concept|tag|label(name)?|finding(label)?|class(name)?|category|diagnosis|disease"
-    r"|pathology|dx"
+    r"|pathology|dx|diagnostic"
 )
-NUMBERS = re.compile(r"y|targets?|grade|outcome|result|severity|score|(class|label)id")
+NUMBERS = re.compile(r"y|targets?|grade|level|stage|outcome|result|severity|score|(class|label)id")
 TEXTS = re.compile(r"(caption|report|text|description)s?")
 _INDEX = re.compile(r"|unnamed0|index")
 

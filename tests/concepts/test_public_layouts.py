@@ -66,6 +66,14 @@ ODIR = (
     "1,57,0,1,../1_right.jpg,['D'],\"[0, 1]\",1_right.jpg\n"
 )
 
+CHEXPERT_PLUS = (
+    "path_to_image,path_to_dcm,frontal_lateral,deid_patient_id,No Finding,Edema\n"
+    "train/p1/s1/view1.jpg,train/p1/s1/view1.dcm,Frontal,p1,1.0,\n"
+    "train/p2/s1/view1.jpg,train/p2/s1/view1.dcm,Frontal,p2,,1.0\n"
+)
+NIH_LONG_TAIL = "id,Atelectasis,Edema,subj_id\n1_000.png,1,0,1\n1_001.png,0,1,0\n"
+EYEPACS = "image,level\n10_left,0\n10_right,3\n"
+
 READ = {
     "nih": (NIH, [("Cardiomegaly",), ("Cardiomegaly", "Emphysema"), ("No Finding",)],
             "ids in `Image Index`, concepts in `Finding Labels`, `|` between concepts, "
@@ -98,8 +106,20 @@ READ = {
     "odir": (ODIR, [("N",), ("D",)],
              "ids in `filepath`, concepts in `labels`, not used: `ID`, `Patient Age`, `N`, `D`, "
              "... (6), lists in text"),
+    "chexpert plus": (CHEXPERT_PLUS, [("No Finding",), ("Edema",)],
+                      "a column for each concept: `No Finding`, `Edema`, ids in `path_to_image`, "
+                      "not used: `path_to_dcm`, `frontal_lateral`, `deid_patient_id`, "
+                      "1 is shown, 0 and blank are not"),
+    "nih long tail": (NIH_LONG_TAIL, [("Atelectasis",), ("Edema",)],
+                      "a column for each concept: `Atelectasis`, `Edema`, ids in `id`, "
+                      "not used: `subj_id`, 1 is shown, 0 and blank are not"),
+    "eyepacs": (EYEPACS, [("0",), ("3",)],
+                "comma after the id, `;` between concepts, header `image` `level`"),
 }  # fmt: skip
 IDS = {
+    "chexpert plus": ["train/p1/s1/view1.jpg", "train/p2/s1/view1.jpg"],
+    "nih long tail": ["1_000.png", "1_001.png"],
+    "eyepacs": ["10_left", "10_right"],
     "nih": ["00000001_000.png", "00000001_001.png", "00000002_000.png"],
     "nih boxes": ["00013118_008.png", "00014716_007.png"],
     "padchest": ["2053_k6ga29.png", "1358_fzis7d.png", "1138_3k951l.png"],
