@@ -6,6 +6,7 @@ what one would do with the joint batch.  What the first process does alone ends 
 the others, also where it fails.  With one process nothing here does anything.
 """
 
+import importlib
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -74,6 +75,9 @@ def process_group(device: str) -> Iterator[None]:
 
 def _connect(backend: str) -> Store:
     """Connect the processes by this backend; return what they keep in common."""
+    # Optimisers import this.  Where it is imported later, functions of torch keep the group as a
+    # default argument beyond its end, and its threads may abort the process as that ends.
+    importlib.import_module("torch._dynamo")
     store, number, count = next(rendezvous("env://", timeout=_PATIENCE))
     # What an earlier training left there is not of this one.
     store = PrefixStore(f"training-{next(_NUMBERS)}", store)
