@@ -48,6 +48,7 @@ STAGES = {
     "query": "Find the images most like a given one.",
     "compare": "Compare pairs of encoder and detector on one data folder.",
     "serve": "Open a page in the browser to search by image.",
+    "diagnose": "Say what is wrong with an encoder or generator, in numbers.",
     "report": "Write one HTML file that shows an encoder or a comparison.",
 }
 

@@ -61,7 +61,8 @@ ALLOWED: dict[str, set[str]] = {
     "retrieval": SMALL
     | {"detection", "neighbors", "encoders", "images", "concepts", "features", "artefacts"},
 }
-ALLOWED["comparison"] = set(ALLOWED) - {"comparison", "report", "phantoms"}
+ALLOWED["diagnostics"] = set(ALLOWED) - {"retrieval", "phantoms", "imageclef"}
+ALLOWED["comparison"] = set(ALLOWED) - {"comparison", "report", "phantoms", "diagnostics"}
 ALLOWED["report"] = set(ALLOWED) - {"report", "phantoms"}
 # Inside encoders: a package may import itself and what stands above it.
 ENCODERS = ["networks", "losses", "models", "training"]

@@ -5,9 +5,26 @@ A model embeds images.  There are two kinds: a *fitted encoder* learns in one ca
 never sees an optimiser, a device or a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What a model knows of codes [N, Z]: how they become images, and where they come from.
+
+    Attributes:
+        decode: codes to images float [N, C, H, W] in [-1, 1].
+        draw: images, of which only shape, type and device count, to as many codes of the prior,
+            drawn with torch's random numbers; None if there is no prior.
+        encode: images to their codes; None if the model has no way back.
+    """
+
+    decode: Callable[[Tensor], Tensor]
+    draw: Callable[[Tensor], Tensor] | None = None
+    encode: Callable[[Tensor], Tensor] | None = None
 
 
 class Model(nn.Module):
@@ -25,6 +42,10 @@ class Model(nn.Module):
         In evaluation mode it is deterministic and independent of the other images.
         """
         raise NotImplementedError
+
+    def codes(self) -> Codes | None:
+        """Return how codes become images, and images codes; None if the model makes no images."""
+        return None
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         """Return named grids [rows, columns, C, H, W] worth looking at, made from these images."""

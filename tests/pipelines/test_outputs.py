@@ -38,6 +38,7 @@ WRITERS = {
     "pairs": "vocabulary data/train-concepts.tsv --out counts.tsv --pairs {out}.tsv",
     "index": "index aae-train.h5 {out} --concepts data/train-concepts.tsv",
     "query": "query index phantom_000001 -k 1 --sheet {out}.png --names data/concept-names.tsv",
+    "diagnose": "diagnose aae-train.h5 aae-train.h5 {out}",
     "report": "report alone/pca {out}.html --names data/concept-names.tsv",
 }
 # Words that are no input: names of options, stages, ids.

@@ -10,7 +10,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
@@ -53,6 +53,7 @@ class AAE(Objective):
         self.prior = PRIORS[prior]
         self.prior_weight = prior_weight
         self.moves = moves
+        self.latent_dim = latent_dim
         self.layer = layer
 
     def players(self) -> dict[str, list[nn.Module]]:
@@ -98,6 +99,13 @@ class AAE(Objective):
 
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         return compare(self.encode(images), self.prior)
+
+    def draw(self, images: Tensor) -> Tensor:
+        """Return as many codes [N, D] from the prior as there are images."""
+        return self.prior.sample_like(images.new_empty(len(images), self.latent_dim))
+
+    def codes(self) -> Codes:
+        return Codes(decode=self.decoder, draw=self.draw, encode=self.encode)
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         return autoencoder_grids(images, encode=self.encode, decode=self.decoder, prior=self.prior)

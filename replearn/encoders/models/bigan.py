@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
@@ -59,6 +59,7 @@ class BiGAN(Objective):
         self.adversary = adversary
         self.prior = PRIORS[prior]
         self.reconstruction_weight = reconstruction_weight
+        self.latent_dim = latent_dim
         self.layer = layer
 
     def players(self) -> dict[str, list[nn.Module]]:
@@ -93,6 +94,13 @@ class BiGAN(Objective):
 
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         return compare(self.encode(images), self.prior)
+
+    def draw(self, images: Tensor) -> Tensor:
+        """Return as many codes [N, D] from the prior as there are images."""
+        return self.prior.sample_like(images.new_empty(len(images), self.latent_dim))
+
+    def codes(self) -> Codes:
+        return Codes(decode=self.generator, draw=self.draw, encode=self.encode)
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         return autoencoder_grids(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import in_rows
 from replearn.encoders.networks.architectures import Convolutional, Maps
 from replearn.encoders.networks.unet import UNet
@@ -42,6 +42,7 @@ class Diffusion(Objective):
     ) -> None:
         super().__init__()
         self.denoiser = UNet(architecture, size, channels, width)
+        self.shape = (channels, size, size)
         self.layer = layer
 
     def players(self) -> dict[str, list[nn.Module]]:
@@ -67,6 +68,12 @@ class Diffusion(Objective):
 
     def embed(self, images: Tensor) -> Tensor:
         return self.denoiser.pooled(images, self.layer)
+
+    def codes(self) -> Codes:
+        return Codes(
+            decode=lambda noise: self.sample(noise.reshape(-1, *self.shape)),
+            draw=lambda images: torch.randn_like(images).flatten(1),
+        )
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         noise = torch.randn_like(images)

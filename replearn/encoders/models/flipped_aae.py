@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName, compare
@@ -123,6 +123,11 @@ class FlippedAAE(Objective):
 
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         return compare(self.encode(images), self.prior)
+
+    def codes(self) -> Codes:
+        return Codes(
+            decode=lambda codes: self.generate(codes)[0], draw=self.draw, encode=self.encode
+        )
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         return autoencoder_grids(

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import generator_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName
@@ -70,6 +70,9 @@ class GAN(Objective):
         if self.layer == "features":
             return self.critic.features(images)
         return self.critic.trunk.pooled(images, self.layer)
+
+    def codes(self) -> Codes:
+        return Codes(decode=self.generator, draw=self.draw)
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         codes = self.draw(images[:1].expand(32, -1, -1, -1))

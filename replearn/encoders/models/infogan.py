@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import in_rows
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.networks.architectures import Architecture, ImageTrunk, decoder
@@ -100,6 +100,9 @@ class InfoGAN(Objective):
         logits, means = self._halves(self.head(features))
         # Probabilities are near 0 or 1, and a linear detector would see one category of ten.
         return torch.cat([logits.log_softmax(1), means], dim=1)
+
+    def codes(self) -> Codes:
+        return Codes(decode=self.generator, draw=self.draw)
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         codes = self.draw(images[:1].expand(32, -1, -1, -1))

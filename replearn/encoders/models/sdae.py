@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.networks.architectures import Architecture, Encoder, Layer, decoder
 from replearn.encoders.networks.full_precision import to_full_precision
@@ -66,6 +66,9 @@ class SDAE(Objective):
         if self.layer == "code":
             return self.encode(images)
         return self.encoder.pooled(images, self.layer)
+
+    def codes(self) -> Codes:
+        return Codes(decode=self.decoder, encode=self.encode)
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         return autoencoder_grids(images, encode=self.encode, decode=self.decoder)

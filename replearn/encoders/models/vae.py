@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import autoencoder_grids
 from replearn.encoders.losses.priors import PRIORS, compare
 from replearn.encoders.networks.architectures import Architecture, Encoder, Layer, decoder
@@ -49,6 +49,7 @@ class VAE(Objective):
         self.kl_weight = 2 * _PIXEL_VARIANCE * beta / (channels * size * size)
         self.free_bits = free_bits
         self.prior = PRIORS["normal"]
+        self.latent_dim = latent_dim
         self.layer = layer
 
     def players(self) -> dict[str, list[nn.Module]]:
@@ -86,6 +87,13 @@ class VAE(Objective):
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
         mean, log_variance = self.posterior(images)
         return compare(mean, self.prior, drawn=_drawn(mean, log_variance))
+
+    def draw(self, images: Tensor) -> Tensor:
+        """Return as many codes [N, D] from the prior as there are images."""
+        return self.prior.sample_like(images.new_empty(len(images), self.latent_dim))
+
+    def codes(self) -> Codes:
+        return Codes(decode=self.decoder, draw=self.draw, encode=self.encode)
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         return autoencoder_grids(images, encode=self.encode, decode=self.decoder, prior=self.prior)

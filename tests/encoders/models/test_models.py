@@ -326,6 +326,26 @@ def test_every_objective_can_be_looked_at(name: str) -> None:
         assert objective(name).eval().grids(pictures())
 
 
+@every_objective
+def test_codes_decode_to_images_and_those_that_are_drawn_look_like_encoded_ones(name: str) -> None:
+    images = pictures()
+    model = ready(name, images)
+    codes = model.codes()
+    if codes is None:
+        assert name == "combined"  # its parts have codes of their own
+        return
+    with torch.inference_mode():
+        seed_all(0)
+        found = [of(images) for of in (codes.encode, codes.draw) if of is not None]
+        assert found
+        assert len({tuple(some.shape) for some in found}) == 1
+        for some in found:
+            made = codes.decode(some)
+            assert made.shape == images.shape
+            assert made.abs().max() <= 1
+            assert made.std(0).max() > 0
+
+
 @every_model
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_images_are_enough_for_pictures(name: str, count: int) -> None:
