@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     Future,
@@ -21,7 +21,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -252,23 +252,37 @@ def _connected(address: str) -> Any:
     return ray
 
 
-def prefetch(items: Iterable[Item], waiting: int = 2) -> Iterator[Item]:
-    """Yield the items, made by another thread while the caller works on those before.
+@contextmanager
+def prefetch(items: Iterable[Item], waiting: int = 2) -> Iterator[Iterator[Item]]:
+    """Give the items, made by another thread while the caller works on those before.
+
+    However the block ends, that thread has ended then, and `items` is closed if it is a generator.
 
     Args:
         items: taken from in that thread, one after the other.
         waiting: how many of them may wait for the caller.
+
+    Example:
+        >>> from replearn.artefacts.workers import prefetch
+        >>> with prefetch(number**2 for number in range(4)) as squares:
+        ...     list(squares)
+        [0, 1, 4, 9]
     """
-    with ThreadPoolExecutor(1) as pool:
+    with ExitStack() as kept:
         source = iter(items)
-        coming: deque[Future[object]] = deque()
-        try:
-            while True:
-                while len(coming) < waiting:
-                    coming.append(pool.submit(next, source, _END))
-                item = coming.popleft().result()
-                if item is _END:
-                    return
-                yield cast(Item, item)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        if isinstance(source, Generator):
+            kept.enter_context(closing(source))  # last, when no thread is in it any more
+        pool = kept.enter_context(ThreadPoolExecutor(1))
+        kept.callback(pool.shutdown, cancel_futures=True)
+        yield _ahead(pool, source, waiting)
+
+
+def _ahead(pool: ThreadPoolExecutor, source: Iterator[Item], waiting: int) -> Iterator[Item]:
+    coming: deque[Future[object]] = deque()
+    while True:
+        while len(coming) < waiting:
+            coming.append(pool.submit(next, source, _END))
+        item = coming.popleft().result()
+        if item is _END:
+            return
+        yield cast(Item, item)

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -229,11 +229,11 @@ def _loaded(folder: Path, device: str) -> Encoder:
 
 
 def _encode_here(
-    encoder: Encoder, parts: Iterator[tuple[Share, ImageBatch]], numerics: Numerics
+    encoder: Encoder, parts: Generator[tuple[Share, ImageBatch], None, None], numerics: Numerics
 ) -> Generator[ShardResult, None, None]:
     """Encode shares in this process, while one thread reads the next and one writes the last."""
     made_by = encoder.description.identity
-    with ThreadPoolExecutor(1) as writer, _same_bits(encoder):
+    with closing(parts), ThreadPoolExecutor(1) as writer, _same_bits(encoder):
         last: Future[ShardResult] | None = None
         failure: Exception | None = None
         try:

@@ -5,7 +5,7 @@ torch in each of them would take longer to load, and more memory, than thousands
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,8 +35,10 @@ class Share:
 
 def read_ahead(
     shares: Sequence[Share], jobs: int, work: Path
-) -> Iterator[tuple[Share, ImageBatch]]:
+) -> Generator[tuple[Share, ImageBatch], None, None]:
     """Yield the images of each share, read ahead by a thread or decoded by processes.
+
+    Close it: what reads ahead goes on until then.
 
     Args:
         shares: in the order in which they are to be read; decoded ones come as they are done.
@@ -45,7 +47,8 @@ def read_ahead(
     """
     if jobs == 1 or all(share.images.decoded for share in shares):
         threads = cores()
-        yield from prefetch((share, share.images.read(threads)) for share in shares)
+        with prefetch((share, share.images.read(threads)) for share in shares) as read:
+            yield from read
         return
     scratch = work / "decoded"
     shutil.rmtree(scratch, ignore_errors=True)  # a killed run's
@@ -53,13 +56,14 @@ def read_ahead(
     jobs = min(jobs, len(shares))
     elsewhere = [replace(share, folder=scratch) for share in shares]
     by_start = {share.wanted.start: share for share in shares}
-    for made in prefetch(run(_decode, elsewhere, jobs=jobs)):
-        path = scratch / made.shard.file
-        rows = hdf5.read_rows(path, _NAME)
-        path.unlink()  # what is mapped stays until it is not needed
-        seconds = {part: spent / jobs for part, spent in made.seconds.items()}
-        part = ImageBatch(rows.ids, rows.rows, rows.errors, rows.columns, seconds)
-        yield by_start[made.shard.start], part
+    with prefetch(run(_decode, elsewhere, jobs=jobs)) as decoded:
+        for made in decoded:
+            path = scratch / made.shard.file
+            rows = hdf5.read_rows(path, _NAME)
+            path.unlink()  # what is mapped stays until it is not needed
+            seconds = {part: spent / jobs for part, spent in made.seconds.items()}
+            part = ImageBatch(rows.ids, rows.rows, rows.errors, rows.columns, seconds)
+            yield by_start[made.shard.start], part
 
 
 def _decode(share: Share) -> ShardResult:

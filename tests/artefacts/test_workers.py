@@ -1,15 +1,17 @@
-"""Shares of work in other processes, and what becomes of them when somebody stops the run."""
+"""Work of other processes and threads, and what becomes of it when a run is stopped."""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from replearn.artefacts.workers import cores
+from replearn.artefacts.workers import cores, prefetch
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,3 +94,46 @@ def test_no_more_cores_are_counted_than_this_process_may_use(
     assert cores() <= len(os.sched_getaffinity(0))
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # as a container's quota would
     assert cores() == 1
+
+
+def test_items_are_made_ahead_in_another_thread_and_come_in_order() -> None:
+    makers: list[threading.Thread] = []
+
+    def items() -> Iterator[int]:
+        for number in range(5):
+            makers.append(threading.current_thread())
+            yield number
+
+    with prefetch(items(), waiting=3) as coming:
+        assert next(coming) == 0
+        deadline = time.monotonic() + 30
+        while len(makers) < 3 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert len(makers) == 3
+        assert list(coming) == [1, 2, 3, 4]
+    assert len(set(makers)) == 1
+    assert makers[0] is not threading.current_thread()
+
+
+def test_what_was_made_ahead_ends_with_the_block_that_wanted_it() -> None:
+    ended: list[threading.Thread] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(9)
+        finally:
+            ended.append(threading.current_thread())
+
+    threads = threading.active_count()
+    with pytest.raises(KeyError), prefetch(items()) as coming:
+        next(coming)
+        raise KeyError
+    assert ended == [threading.current_thread()]
+    assert threading.active_count() == threads
+
+
+def test_what_fails_ahead_fails_where_it_is_wanted() -> None:
+    with prefetch(1 / number for number in (1, 0)) as coming:
+        assert next(coming) == 1
+        with pytest.raises(ZeroDivisionError):
+            next(coming)

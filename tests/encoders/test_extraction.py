@@ -4,6 +4,7 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -241,6 +242,15 @@ def test_a_name_of_another_format_makes_neither_a_file_nor_a_folder(
 def test_two_runs_at_once_are_refused(out: Path) -> None:
     with workspace(out, keep=True), pytest.raises(DataError, match="another process is writing"):
         extract(encoder_of(Squares()), IMAGES, out)
+
+
+def test_nothing_reads_ahead_any_more_where_encoding_has_failed(out: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(DataError) as caught:
+        extract(encoder_of(Squares(scale=float("nan"))), IMAGES, out)
+    # The traceback keeps what was being read: nothing here is left to the garbage collector.
+    assert caught.value.__traceback__
+    assert threading.active_count() == before
 
 
 def test_an_encoder_that_gives_nan_is_refused_in_one_line(out: Path) -> None:
