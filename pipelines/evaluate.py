@@ -8,9 +8,8 @@ import typer
 
 from replearn import imageclef
 from replearn.concepts.reading import Reading
-from replearn.concepts.table import read_ids
+from replearn.concepts.table import read_with_layout
 from replearn.console import say, warn
-from replearn.ids import is_header
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
@@ -40,8 +39,8 @@ def evaluate(
         say(f"{edition}: not confirmed is {rules.unconfirmed}")
     reading = Reading.of_options(layout, separator, columns, uncertain)
     score = imageclef.evaluate_run(run_file, truth, rules, manual, reading)
-    first, *others = ids = read_ids(truth)
-    listed = others if is_header(first, others, score.per_image) else ids  # which was told above
+    ids = read_with_layout(truth, reading)[1].ids
+    listed = [id_ for id_ in ids if id_ in score.per_image or rules.is_header(id_)]
     report = imageclef.validate_run(run_file, listed, rules)
     for warning in report.warnings:
         warn(f"{run_file}: {warning}")

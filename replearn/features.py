@@ -17,6 +17,7 @@ from replearn.artefacts.outputs import Kind, already_made, is_free, place_of
 from replearn.artefacts.shards import FILES, plan_of, refuse_other_format
 from replearn.errors import DataError, refuse_repeated, some_of
 from replearn.ids import rows_of
+from replearn.matching import ids_meant
 from replearn.vector_files import HOW_TO_WRITE, is_from_elsewhere, read_vectors
 
 HINTS: list[str] = ["encoder_path", "images_path"]
@@ -109,12 +110,15 @@ class Features:
     def select(self, ids: Sequence[str]) -> "Features":
         """Return the features of these ids in this order, without reading what lies on disk.
 
+        A name of an image becomes the image's id, see `ids_meant`.
+
         Raises:
-            DataError: an id has no features, or stands twice in `ids`.
+            DataError: an id has no features or stands twice in `ids`, or two mean the same image.
         """
         if ids == self.ids:
             return self
         refuse_repeated(ids)
+        ids = ids_meant(ids, self.ids, "features")
         missing = self.missing(ids)
         if missing:
             raise DataError(f"{some_of(missing)}: no features of {len(missing)} of these images")

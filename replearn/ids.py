@@ -6,7 +6,7 @@ characters, most other systems as one.  An id is always written as it was given.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -86,15 +86,19 @@ class IdList:
     ids: list[str]
     header: str | None = None
 
-    def among(self, known: Iterable[str]) -> list[str]:
+    @property
+    def cells(self) -> list[str]:
+        """The first column, with what is a header by its words."""
+        return self.ids if self.header is None else [self.header, *self.ids]
+
+    def among(self, there: Container[str]) -> list[str]:
         """Return the ids; a first one that names nothing, where the others do, is a header.
 
         Args:
-            known: the ids of the images or features that the list is about.
+            there: those of the cells that name something.
         """
-        there = rows_of(known)
         if self.header in there:  # an image may be called `image`
-            return [str(self.header), *self.ids]
+            return self.cells
         first, others = self.ids[0], self.ids[1:]
         if not is_header(first, others, there):
             return self.ids
@@ -105,12 +109,7 @@ class IdList:
         return others
 
 
-def among(ids: Sequence[str] | IdList, known: Iterable[str]) -> list[str]:
-    """Return ids as they were asked for, or as a file lists them, see `IdList.among`."""
-    return ids.among(known) if isinstance(ids, IdList) else list(ids)
-
-
-def is_header(first: str, others: Sequence[str], known: Iterable[str]) -> bool:
+def is_header(first: str, others: Sequence[str], there: Container[str]) -> bool:
     """Tell whether the first of a column names nothing because it is the name of the column.
 
     What looks like one of the others is an image that is missing.  With numbers in it, as in a
@@ -119,9 +118,8 @@ def is_header(first: str, others: Sequence[str], known: Iterable[str]) -> bool:
     Args:
         first: of the column.
         others: below it.
-        known: what is there, an `IdMap` if there is much of it.
+        there: those of them that name something.
     """
-    there = known if isinstance(known, IdMap) else rows_of(known)
     found = sum(id_ in there for id_ in others)
     if first in there or not found:
         return False

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from replearn.errors import DataError, quoted
-from replearn.ids import normal
+from replearn.ids import IdList, normal
 
 _EXTENSION = re.compile(
     r"(?<=[^/])\.(png|jpe?g|jpe|jfif|tiff?|bmp|dib|webp|gif|jp2|j2k|mpo|dcm|dicom|npy)$", re.I
@@ -49,20 +49,40 @@ def match_names(names: Sequence[str], ids: Iterable[str], place: object) -> dict
     return {}
 
 
-def ids_meant(names: Sequence[str], ids: Iterable[str], place: object) -> list[str]:
-    """Return for each name the id that it means, as `match_names` finds it.
-
-    A name that is an id in some Unicode form stays as it is, and so does one that means none.
+def match_list(
+    names: Sequence[str] | IdList, ids: Iterable[str], place: object
+) -> tuple[list[str], dict[str, str]]:
+    """Return names without what is no name but a header, and the id that each means.
 
     Args:
-        names: of images, each once.
+        names: of images, each once, or a file's list of them, whose first line may be a header,
+            see `IdList.among`.
         ids: of images, each once.
-        place: of the names, for messages.
+        place: of the names, for messages; a file's list has its own.
 
     Raises:
         DataError: two names mean the same image, or a name means two.
     """
-    meant = match_names(names, ids, place)
+    if not isinstance(names, IdList):
+        return list(names), match_names(names, ids, place)
+    meant = match_names(names.cells, ids, names.path)
+    return names.among(meant), meant
+
+
+def ids_meant(names: Sequence[str] | IdList, ids: Iterable[str], place: object) -> list[str]:
+    """Return for each name the id that it means, as `match_list` finds it.
+
+    A name that is an id in some Unicode form stays as it is, and so does one that means none.
+
+    Args:
+        names: of images, each once, or a file's list of them.
+        ids: of images, each once.
+        place: of the names, for messages; a file's list has its own.
+
+    Raises:
+        DataError: two names mean the same image, or a name means two.
+    """
+    names, meant = match_list(names, ids, place)
     same = {name for name, id_ in meant.items() if normal(name) == normal(id_)}
     return [name if name in same else meant.get(name, name) for name in names]
 

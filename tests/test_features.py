@@ -198,6 +198,8 @@ def test_selected_features_are_others_with_an_identity_of_their_own(vectors: Any
     identities = {features.select(ids).identity for ids in (["é", "b"], ["b", "é"], ["b"])}
     assert len({features.identity, *identities}) == 4
     assert features.select(IDS) is features
+    named = features.select(["x/é.png", "x/b.png"])  # as a list has them
+    assert (named.ids, named.identity) == (chosen.ids, chosen.identity)
     with pytest.raises(DataError, match=r"none: no features of 1 of these images"):
         features.select(["a", "none"])
 

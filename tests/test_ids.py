@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replearn.errors import DataError, ReplearnWarning
-from replearn.ids import IdList, IdMap, among, is_header, is_lexical_only, natural_key, rows_of
+from replearn.ids import IdList, IdMap, is_header, is_lexical_only, natural_key, rows_of
+from replearn.matching import ids_meant
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Lésion") for form in ("NFC", "NFD"))
 NUMBERED = [f"image_{n}" for n in range(1, 40)]
@@ -60,10 +61,10 @@ def test_a_first_line_that_names_nothing_where_the_others_do_is_a_header(
     first: str, others: list[str], missing: int, tmp_path: Path
 ) -> None:
     known = others[missing:]
-    assert is_header(first, others, known)
+    assert is_header(first, others, {*known})
     told = f"list.csv: its first line, '{first}', names no image while the others do; it is taken"
     with pytest.warns(ReplearnWarning, match=told):
-        assert among(IdList(tmp_path / "list.csv", [first, *others]), known) == others
+        assert ids_meant(IdList(tmp_path / "list.csv", [first, *others]), known, "x") == others
 
 
 @pytest.mark.parametrize(
@@ -82,15 +83,15 @@ def test_a_first_line_that_names_nothing_where_the_others_do_is_a_header(
 def test_an_image_is_never_taken_for_a_header(
     first: str, others: list[str], known: list[str], tmp_path: Path
 ) -> None:
-    assert not is_header(first, others, known)
-    assert among(IdList(tmp_path, [first, *others]), known) == [first, *others]
+    listed = IdList(tmp_path, [first, *others])
+    assert ids_meant(listed, known, "x") == [first, *others]
 
 
 def test_a_header_by_its_words_is_an_image_where_there_is_one_of_this_name(tmp_path: Path) -> None:
     listed = IdList(tmp_path, ["a", "b"], header="image")
-    assert listed.among(["a", "b"]) == ["a", "b"]
-    assert listed.among(["a", "b", "image"]) == ["image", "a", "b"]
+    assert ids_meant(listed, ["a", "b"], "x") == ["a", "b"]
+    assert ids_meant(listed, ["a", "b", "image"], "x") == ["image", "a", "b"]
 
 
 def test_ids_that_a_program_asks_for_are_never_headers() -> None:
-    assert among(["name", *NUMBERED], NUMBERED) == ["name", *NUMBERED]
+    assert ids_meant(["name", *NUMBERED], NUMBERED, "x") == ["name", *NUMBERED]

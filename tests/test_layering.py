@@ -21,7 +21,7 @@ STAGES = sorted(set((ROOT / "pipelines").glob("*.py")) - {SHARED})
 
 # Every package, and every module that is no package's, with what it may import of the others;
 # whatever stands lower may import what stands higher.  What is not listed fails.
-SMALL = {"arrays", "errors", "console", "interrupts", "memory", "ids"}
+SMALL = {"arrays", "errors", "console", "interrupts", "memory", "ids", "matching"}
 ALLOWED: dict[str, set[str]] = {
     "arrays": set(),
     "errors": set(),
@@ -37,13 +37,13 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": SMALL,
     "parquet": SMALL,
     "settings": SMALL,
-    "images": SMALL | {"artefacts", "matching", "parquet"},
-    "concepts": SMALL | {"artefacts", "matching", "parquet"},
+    "images": SMALL | {"artefacts", "parquet"},
+    "concepts": SMALL | {"artefacts", "parquet"},
     "vector_tables": SMALL | {"concepts", "parquet"},
     "vector_files": SMALL | {"artefacts", "concepts", "vector_tables"},
     "features": SMALL | {"artefacts", "vector_files"},
     "encoders": SMALL | {"images", "features", "artefacts", "settings", "device_memory"},
-    "neighbors": SMALL | {"concepts", "features", "artefacts", "matching", "device_memory"},
+    "neighbors": SMALL | {"concepts", "features", "artefacts", "device_memory"},
     "imageclef": SMALL | {"concepts", "artefacts", "metrics", "lazy_names"},
     "detection": SMALL
     | {
@@ -52,7 +52,6 @@ ALLOWED: dict[str, set[str]] = {
         "features",
         "images",
         "artefacts",
-        "matching",
         "metrics",
         "settings",
         "imageclef",

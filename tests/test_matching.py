@@ -1,13 +1,15 @@
 """Names of images, matched to ids whatever extension, folders or Unicode form they have."""
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replearn.errors import DataError
-from replearn.matching import match_names
+from replearn.errors import DataError, ReplearnWarning
+from replearn.ids import IdList
+from replearn.matching import match_list, match_names
 
 
 def matched(names: list[str], ids: list[str]) -> dict[str, str]:
@@ -67,6 +69,15 @@ def test_names_that_leave_a_choice_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=rf"^list.csv: .*{words}"):
         matched(names, ids)
+
+
+def test_a_header_is_told_above_names_that_are_no_ids(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Lésion") for form in ("NFC", "NFD"))
+    names = ["x/1.png", f"x/{composed}.png", "x/3.png"]
+    listed = IdList(tmp_path / "list.csv", ["image in the archive", *names])
+    with pytest.warns(ReplearnWarning, match="list.csv: its first line, .* is taken for a header"):
+        found, meant = match_list(listed, ["1", decomposed, "3", "4"], "elsewhere")
+    assert (found, list(meant.values())) == (names, ["1", decomposed, "3"])
 
 
 _texts = st.text(st.characters(codec="utf-8", exclude_characters="/\\"), min_size=1, max_size=5)

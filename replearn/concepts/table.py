@@ -21,7 +21,8 @@ from replearn.concepts.layouts import Layout, read_entries, read_id_column, read
 from replearn.concepts.reading import AS_FOUND, LayoutName, Reading, Uncertain
 from replearn.console import warn
 from replearn.errors import DataError, quoted, some_of
-from replearn.ids import IdList, among, rows_of
+from replearn.ids import IdList
+from replearn.matching import match_list, match_names
 
 _logger = logging.getLogger(__name__)
 
@@ -65,16 +66,17 @@ class ConceptTable:
         )
 
     def select(self, ids: Sequence[str]) -> "ConceptTable":
-        """Return the rows of these ids in this order.
+        """Return the rows of these ids in this order; the table may have other names of the images.
 
         Raises:
-            DataError: an id is not in the table.
+            DataError: an id is not in the table, or names are in doubt, see `match_names`.
         """
-        rows = rows_of(self.ids)
-        missing = [id_ for id_ in ids if id_ not in rows]
+        meant = match_names(ids, self.ids, "the ids")
+        missing = [id_ for id_ in ids if id_ not in meant]
         if missing:
             raise DataError(f"{some_of(missing)}: no concepts of {len(missing)} of these images")
-        return ConceptTable(list(ids), [self.concepts[rows[id_]] for id_ in ids])
+        rows = {id_: row for row, id_ in enumerate(self.ids)}
+        return ConceptTable(list(ids), [self.concepts[rows[meant[id_]]] for id_ in ids])
 
 
 def read_concepts(
@@ -220,12 +222,12 @@ def arrange(table: ConceptTable, ids: Sequence[str] | IdList, place: Path) -> Co
     Raises:
         DataError: some of the ids are not in the table.
     """
-    known, ids = rows_of(table.ids), among(ids, table.ids)
-    missing = [id_ for id_ in ids if id_ not in known]
+    ids, meant = match_list(ids, table.ids, place)
+    missing = [id_ for id_ in ids if id_ not in meant]
     if missing:
         raise DataError(
             f"{place}: lacks {len(missing)} of {len(ids)} images: {some_of(missing, 5)}; add them"
         )
-    if len(known) > len(set(ids)):
-        warn(f"{place}: {len(known) - len(set(ids))} of {len(known)} images are left out")
+    if len(table) > len(meant):
+        warn(f"{place}: {len(table) - len(meant)} of {len(table)} images are left out")
     return table.select(ids)

@@ -13,7 +13,7 @@ from replearn.errors import DataError, some_of
 from replearn.features import Features
 from replearn.imageclef.editions import edition as find_edition
 from replearn.imageclef.submissions import write_submission
-from replearn.matching import match_names
+from replearn.matching import match_list, match_names
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def predict_run(
     rules = find_edition(edition)
     features = Features.load(features_path)
     known = features.ids + [id_ for id_, _ in features.errors]
-    wanted = read_id_list(ids).among(known) if ids else known
+    wanted = match_list(read_id_list(ids), known, ids)[0] if ids else known
     detector = load_detector(detector_folder)
     check_same(detector.encoder, features.encoder, f"the encoder of {features_path}")
     meant = match_names(wanted, features.ids, ids or features_path)

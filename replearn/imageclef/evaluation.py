@@ -125,7 +125,7 @@ def _without_header(
         return entries
     run = Run(text, edition, None, strict=False)
     ids = [entry.id for entry in entries]
-    kept = IdList(path, ids).among(row.id for row in run.images)
+    kept = IdList(path, ids).among({row.id for row in run.images})
     return entries[len(ids) - len(kept) :]
 
 

@@ -54,7 +54,7 @@ def validate_run(
     text, faults = decode(Path(path), edition)
     if isinstance(expected_ids, IdList):
         rows = Run(text.removeprefix("\ufeff"), edition, None, strict=False).images
-        expected_ids = expected_ids.among(row.id for row in rows)
+        expected_ids = expected_ids.among({row.id for row in rows})
     report = validate_text(text, expected_ids, edition, vocabulary)
     return replace(report, errors=faults + report.errors)
 

@@ -10,7 +10,7 @@ from replearn.artefacts.error_budget import check_share
 from replearn.artefacts.outputs import FileKind
 from replearn.console import warn
 from replearn.errors import DataError, UsageError, refuse_repeated
-from replearn.ids import IdList, among, normal, rows_of
+from replearn.ids import IdList, normal, rows_of
 from replearn.images.frames import Frames, Pages, every_image
 from replearn.images.kinds import image_suffix
 from replearn.images.sources import Source
@@ -88,7 +88,7 @@ def match_ids(place: Path, source: Source, selection: Selection) -> Plan:
     wanted = None
     if selection.ids is not None:
         there = dict.fromkeys(id_ for id_, _ in named)
-        wanted = rows_of(ids_meant(among(selection.ids, there), there, place))
+        wanted = rows_of(ids_meant(selection.ids, there, place))
     found: dict[str, tuple[str, ImageFile]] = {}
     for id_, file in sorted(named, key=lambda pair: pair[1].path):
         if wanted is not None and id_ not in wanted:

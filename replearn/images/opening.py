@@ -16,7 +16,7 @@ from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_som
 from replearn.artefacts.hdf5 import is_folder_of_shards
 from replearn.console import progress
 from replearn.errors import DataError, UsageError
-from replearn.ids import IdList, IdMap, among, natural_key
+from replearn.ids import IdList, IdMap, natural_key
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Form, FormArguments
 from replearn.images.frames import Frames, Pages
@@ -24,6 +24,7 @@ from replearn.images.ids import IdsFrom, Selection, match_ids
 from replearn.images.image_set import ImageSet, identity_of
 from replearn.images.reader import ImageReader
 from replearn.images.sources import open_source
+from replearn.matching import ids_meant
 
 _PART_BYTES = 1 << 26  # of pixels that are decoded together
 _THREADS = 8  # that decode: more of them only wait for the interpreter
@@ -184,7 +185,7 @@ def open_prepared(source: Path, form: Form, selection: Selection) -> ImageSet:
         return images
     # What could not be read was accepted when the set was prepared; it does not count again.
     known = IdMap(images.errors)
-    wanted = among(selection.ids, [*images.ids, *known])
+    wanted = ids_meant(selection.ids, [*images.ids, *known], source)
     chosen = images.select(wanted)
     missing = [error for error in chosen.errors if error[0] not in known]
     check_errors(source, missing, len(wanted), selection.max_errors)

@@ -217,7 +217,7 @@ def _read_list(path: Path) -> list[str]:
         )
     cells = [line.split("\t")[0].strip() for line in lines]
     paths = [cell for cell in cells if cell]
-    there = [cell for cell in paths if (path.parent / cell).exists()]
+    there = {cell for cell in paths if (path.parent / cell).exists()}
     kinds = {Path(cell).suffix for cell in paths[1:]}
     if paths and Path(paths[0]).suffix not in kinds and is_header(paths[0], paths[1:], there):
         warn(f"{path}: its first line, {paths[0]!r}, is no file; it is taken for a header")

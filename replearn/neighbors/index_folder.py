@@ -19,7 +19,7 @@ from replearn.concepts.table import ConceptTable, read_with_layout
 from replearn.console import warn
 from replearn.errors import DataError
 from replearn.features import Features
-from replearn.ids import IdList, among
+from replearn.ids import IdList
 from replearn.matching import ids_meant, match_names
 from replearn.neighbors.build_index import Builder, build_index, build_with_faiss, match_concepts
 from replearn.neighbors.engine import Metric
@@ -225,7 +225,7 @@ def remove_images(
     with workspace(folder) as work:
         old = open_to_change(folder, work)
         INDEX.refuse_others(folder)
-        ids = ids_meant(among(ids, old.ids), old.ids, folder)
+        ids = ids_meant(ids, old.ids, folder)
         origin = f"removed:{digest(*ids)}"
         if old.history[-1:] == (origin,):
             _logger.info(f"{folder}: these images are out of it already, nothing to do")

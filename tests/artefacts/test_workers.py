@@ -126,8 +126,7 @@ def test_what_was_made_ahead_ends_with_the_block_that_wanted_it() -> None:
 
     threads = threading.active_count()
     with pytest.raises(KeyError), prefetch(items()) as coming:
-        next(coming)
-        raise KeyError
+        raise KeyError(next(coming))
     assert ended == [threading.current_thread()]
     assert threading.active_count() == threads
 

@@ -187,5 +187,7 @@ def test_counts_and_select_follow_the_rows() -> None:
     assert table.counts.tolist() == [1, 0, 2]
     assert table.select(["c", "a"]) == ConceptTable(["c", "a"], [("C1", "C2"), ("C1",)])
     assert table.select(["c", "a"]).digest != table.select(["a", "c"]).digest
+    named = ConceptTable(["x/c.png", "x/b.png"], table.concepts[:0:-1])  # as a list has them
+    assert named.select(["b", "c"]) == table.select(["b", "c"])
     with pytest.raises(DataError, match="d: no concepts of 1 of these images"):
         table.select(["a", "d"])

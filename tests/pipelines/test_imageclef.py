@@ -166,6 +166,16 @@ def test_concepts_outside_the_vocabulary_are_a_warning(
     assert "not in the vocabulary, 1 in all: 'C9'" in capsys.readouterr().err
 
 
+def test_evaluate_takes_ids_from_the_column_that_it_is_told(
+    lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = lines("run", "ID,CUIs", "a,C1", "b,C2")
+    truth = lines("truth.csv", "key,place,found", "9,a,C1", "7,b,C2")
+    words = ["--edition", "2026", "--columns", "place,found"]
+    assert main(["evaluate", str(run), str(truth), *words]) == 0
+    assert "would refuse it" not in capsys.readouterr().err
+
+
 # ---- merge
 
 
@@ -230,6 +240,9 @@ def test_convert_says_what_it_read_and_what_it_changed(
     assert "a column for each concept as in ROCO" in said
     assert "1 of 3 images are left out" in said
     assert "concepts of 1 images were put into capitals" in said
+    named = lines("named", "images in the archive", "x/b.png", "x/a.png")
+    assert main(["convert", str(source), str(out), "--ids", str(named), "--overwrite"]) == 0
+    assert out.read_text() == "x/b.png\t\nx/a.png\tc1;C1\n"  # as the list has them
     more = lines("more", "a", "y")
     assert main(["convert", str(source), str(out), "--ids", str(more)]) == 1
     assert "cuis.txt: lacks 1 of 2 images: y" in capsys.readouterr().err
