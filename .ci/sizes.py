@@ -18,7 +18,13 @@ from pathlib import Path
 CODE_LINES, PARAMETERS, MODULE_LINES = 40, 8, 350
 FOLDERS = ("replearn", "pipelines", "benchmarks")
 COMMANDS = ("pipelines/", "benchmarks/")
-SHARED_OPTIONS = ("ColumnsOption", "LayoutOption", "SeparatorOption", "UncertainOption")
+SHARED_OPTIONS = (
+    "ColumnsOption",
+    "IdsFromOption",
+    "LayoutOption",
+    "SeparatorOption",
+    "UncertainOption",
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -13,7 +13,7 @@ from replearn.comparison.compare import compare as run_comparison
 from replearn.comparison.settings import read_comparison
 from replearn.concepts.reading import Reading
 
-from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
+from .options import ColumnsOption, IdsFromOption, LayoutOption, SeparatorOption, UncertainOption
 
 
 def compare(
@@ -37,6 +37,7 @@ def compare(
     seeds: Annotated[
         int, typer.Option(min=1, help="Train every encoder with this many seeds.")
     ] = 1,
+    ids_from: IdsFromOption = "name",
     layout: LayoutOption = None,
     separator: SeparatorOption = None,
     columns: ColumnsOption = None,
@@ -68,5 +69,6 @@ def compare(
         jobs=jobs,
         overwrite=overwrite,
         reading=Reading.of_options(layout, separator, columns, uncertain),
+        ids_from=ids_from,
     )
     print((out / "table.md").read_text(encoding="utf-8"), end="")

@@ -11,8 +11,10 @@ from replearn.encoders import extraction
 from replearn.encoders.embedding import Precision
 from replearn.encoders.encoder import load_encoder
 from replearn.images.frames import Frames, Pages
-from replearn.images.ids import IdsFrom, Selection
+from replearn.images.ids import Selection
 from replearn.images.opening import open_reader
+
+from .options import IdsFromOption
 
 
 def extract(
@@ -35,9 +37,7 @@ def extract(
         extraction.Dtype,
         typer.Option("--dtype", help="Type of the stored numbers; float16 halves the file."),
     ] = "float32",
-    ids_from: Annotated[
-        IdsFrom, typer.Option(help="An id is the file's name, or its path, without extension.")
-    ] = "name",
+    ids_from: IdsFromOption = "name",
     frames: Annotated[
         Frames, typer.Option(help="DICOM files with several frames: read the middle one, or all.")
     ] = "middle",

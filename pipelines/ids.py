@@ -7,8 +7,10 @@ import typer
 
 from replearn.artefacts.outputs import Result, write_results
 from replearn.console import say
-from replearn.images.ids import ID_LIST, IdsFrom
+from replearn.images.ids import ID_LIST
 from replearn.images.opening import list_ids
+
+from .options import IdsFromOption
 
 
 def ids(
@@ -20,9 +22,7 @@ def ids(
     within: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Only the images in this folder of IMAGES.")
     ] = None,
-    ids_from: Annotated[
-        IdsFrom, typer.Option(help="An id is the file's name, or its path, without extension.")
-    ] = "name",
+    ids_from: IdsFromOption = "name",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another list.")] = False,
 ) -> None:
     """List the ids of images, one a line, in natural order: a_2 before a_10.

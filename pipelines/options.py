@@ -1,11 +1,16 @@
-"""Options that several stages share: what a user says about label files that leave it open."""
+"""Options that several stages share: of ids, and of label files that leave their layout open."""
 
 from typing import Annotated
 
 import typer
 
 from replearn.concepts.reading import LayoutName, Uncertain
+from replearn.ids import IdsFrom
 
+IdsFromOption = Annotated[
+    IdsFrom,
+    typer.Option("--ids-from", help="An id is the file's name, or its path, without extension."),
+]
 LayoutOption = Annotated[
     LayoutName | None, typer.Option("--layout", help="Layout of label files, if it is in doubt.")
 ]

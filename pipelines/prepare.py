@@ -8,8 +8,10 @@ import typer
 from replearn.concepts.id_lists import read_id_list
 from replearn.images.form import Fit, parse_range
 from replearn.images.frames import Frames, Pages
-from replearn.images.ids import IdsFrom, Selection
+from replearn.images.ids import Selection
 from replearn.images.preparation import prepare as prepare_images
+
+from .options import IdsFromOption
 
 
 def prepare(
@@ -32,10 +34,7 @@ def prepare(
         Fit,
         typer.Option(help="Stretch to a square, or keep the aspect ratio and pad with black."),
     ] = "stretch",
-    ids_from: Annotated[
-        IdsFrom,
-        typer.Option(help="An id is the file's name, or its path, without extension."),
-    ] = "name",
+    ids_from: IdsFromOption = "name",
     frames: Annotated[
         Frames,
         typer.Option(help="DICOM files with several frames: read the middle one, or all."),

@@ -9,12 +9,15 @@ import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from replearn.console import warn
 from replearn.errors import DataError
 
 Value = TypeVar("Value")
+
+IdsFrom = Literal["name", "path"]
+"""Whether the id of an image is the name of its file or its path, without extension."""
 
 _NUMBERS = re.compile(r"([0-9]+)")
 

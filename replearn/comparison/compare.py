@@ -29,6 +29,8 @@ from replearn.encoders.configuration import ImageSettings
 from replearn.encoders.training.run import check_configuration
 from replearn.errors import UsageError
 from replearn.features import Features
+from replearn.ids import IdsFrom
+from replearn.images.ids import Selection
 from replearn.images.image_set import ImageSet
 from replearn.images.preparation import prepare
 from replearn.matching import ids_meant
@@ -45,6 +47,7 @@ def compare(
     jobs: int = 1,
     overwrite: bool = False,
     reading: Reading = AS_FOUND,
+    ids_from: IdsFrom = "name",
 ) -> list[Result]:
     """Run all encoders with all of their detectors, and write tables and sheets.
 
@@ -56,6 +59,7 @@ def compare(
         jobs: encoders at a time, each in a process of its own.
         overwrite: make everything anew, and replace what was made from other inputs.
         reading: what is said of the layout of the concept lists.
+        ids_from: whether an image's id is the file's name or its path, without extension.
 
     Raises:
         DataError: the data folder lacks a list, a list cannot be read or has no concept that is
@@ -67,7 +71,7 @@ def compare(
     refuse_other_files(out, [*tables.FILES, *sheet_names(settings.encoders)])
     data = _with_plain_lists(find_data_folder(data_folder), out, reading, overwrite=overwrite)
     data = _with_parts(data, out, overwrite=overwrite)
-    images = _prepare_images(settings, data, out, overwrite=overwrite)
+    images = _prepare_images(settings, data, out, ids_from, overwrite=overwrite)
     data = _with_ids_of(next(iter(images.values())), data, out, overwrite=overwrite)
     tables.write_comparison_facts(settings, data, images, out)  # from now on it is a comparison's
     tasks = [
@@ -172,15 +176,17 @@ def _with_ids_of(images: Path, data: DataFolder, out: Path, *, overwrite: bool) 
 
 
 def _prepare_images(
-    settings: Comparison, data: DataFolder, out: Path, *, overwrite: bool
+    settings: Comparison, data: DataFolder, out: Path, ids_from: IdsFrom, *, overwrite: bool
 ) -> dict[str, Path]:
     """Prepare the images in every form that an encoder sees; return the image set of each."""
     paths: dict[str, Path] = {}
+    every = Selection(ids_from=ids_from)
     for name in settings.encoders:
         form = settings.form_of(name)
         path = out / f"images{'' if form == settings.images else _name_of(form)}.h5"
         if path not in paths.values():
-            prepare(data.images, path, jobs=None, overwrite=overwrite, **form.model_dump())
+            wanted = form.model_dump()
+            prepare(data.images, path, selection=every, jobs=None, overwrite=overwrite, **wanted)
         paths[name] = path
     return paths
 

@@ -4,20 +4,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from replearn.artefacts.error_budget import check_share
 from replearn.artefacts.outputs import FileKind
 from replearn.console import warn
 from replearn.errors import DataError, UsageError, refuse_repeated
-from replearn.ids import IdList, normal, rows_of
+from replearn.ids import IdList, IdsFrom, normal, rows_of
 from replearn.images.frames import Frames, Pages, every_image
 from replearn.images.kinds import image_suffix
 from replearn.images.sources import Source
 from replearn.images.stores import ImageFile
 from replearn.matching import ids_meant
 
-IdsFrom = Literal["name", "path"]
 Plan = list[tuple[str, ImageFile | None]]  # (id, its file if there is one), in the final order
 
 MISSING = "no image with this id"

@@ -16,11 +16,11 @@ from replearn.artefacts.error_budget import ErrorBudget, check_errors, check_som
 from replearn.artefacts.hdf5 import is_folder_of_shards
 from replearn.console import progress
 from replearn.errors import DataError, UsageError
-from replearn.ids import IdList, IdMap, natural_key
+from replearn.ids import IdList, IdMap, IdsFrom, natural_key
 from replearn.images.file_reader import FileReader
 from replearn.images.form import Form, FormArguments
 from replearn.images.frames import Frames, Pages
-from replearn.images.ids import IdsFrom, Selection, match_ids
+from replearn.images.ids import Selection, match_ids
 from replearn.images.image_set import ImageSet, identity_of
 from replearn.images.reader import ImageReader
 from replearn.images.sources import open_source

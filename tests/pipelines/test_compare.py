@@ -144,6 +144,33 @@ def test_scored_validation_images_take_no_part_in_any_choice(run: Run, tmp_path:
     assert "did best on the tuning images" in (out / "report.html").read_text()
 
 
+def test_images_of_one_name_in_two_folders_are_compared_on_by_their_paths(
+    run: Run, tmp_path: Path
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    assert run("phantoms", data, "--count", 24)[0] == 0
+    paths: dict[str, str] = {}
+    for number, path in enumerate(sorted((data / "images").iterdir())):
+        place = data / f"images/patient_{number}/view1_frontal.png"
+        place.parent.mkdir()
+        path.rename(place)
+        paths[path.stem] = f"CheXpert/patient_{number}/view1_frontal.png"
+    for part in ("train", "valid", "test"):
+        path = data / f"{part}-concepts.tsv"
+        table = read_concepts(path)
+        rows = zip(table.ids, table.concepts, strict=True)
+        path.write_text("".join(f"{paths[id_]}\t{';'.join(of)}\n" for id_, of in rows))
+    (tmp_path / "c.yaml").write_text("{encoders: {raw: {model: raw}}, images: {size: 16}}")
+    status, _, err = run("compare", tmp_path / "c.yaml", data, out)
+    assert status == 1
+    assert "give --ids-from path" in err
+    status, shown, err = run("compare", tmp_path / "c.yaml", data, out, "--ids-from", "path")
+    assert status == 0, err
+    assert "| raw | linear |" in shown
+    ids = Features.load(out / "seed-0/raw/test.h5").ids
+    assert ids == [id_.partition("/")[2][:-4] for id_ in read_ids(data / "test-concepts.tsv")]
+
+
 def test_lists_of_any_layout_are_compared_on_and_written_plainly(run: Run, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     assert run("phantoms", data, "--count", 24)[0] == 0
