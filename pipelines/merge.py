@@ -42,7 +42,7 @@ def merge(
 
     Example: replearn merge linear.csv knn.csv aae.csv --out all.csv --how votes
     """
-    if len(run_files) < 2 or len(set(run_files)) < len(run_files):
+    if len(run_files) < 2 or len({path.resolve() for path in run_files}) < len(run_files):
         raise UsageError("give at least two run files, each once")
     rules = imageclef.edition(edition)
     runs = {path: read_concepts(path, separator=separator) for path in run_files}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replearn.concepts.groups import group_keys
+from replearn.concepts.groups import group_keys, match_groups
 from replearn.metrics import bootstrap_interval, mean_score
 
 
@@ -75,8 +75,10 @@ class Protocol:
 
     def interval(self, ids: Sequence[str], scores: NDArray[np.float64]) -> tuple[float, float]:
         """Return the 95 % bootstrap interval of the mean of images' scores [N], by group."""
-        keys = group_keys(ids, self.groups) if self.groups else None
-        return bootstrap_interval(scores, groups=keys)
+        if not self.groups:
+            return bootstrap_interval(scores)
+        groups = match_groups(self.groups, ids, "the groups")
+        return bootstrap_interval(scores, groups=group_keys(ids, groups))
 
 
 # F1 from a paper by encoder and detector.

@@ -87,7 +87,7 @@ def _lists(table: Table, columns: Columns, reading: Reading) -> Gathered:
     column = next(iter(columns.concepts), table.width)
     cells = [row[column] if column < len(row) else None for row in table.rows]
     fields = [cell for cell in cells if cell and not is_missing(cell)]
-    place = f"{table.path}: column `{table.name(column)}`" if table.header else str(table.path)
+    place = _place(table, column)
     listed = reading.separator is None and are_lists(fields, place)
     if listed:
         separator = APART
@@ -98,6 +98,11 @@ def _lists(table: Table, columns: Columns, reading: Reading) -> Gathered:
     lines = (line for line, _ in table.lines)
     entries = list(map(Entry, lines, ids, cells))
     return Gathered(entries, separator, ["lists in text"] * listed + marks)
+
+
+def _place(table: Table, column: int) -> str:
+    """Return a column's place for messages."""
+    return f"{table.path}: column `{table.name(column)}`" if table.header else str(table.path)
 
 
 def _apart(cell: str) -> str:
@@ -133,7 +138,11 @@ def _rows(table: Table, columns: Columns, reading: Reading) -> Gathered:
         ids = [row[columns.id].strip() for row in table.rows]
         remedy = f"is {quoted(odd)} one concept? If so, give --layout rows, else list each id once"
         refuse_repeated_ids(table, ids, remedy)
-    parted = [cell.split(reading.separator) if reading.separator else [cell] for cell in cells]
+    filled = [cell for cell in cells if not is_missing(cell)]
+    if reading.separator is None and are_lists(filled, _place(table, column)):
+        parted = [list(items_of(cell) or (cell,)) for cell in cells]
+    else:
+        parted = [cell.split(reading.separator) if reading.separator else [cell] for cell in cells]
     marks = Counter(
         item.strip() for items in parted for item in items if item.strip() and is_missing(item)
     )

@@ -3,6 +3,22 @@
 from collections.abc import Iterable, Mapping
 
 from replearn.ids import normal
+from replearn.matching import match_names
+
+
+def match_groups(named: Mapping[str, str], ids: Iterable[str], place: object) -> dict[str, str]:
+    """Return the groups by id, where a file has any names of the images, see `match_names`.
+
+    Args:
+        named: the group of each image, by any name of it.
+        ids: of the images.
+        place: of the names, for messages.
+
+    Raises:
+        DataError: two names mean the same image, or a name means two.
+    """
+    meant = match_names([*named], ids, place)
+    return {meant.get(name, name): group for name, group in named.items()}
 
 
 def group_keys(ids: Iterable[str], groups: Mapping[str, str] | None) -> list[str]:

@@ -32,9 +32,9 @@ NUMBERS = re.compile(r"y|targets?|grade|level|stage|outcome|result|severity|scor
 TEXTS = re.compile(r"(caption|report|text|description)s?")
 _INDEX = re.compile(r"|unnamed0|index")
 
-_IMAGE_FILE = re.compile(
-    r".*\.(png|jpe?g|jfif|tiff?|bmp|webp|gif|jp2|dcm|dicom|nii|nii\.gz|npy)", re.I | re.S
-)
+_EXTENSIONS = r"\.(png|jpe?g|jfif|tiff?|bmp|webp|gif|jp2|dcm|dicom|nii|nii\.gz|npy)"
+_IMAGE_FILE = re.compile(rf".*{_EXTENSIONS}", re.I | re.S)
+_FILE_AND_MORE = re.compile(rf".*\S{_EXTENSIONS}\s+\S", re.I | re.S)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.I)
 _FEWEST = 3  # rows that show what ids look like
 
@@ -57,6 +57,12 @@ def counts_rows(name: str) -> bool:
 def is_image_file(name: str) -> bool:
     """Tell whether a name ends as those of image files do."""
     return _IMAGE_FILE.fullmatch(name.strip()) is not None
+
+
+def has_more_than_a_file(line: str) -> bool:
+    """Tell whether words follow the name of an image file after a blank, as `a.png 1`."""
+    match = _FILE_AND_MORE.match(line)
+    return match is not None and not is_image_file(line)
 
 
 def is_number(text: str) -> bool:

@@ -17,12 +17,20 @@ from replearn.concepts.array_labels import read_array_labels
 from replearn.concepts.columns import Columns, Table, find_columns
 from replearn.concepts.delimited import DelimitedText, Line, read_delimited
 from replearn.concepts.descriptions import describe
-from replearn.concepts.fields import split_field
+from replearn.concepts.fields import is_missing, split_field
 from replearn.concepts.gathering import Entry, gather, refuse_repeated_ids
-from replearn.concepts.headers import SINGLES, has_header, means
+from replearn.concepts.headers import (
+    FILES,
+    NAMES,
+    SINGLES,
+    has_header,
+    has_more_than_a_file,
+    is_number,
+    means,
+)
 from replearn.concepts.parquet_tables import read_parquet_table
 from replearn.concepts.reading import AS_FOUND, LayoutName, Reading
-from replearn.errors import DataError, quoted
+from replearn.errors import DataError, quoted, some_of
 from replearn.memory import no_garbage_collection
 from replearn.parquet import is_parquet
 
@@ -130,10 +138,34 @@ def _open(path: Path) -> tuple[Table, DelimitedText | None]:
     else:
         text = read_delimited(path, _WANTED)
         header = tuple(text.lines[0][1]) if has_header(text.lines) else None
+        _check_lines(path, text)
         table = Table(path, header, text.lines[header is not None :])
     if not table.lines:
         raise DataError(f"{path}: no image is listed in it; write one id a line")
     return table, text
+
+
+def _check_lines(path: Path, text: DelimitedText) -> None:
+    """Refuse lines whose cells blanks stand between, and a title above the header.
+
+    Raises:
+        DataError: there are some.
+    """
+    if not text.lines:
+        return
+    below = text.lines[1:] or text.lines  # the first may be a header
+    if text.delimiter is None and all(has_more_than_a_file(cells[0]) for _, cells in below):
+        number, (cell,) = below[0]
+        raise DataError(
+            f"{path}: line {number}: a blank after the name of the image in {quoted(cell)}; put a "
+            "TAB or a comma between the cells"
+        )
+    (number, first), (_, second) = text.lines[0], text.lines[:2][-1]
+    if len(first) == 1 < len(second) and means(second[0], FILES, NAMES):
+        raise DataError(
+            f"{path}: line {number}: {quoted(first[0])} stands above the names of the columns; "
+            "remove this line"
+        )
 
 
 def _is_spread(table: Table, text: DelimitedText | None) -> bool:
@@ -146,10 +178,27 @@ def _kind_of(table: Table, columns: Columns) -> LayoutName:
     if columns.states:
         return "columns"
     if len(columns.concepts) > 1:
+        _refuse_answers(table, columns)
         return "cells"
     single = any(means(table.name(n), SINGLES) for n in columns.concepts)
     ids = {row[columns.id].strip() for row in table.rows if len(row) > columns.id}
     return "rows" if single and len(ids) < len(table.rows) else "lists"
+
+
+def _refuse_answers(table: Table, columns: Columns) -> None:
+    """Refuse columns that rather answer a question each, by yes and no or by numbers.
+
+    Raises:
+        DataError: they do.
+    """
+    cells = (row[n].strip() for row in table.rows for n in columns.concepts if n < len(row))
+    found = dict.fromkeys(cell for cell in cells if not is_missing(cell))
+    if len(table.rows) > 2 and (len(found) < 3 or all(map(is_number, found))):
+        names = " and ".join(table.name(n) for n in columns.concepts[:2])
+        raise DataError(
+            f"{table.path}: {names} hold {some_of([*found], 2, quoted)}: are these the concepts "
+            "(--layout cells)? If not, write 1 and 0 below the name of each concept"
+        )
 
 
 def _has_rows_for_concepts(table: Table) -> bool:

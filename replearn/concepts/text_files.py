@@ -5,6 +5,7 @@ from pathlib import Path
 from replearn.errors import DataError
 
 _LOOKED_AT = 1 << 13
+_EXCEL = b"\xd0\xcf\x11\xe0"  # of its older files, and of other programs of Microsoft
 # What no text of ours holds: control characters but for TAB, line ends, form feed and escape.
 _CONTROL = bytes({*range(32)} - {*range(9, 14), 27})
 
@@ -33,6 +34,8 @@ def refuse_binary(data: bytes, place: str, wanted: str) -> None:
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{place}: this is not UTF-8 text but UTF-16; save it as UTF-8")
+    if data.startswith(_EXCEL) or (data.startswith(b"PK") and b"xl/workbook" in data):
+        raise DataError(f"{place}: this is an Excel file, not text; save it as CSV in UTF-8")
     head = data[:_LOOKED_AT]
     controls = len(head) - len(head.translate(None, _CONTROL))
     if b"\0" in data or (controls > 0.03 * len(head) and not _is_utf8(data)):

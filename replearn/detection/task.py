@@ -10,7 +10,7 @@ from scipy import sparse
 
 from replearn.arrays import Vectors
 from replearn.artefacts.identity import check_same
-from replearn.concepts.groups import group_keys
+from replearn.concepts.groups import group_keys, match_groups
 from replearn.concepts.table import ConceptTable, read_concepts, read_names
 from replearn.concepts.vocabulary import check_known, multi_hot
 from replearn.console import warn
@@ -238,9 +238,8 @@ def load_task(
     task.check_features()
     if groups is None:
         return task
-    named, ids = read_names(groups), [*task.train.concepts.ids, *task.valid.concepts.ids]
-    meant = match_names([*named], ids, groups)
-    task = replace(task, groups={meant.get(name, name): named[name] for name in named})
+    ids = [*task.train.concepts.ids, *task.valid.concepts.ids]
+    task = replace(task, groups=match_groups(read_names(groups), ids, groups))
     task.check_groups(str(groups))
     return task
 

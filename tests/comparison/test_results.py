@@ -185,6 +185,15 @@ def test_where_validation_is_scored_the_choice_was_made_on_other_images() -> Non
     assert "\npca + linear, chosen on tuning, against the others on valid:\n" in text
 
 
+def test_groups_are_found_by_any_name_of_their_images() -> None:
+    ids, scores = [f"scan_{n}" for n in range(40)], np.repeat([0.0, 1.0], 20)
+    patients = {id_: f"patient {n // 10}" for n, id_ in enumerate(ids)}
+    by_id = Protocol("test", groups=patients).interval(ids, scores)
+    named = {f"images/{id_}.png": patient for id_, patient in patients.items()}
+    assert Protocol("test", groups=named).interval(ids, scores) == by_id
+    assert by_id != Protocol("test").interval(ids, scores)
+
+
 def test_intervals_of_differences_go_by_the_groups_of_images() -> None:
     whole = dict.fromkeys(IDS, "one patient")
     _, rows = tables(to_markdown(results(), Protocol("test", groups=whole)))

@@ -116,6 +116,24 @@ def test_the_option_that_the_refusal_names_settles_it(name: str, write: Write) -
 
 
 @pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (
+            "1,yes,no\n2,no,no\n3,no,yes\n",
+            "Edema and Cyst hold 'yes', 'no': are these the concepts",
+        ),
+        ("1,0,3\n2,1,0\n3,2,4\n", "Edema and Cyst hold '0', '3', ...: are these the concepts"),
+    ],
+)
+def test_answers_are_not_taken_for_concepts_unasked(cells: str, words: str, write: Write) -> None:
+    text, columns = f"image,Edema,Cyst\n{cells}", ["image", "Edema", "Cyst"]
+    assert words in refusal(write, text, columns=columns)
+    assert "--layout cells" in refusal(write, text, columns=columns)
+    found = read_concepts(write(text), layout="cells", columns=columns).concepts
+    assert found == [tuple(dict.fromkeys(row.split(",")[1:])) for row in cells.splitlines()]
+
+
+@pytest.mark.parametrize(
     ("text", "options", "words"),
     [
         ("a\tC1\n", {"columns": ["image"]}, "no column 'image' for --columns; it has no header"),
@@ -135,6 +153,13 @@ def test_the_option_that_the_refusal_names_settles_it(name: str, write: Write) -
         ('{"a": ["C1"]}\n', {}, "this is JSON, not a table"),
         ('{"id": "a", "cuis": "C1"}\n{"id": "b"}\n', {}, "this is JSON, not a table"),
         ('[\n {"id": "a"}\n]\n', {}, "this is JSON, not a table"),
+        (
+            "path y\nx/a.png 0\nx/b.png 1\n",
+            {},
+            "line 2: a blank after the name of the image in 'x/a.png 0'; put a TAB or a comma",
+        ),
+        ("1 a.jpg no rsna\n2 b.jpg yes actmed\n", {}, "put a TAB or a comma between the cells"),
+        ("# mine\nimage,labels\na,x\nb,y\n", {}, "line 1: '# mine' stands above the names of the"),
         (
             "ImageID,LabelName,Confidence\na,/m/1,1\na,/m/2,0\n",
             {},

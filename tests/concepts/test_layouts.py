@@ -81,6 +81,11 @@ def test_other_columns_are_not_taken_for_those_of_roco(content: str, tmp_path: P
     [
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "this is not text but a binary file"),
         (b"PK\3\4\x14\0\6\0", "this is not text but a binary file"),
+        (
+            b"PK\3\4\x14\0\6\0[Content_Types].xml\0\0xl/workbook.xml",
+            "an Excel file, not text; save",
+        ),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", "this is an Excel file"),
         (bytes(range(1, 256)) * 9, "this is not text but a binary file"),
         ("ID,CUIs\n".encode("utf-16"), "this is not UTF-8 text but UTF-16"),
         ("a\tMüller\n".encode("latin-1"), "line 1: not UTF-8 (byte 0xfc)"),

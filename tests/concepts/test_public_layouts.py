@@ -53,6 +53,11 @@ HAM10000 = (
     "HAM_0000118,ISIC_0027419,bkl,histo,80.0,male,scalp\n"
     "HAM_0000118,ISIC_0025030,mel,histo,80.0,male,scalp\n"
 )
+VINDR_MAMMO = (
+    "study_id,image_id,laterality,finding_categories,xmin\n"
+    "48f1,4e3a,L,\"['Mass', 'Skin Thickening']\",2355.1\n48f1,4e3a,L,['Mass'],2386.2\n"
+    "dac3,2ddb,R,['No Finding'],\n"
+)
 RSNA = (
     "patientId,x,y,width,height,Target\n"
     "0004,,,,,0\n0043,264.0,152.0,213.0,379.0,1\n0043,562.0,152.0,256.0,453.0,1\n"
@@ -131,6 +136,16 @@ IDS = {
     "rsna classes": ["0004", "0043"],
     "odir": ["../0_right.jpg", "../1_right.jpg"],
 }
+
+
+def test_lists_in_several_rows_of_an_image_are_joined_where_that_is_asked(write: Write) -> None:
+    path = write(VINDR_MAMMO)
+    with pytest.raises(
+        DataError, match=r"the id '4e3a' stands already in line 2; .* --layout rows"
+    ):
+        read_concepts(path)
+    table = read_concepts(path, layout="rows")
+    assert table.concepts == [("Mass", "Skin Thickening"), ("No Finding",)]
 
 
 @pytest.mark.parametrize("name", READ)
