@@ -63,7 +63,13 @@ setup(
         "gpu": [*IMAGES, "faiss-gpu>=1.14.3"],
         "dicom": ["imagecodecs>=2025.3.30", "pydicom>=3.0"],
         "parquet": ["pyarrow>=18.0"],
-        "pretrained": ["transformers>=4.56"],
+        # torchvision comes with them; sentencepiece reads the tokenizers of SigLIP's kin.
+        "pretrained": [
+            "open_clip_torch>=3.2",
+            "sentencepiece>=0.2",
+            "timm>=1.0.20",
+            "transformers>=4.56",
+        ],
         "ray": ["ray>=2.40"],
         "milvus": ["pymilvus>=2.6", "milvus-lite>=2.5"],
         "app": ["gradio>=6.0"],

@@ -10,6 +10,7 @@ from replearn.concepts.reading import Reading
 from replearn.detection.probe import open_probe
 from replearn.encoders.configuration import open_configured
 from replearn.encoders.training import run
+from replearn.features import Features
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
@@ -45,6 +46,10 @@ def train(
     init: Annotated[
         Path | None, typer.Option(metavar="ENCODER", help="Start from this encoder's weights.")
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="FEATURES.h5", help="distilled: the features that it learns to give."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,5 +84,12 @@ def train(
         reading = Reading.of_options(layout, separator, columns, uncertain)
         probe = open_probe(source, images.form, valid_concepts, reading)
     run.make_encoder(
-        folder, config, images, probe=probe, init=init, resume=resume, overwrite=overwrite
+        folder,
+        config,
+        images,
+        probe=probe,
+        init=init,
+        teacher=Features.load(teacher) if teacher else None,
+        resume=resume,
+        overwrite=overwrite,
     )

@@ -1,5 +1,6 @@
 """Tests work on tiny arrays, for which a second thread is all waiting."""
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -112,6 +113,33 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def networks() -> dict[str, Any]:
+    """The libraries of pretrained networks, by name; skips where one is missing.
+
+    The wheels of torchvision hold operators for one build of torch.  With another, it cannot be
+    imported until the operators have names; the tests need none of them.
+    """
+    needed = ("transformers", "timm", "open_clip")
+    for name in needed:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is missing: make setup EXTRAS=cpu,pretrained")
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        _name_operators()
+    return {name: importlib.import_module(name) for name in needed}
+
+
+def _name_operators() -> None:
+    torch = importlib.import_module("torch")
+    _KEPT.append(torch.library.Library("torchvision", "DEF"))
+    for name in ("nms", "qnms"):
+        _KEPT[0].define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    importlib.import_module("torchvision")
+
+
+_KEPT: list[Any] = []  # the names go with the library that defines them
 _REMEDY = "is missing: make setup EXTRAS=cpu,app,browser"
 
 

@@ -64,7 +64,7 @@ ALLOWED["diagnostics"] = set(ALLOWED) - {"retrieval", "phantoms", "imageclef"}
 ALLOWED["comparison"] = set(ALLOWED) - {"comparison", "report", "phantoms", "diagnostics"}
 ALLOWED["report"] = set(ALLOWED) - {"report", "phantoms"}
 # Inside encoders: a package may import itself and what stands above it.
-ENCODERS = ["networks", "losses", "models", "training"]
+ENCODERS = ["networks", "losses", "backbones", "models", "training"]
 
 # Who imports torch outside encoders, and only when it is asked for.
 TORCH = {
@@ -222,7 +222,9 @@ def inside_encoders(package: str) -> list[str]:
 
 
 # What a model may know of encoders beside what its package may: no file, no device, no optimiser.
-FOR_MODELS = {"contract", "grids", "networks", "losses", "models", "preprocessing"}
+FOR_MODELS = {
+    *("contract", "grids", "networks", "losses", "backbones", "models", "preprocessing"),
+}
 FILES = {"pathlib", "os", "io", "shutil", "tempfile", "h5py", "safetensors"}
 
 

@@ -28,7 +28,15 @@ class ImageSettings(BaseModel):
 
 
 class Configuration(BaseModel):
-    """The content of a configuration file."""
+    """The content of a configuration file.
+
+    Attributes:
+        model: name in MODELS.
+        arguments: of the model.
+        training: settings of its training.
+        images: their form.
+        teacher: file of the features that a model `distilled` learns to give.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,6 +44,7 @@ class Configuration(BaseModel):
     arguments: dict[str, Any] | None = None
     training: dict[str, Any] | None = None
     images: dict[str, Any] | None = None
+    teacher: Path | None = None
 
 
 def open_configured(

@@ -1,14 +1,18 @@
 """The contract between a model and everything that uses it.
 
-A model embeds images.  There are two kinds: a *fitted encoder* learns in one call of `fit`; an
-*objective* names its players and what each minimises, and the trainer does the rest.  A model
-never sees an optimiser, a device or a file.
+A model embeds images.  There are three kinds: a *fitted encoder* learns in one call of `fit`; an
+*objective* names its players and what each minimises, and the trainer does the rest; so does a
+*taught objective*, which sees beside each image what it is to learn from it.  A model never sees
+an optimiser, a device or a file.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+from replearn.arrays import Vectors
+from replearn.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,17 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Return one embedding [N, D] for each text, to be compared with those of images by angle.
+
+        Raises:
+            UsageError: the model knows no texts, as most.
+        """
+        raise UsageError(
+            f"{type(self).__name__}: it has no text tower; use a model pretrained that has one, as "
+            "configs/biomedclip.yaml"
+        )
+
     def codes(self) -> Codes | None:
         """Return how codes become images, and images codes; None if the model makes no images."""
         return None
@@ -64,26 +79,13 @@ class FittedEncoder(Model):
         raise NotImplementedError
 
 
-class Objective(Model):
-    """A model together with what it minimises."""
+class Trained(Model):
+    """A model that the trainer takes step by step: what the two kinds of objective share."""
 
     def players(self) -> dict[str, list[nn.Module]]:
         """Map each player's name to the networks that it may change.
 
         Every parameter belongs to at least one player; each player gets its own optimiser.
-        """
-        raise NotImplementedError
-
-    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """Yield (player, terms) in the order of the updates.
-
-        The trainer minimises the sum of the terms for that player before it asks for the next
-        pair; a term without a gradient is only watched.  Never open an autocast context in here:
-        it would leak into the trainer while the generator is paused.
-
-        Args:
-            images: one batch, float [N, C, H, W] in [-1, 1].
-            progress: share of the training that is done, in [0, 1].
         """
         raise NotImplementedError
 
@@ -102,3 +104,43 @@ class Objective(Model):
         Args:
             images: a sample of the training set, float [N, C, H, W] in [-1, 1].
         """
+
+
+class Objective(Trained):
+    """A model together with what it minimises."""
+
+    def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Yield (player, terms) in the order of the updates.
+
+        The trainer minimises the sum of the terms for that player before it asks for the next
+        pair; a term without a gradient is only watched.  Never open an autocast context in here:
+        it would leak into the trainer while the generator is paused.
+
+        Args:
+            images: one batch, float [N, C, H, W] in [-1, 1].
+            progress: share of the training that is done, in [0, 1].
+        """
+        raise NotImplementedError
+
+
+class TaughtObjective(Trained):
+    """A model together with what it minimises, given a target for each image."""
+
+    def aims(self, vectors: Vectors) -> Vectors:
+        """Return what is to be learned from a teacher's features float [N, T], float [N, D].
+
+        They are of all images of the training set, and maybe on disk.
+        """
+        raise NotImplementedError
+
+    def losses(
+        self, images: Tensor, targets: Tensor, progress: float
+    ) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Yield (player, terms) in the order of the updates, as `Objective.losses` does.
+
+        Args:
+            images: one batch, float [N, C, H, W] in [-1, 1].
+            targets: the rows of `aims` that belong to them, float [N, D].
+            progress: share of the training that is done, in [0, 1].
+        """
+        raise NotImplementedError

@@ -1,7 +1,7 @@
 """A trained encoder on disk: weights in safetensors and the facts to rebuild the model in JSON."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -17,6 +17,7 @@ from replearn.artefacts.files import write_bytes, write_json
 from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
+from replearn.encoders.torch_state import full_float32
 from replearn.errors import DataError, UsageError, brief, some_of
 from replearn.images.form import Form, ValueRange
 
@@ -137,6 +138,16 @@ class Encoder:
         if not vectors:  # the width shows in what comes out
             return self.transform(np.zeros((1, *expected), np.uint8))[:0]
         return np.concatenate(vectors).astype(np.float32, copy=False)
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one vector for each text, float32 [N, D], near by angle to images that show it.
+
+        Raises:
+            UsageError: the model has no text tower, or pools images in another way.
+        """
+        with torch.inference_mode(), full_float32(self.device):
+            vectors = self.model.embed_text(texts).float().cpu().numpy()
+        return np.asarray(vectors, np.float32)
 
     def fit(self, pixels: Pixels, y: object = None) -> NoReturn:
         """Refuse to learn: the encoder is trained.

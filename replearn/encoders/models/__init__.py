@@ -13,6 +13,7 @@ from replearn.encoders.models.bigan import BiGAN
 from replearn.encoders.models.bovw import BoVW
 from replearn.encoders.models.combined import Combined
 from replearn.encoders.models.diffusion import Diffusion
+from replearn.encoders.models.distilled import Distilled
 from replearn.encoders.models.flipped_aae import FlippedAAE
 from replearn.encoders.models.gan import GAN
 from replearn.encoders.models.infogan import InfoGAN
@@ -32,6 +33,7 @@ MODELS: dict[str, type[Model]] = {
     "bovw": BoVW,
     "combined": Combined,
     "diffusion": Diffusion,
+    "distilled": Distilled,
     "flipped_aae": FlippedAAE,
     "gan": GAN,
     "infogan": InfoGAN,

@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from replearn.encoders.contract import FittedEncoder, Model, Objective
+from replearn.encoders.contract import FittedEncoder, Model, Objective, TaughtObjective
 from replearn.errors import UsageError
 
 
@@ -72,6 +72,12 @@ class Combined(Objective):
             }
         )
         self.names = list(parts)
+        for name, part in zip(parts, self._models(), strict=True):
+            if isinstance(part, TaughtObjective):
+                raise UsageError(
+                    f"arguments.parts.{name}: model {parts[name].model} has a teacher; train it by "
+                    "itself"
+                )
         self.scales: Tensor
         self.register_buffer("scales", torch.ones(len(parts)))
 

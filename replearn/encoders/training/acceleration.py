@@ -7,7 +7,7 @@ from types import FunctionType
 import torch
 from torch import Tensor, nn
 
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Trained
 from replearn.encoders.losses.adversarial import adversaries_of
 from replearn.encoders.networks.collective import rank
 from replearn.encoders.torch_state import make_deterministic
@@ -49,7 +49,7 @@ def set_up(settings: TrainingSettings, device: torch.device) -> None:
         make_deterministic()
 
 
-def compile_layers(objective: Objective) -> None:
+def compile_layers(objective: Trained) -> None:
     """Compile every chain of layers.
 
     Raises:

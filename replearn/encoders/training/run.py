@@ -13,7 +13,7 @@ from replearn.artefacts.identity import identify
 from replearn.artefacts.outputs import place_of, refuse_inputs
 from replearn.artefacts.workspace import workspace
 from replearn.encoders.configuration import Configuration, ImageSettings, check_form
-from replearn.encoders.contract import FittedEncoder, Model, Objective
+from replearn.encoders.contract import FittedEncoder, Model, Objective, TaughtObjective, Trained
 from replearn.encoders.embedding import find_device
 from replearn.encoders.encoder import Description, Encoder, load_encoder, save_encoder
 from replearn.encoders.models import MODELS, check_arguments
@@ -24,8 +24,10 @@ from replearn.encoders.training.distributed import check_device, of_first, proce
 from replearn.encoders.training.folder import TrainingFolder
 from replearn.encoders.training.loop import Probe, fit, fit_encoder
 from replearn.encoders.training.settings import TrainingSettings
+from replearn.encoders.training.teaching import check_teacher, targets_of
 from replearn.encoders.training.trainer import Trainer, seed_all
 from replearn.errors import DataError, UsageError
+from replearn.features import Features
 from replearn.images.image_set import ImageSet
 from replearn.settings import check_settings, find_settings, merge_settings, read_yaml
 
@@ -67,6 +69,7 @@ def train(
     *,
     probe: Probe | None = None,
     init: Path | str | None = None,
+    teacher: Features | None = None,
     resume: bool = False,
     overwrite: bool = False,
     **settings: Any,
@@ -87,6 +90,7 @@ def train(
         probe: labelled images; the weights that serve these best are kept.  An encoder that is
             fitted at once needs none.
         init: folder of an encoder of the same model, to begin with its weights.
+        teacher: features of all the images, which a model `distilled` learns to give.
         resume: go on from the checkpoint in the folder, if there is one.
         overwrite: train in any case, and replace what another training left there.
         **settings: on top of the configuration, named as in its file: sections, as
@@ -112,6 +116,7 @@ def train(
         images,
         probe=probe,
         init=Path(init) if init else None,
+        teacher=teacher,
         resume=resume,
         overwrite=overwrite,
     )
@@ -125,6 +130,7 @@ def make_encoder(
     *,
     probe: Probe | None = None,
     init: Path | None = None,
+    teacher: Features | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> None:
@@ -136,6 +142,7 @@ def make_encoder(
     refuse_inputs(folder, [init, images.source])
     arguments, training = check_configuration(config)
     check_images(config, images)
+    check_teacher(config.model, teacher, images)
     with (
         process_group(training.device),
         restored_torch_state(find_device(training.device)),
@@ -148,6 +155,7 @@ def make_encoder(
             images=images,
             probe=probe if is_trained(config.model) else None,
             init=init,
+            teacher=teacher,
             start=_first_weights(init, config.model) if init else None,
             resume=resume,
             overwrite=overwrite,
@@ -183,7 +191,7 @@ def check_images(config: Configuration, images: ImageSet) -> None:
 
 def is_trained(model: str) -> bool:
     """Tell whether a model is trained step by step; the others are fitted at once."""
-    return issubclass(MODELS[model], Objective)
+    return issubclass(MODELS[model], Trained)
 
 
 def _first_weights(init: Path, model: str) -> Encoder:
@@ -209,6 +217,7 @@ class _Run:
     images: ImageSet
     probe: Probe | None
     init: Path | None
+    teacher: Features | None
     start: Encoder | None
     resume: bool
     overwrite: bool
@@ -232,6 +241,8 @@ class _Run:
             facts |= {"probe": self.probe.identity, "probe_every": self.training.probe_every}
         if self.start:
             facts["init"] = self.start.description.identity
+        if self.teacher:
+            facts["teacher"] = self.teacher.identity
         if world_size() > 1 and is_trained(self.model):
             facts["processes"] = world_size()  # each draws noise of its own
         return facts
@@ -300,7 +311,7 @@ def _train(run: _Run, work: Path) -> dict[str, Any] | None:
     if isinstance(model, FittedEncoder):
         of_first(partial(_fit_at_once, run, model, work))
         return None
-    assert isinstance(model, Objective)
+    assert isinstance(model, Objective | TaughtObjective)
     trained, selected = _fit(run, model)
     described = replace(run.description, selected=selected)
     of_first(lambda: save_encoder(run.folder, trained, described))
@@ -318,9 +329,13 @@ def _fit_at_once(run: _Run, model: FittedEncoder, work: Path) -> None:
     publish(made, run.folder)
 
 
-def _fit(run: _Run, model: Objective) -> tuple[Model, dict[str, Any] | None]:
+def _fit(run: _Run, model: Objective | TaughtObjective) -> tuple[Model, dict[str, Any] | None]:
     """Return the trained model, and step and scores of the probe that chose its weights."""
-    trainer = Trainer(model, run.images.pixels, run.training)
+    targets = None
+    if isinstance(model, TaughtObjective):
+        assert run.teacher
+        targets = targets_of(model, run.teacher, run.images)
+    trainer = Trainer(model, run.images.pixels, run.training, targets)
     if run.start:
         trainer.start_from(run.start.model.state_dict(), str(run.init))
     # Nothing was refused.  Checkpoints have to outlive a kill, so the folder fills up from now on.

@@ -20,9 +20,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from replearn.arrays import Pixels
+from replearn.arrays import Pixels, Vectors
 from replearn.artefacts.files import replacing, write_bytes
-from replearn.encoders.contract import Objective
+from replearn.encoders.contract import Objective, TaughtObjective, Trained
 from replearn.encoders.embedding import embeddings, find_device
 from replearn.encoders.losses.adversarial import adversaries_of
 from replearn.encoders.networks.collective import join_batch_norms, rank, world_size
@@ -73,7 +73,21 @@ class Trainer:
         waited: seconds in which no batch was there.
     """
 
-    def __init__(self, objective: Objective, pixels: Pixels, settings: TrainingSettings) -> None:
+    def __init__(
+        self,
+        objective: Objective | TaughtObjective,
+        pixels: Pixels,
+        settings: TrainingSettings,
+        targets: Vectors | None = None,
+    ) -> None:
+        """Take an objective to its device.
+
+        Args:
+            objective: what is trained.
+            pixels: the images uint8 [N, C, H, W], maybe a memory map.
+            settings: of the training.
+            targets: what a taught objective sees beside each image, float [N, D].
+        """
         self.device = find_device(settings.device)
         for adversary in adversaries_of(objective):
             adversary.check_stabilised()
@@ -84,6 +98,7 @@ class Trainer:
         self.average = copy.deepcopy(self.objective).eval().requires_grad_(False)
         join_batch_norms(self.objective)
         self.pixels = pixels
+        self.targets = targets
         self.settings = settings
         self.precision = acceleration.precision_of(settings, self.device)
         self.loader = BatchLoader(pixels, settings, self.device, part=rank(), parts=world_size())
@@ -137,7 +152,7 @@ class Trainer:
 
     def _updates(self, images: Tensor) -> Iterator[Update]:
         """Yield the updates of a step, their terms computed in the precision of the settings."""
-        losses = self.objective.losses(images, self.step / self.steps)
+        losses = self._losses(images, self.step / self.steps)
         while True:
             # Closed while the generator waits: the backward must not run under autocast.
             with self._autocast():
@@ -145,6 +160,14 @@ class Trainer:
             if update is None:
                 return
             yield update
+
+    def _losses(self, images: Tensor, progress: float) -> Iterator[Update]:
+        if isinstance(self.objective, Objective):
+            return self.objective.losses(images, progress)
+        assert self.targets is not None
+        rows = np.asarray(self.targets[self.loader.rows(self.step)], np.float32)
+        targets = torch.from_numpy(rows).to(self.device, images.dtype, non_blocking=True)
+        return self.objective.losses(images, targets, progress)
 
     def _autocast(self) -> Any:
         if self.precision == torch.float32:
@@ -188,7 +211,7 @@ class Trainer:
     @torch.no_grad()
     def prepare(self) -> None:
         """Let the model learn at once what it does not train; most have nothing of the kind."""
-        if type(self.objective).prepare is not Objective.prepare:
+        if type(self.objective).prepare is not Trained.prepare:
             seed_all(self.settings.seed, device=self.device)
             # The averaged copy, whose batch normalisation is not joined: each process sees it all.
             self.average.prepare(self._sample())
@@ -198,7 +221,7 @@ class Trainer:
     @torch.no_grad()
     def settle(self) -> None:
         """Let the averaged model measure what it makes of the images, if it does."""
-        if type(self.objective).settle is not Objective.settle:
+        if type(self.objective).settle is not Trained.settle:
             self.average.settle(self._sample())
 
     @torch.no_grad()
@@ -291,9 +314,7 @@ def _save(state: dict[str, Any], path: Path) -> None:
         raise OSError(brief(error)) from None
 
 
-def _optimisers(
-    objective: Objective, settings: TrainingSettings
-) -> dict[str, torch.optim.Optimizer]:
+def _optimisers(objective: Trained, settings: TrainingSettings) -> dict[str, torch.optim.Optimizer]:
     players = objective.players()
     rates = settings.learning_rate
     if isinstance(rates, dict) and set(rates) != set(players):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replearn.encoders.contract import FittedEncoder, Model, Objective
+from replearn.encoders.contract import FittedEncoder, Model, Objective, TaughtObjective
 from replearn.encoders.encoder import Description, load_encoder, save_encoder
 from replearn.encoders.models import MODELS, build, check_arguments
 from replearn.encoders.models.pca import PCA
@@ -39,6 +39,7 @@ SMALL: dict[str, Any] = {
 # What others have trained has to be there first: `test_pretrained.py` makes one.
 ALONE = [name for name in MODELS if name != "pretrained"]
 OBJECTIVES = [name for name, model in MODELS.items() if issubclass(model, Objective)]
+TAUGHT = [name for name, model in MODELS.items() if issubclass(model, TaughtObjective)]
 FITTED = [name for name in ALONE if issubclass(MODELS[name], FittedEncoder)]
 
 forms = pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
 
 
 def test_every_model_is_of_one_of_the_two_kinds() -> None:
-    assert sorted([*OBJECTIVES, *FITTED, "pretrained"]) == sorted(MODELS)
+    assert sorted([*OBJECTIVES, *TAUGHT, *FITTED, "pretrained"]) == sorted(MODELS)
 
 
 # Objectives

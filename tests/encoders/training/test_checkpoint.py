@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from replearn.artefacts.identity import identify
+from replearn.encoders.contract import Objective
 from replearn.encoders.models.sdae import SDAE
 from replearn.encoders.training.checkpoint import read_checkpoint
 from replearn.encoders.training.trainer import Trainer, seed_all
@@ -260,6 +261,7 @@ OFTEN: dict[str, Any] = {"checkpoint_every": 2, "sheet_every": 3, "ema": 0.9, "f
 def go_until_killed(name: str, folder: Path) -> None:
     """Train until SIGKILL ends this process within the sixth step, after one player's update."""
     trainer = new_trainer(name, **OFTEN)
+    assert isinstance(trainer.objective, Objective)
     whole = trainer.objective.losses
 
     def losses(images: Tensor, progress: float) -> Iterator[tuple[str, Terms]]:

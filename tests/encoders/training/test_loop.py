@@ -40,6 +40,7 @@ def test_the_averaged_model_that_fit_returns_has_learned_too(tmp_path: Path) -> 
 
     def error() -> float:
         with torch.no_grad():
+            assert isinstance(trainer.average, Objective)
             (_, terms), *_ = trainer.average.losses(images, 1.0)
         return float(terms["reconstruction"])
 
