@@ -10,7 +10,6 @@ from replearn.concepts.reading import Reading
 from replearn.detection.probe import open_probe
 from replearn.encoders.configuration import open_configured
 from replearn.encoders.training import run
-from replearn.features import Features
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
@@ -76,6 +75,8 @@ def train(
     On 4 GPUs: torchrun --nproc-per-node 4 -m replearn train ...
     """
     config = run.read_configuration(config_path, settings or ())
+    if teacher:
+        config = config.model_copy(update={"teacher": teacher})
     wanted = read_id_list(ids) if ids else None
     images = open_configured(source, config.images, wanted, max_errors)
     run.check_images(config, images)  # before the labelled images are opened
@@ -89,7 +90,6 @@ def train(
         images,
         probe=probe,
         init=init,
-        teacher=Features.load(teacher) if teacher else None,
         resume=resume,
         overwrite=overwrite,
     )

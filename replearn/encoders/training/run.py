@@ -69,7 +69,6 @@ def train(
     *,
     probe: Probe | None = None,
     init: Path | str | None = None,
-    teacher: Features | None = None,
     resume: bool = False,
     overwrite: bool = False,
     **settings: Any,
@@ -90,11 +89,11 @@ def train(
         probe: labelled images; the weights that serve these best are kept.  An encoder that is
             fitted at once needs none.
         init: folder of an encoder of the same model, to begin with its weights.
-        teacher: features of all the images, which a model `distilled` learns to give.
         resume: go on from the checkpoint in the folder, if there is one.
         overwrite: train in any case, and replace what another training left there.
         **settings: on top of the configuration, named as in its file: sections, as
-            `training={"steps": 4000}`, or single settings, as `**{"training.steps": 4000}`.
+            `training={"steps": 4000}`, or single settings, as `**{"training.steps": 4000}`; for a
+            model `distilled`, `teacher="features.h5"`.
 
     Raises:
         DataError: there are no such settings, the images are too few or of another form than the
@@ -116,7 +115,6 @@ def train(
         images,
         probe=probe,
         init=Path(init) if init else None,
-        teacher=teacher,
         resume=resume,
         overwrite=overwrite,
     )
@@ -130,7 +128,6 @@ def make_encoder(
     *,
     probe: Probe | None = None,
     init: Path | None = None,
-    teacher: Features | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> None:
@@ -139,9 +136,10 @@ def make_encoder(
     Args and errors are those of `train`, which also opens the folder.
     """
     folder = place_of(folder)
-    refuse_inputs(folder, [init, images.source])
+    refuse_inputs(folder, [init, images.source, config.teacher])
     arguments, training = check_configuration(config)
     check_images(config, images)
+    teacher = Features.load(config.teacher) if config.teacher else None
     check_teacher(config.model, teacher, images)
     with (
         process_group(training.device),
