@@ -13,7 +13,7 @@ Nothing is unpickled, since a pickle may run any program.
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -111,10 +111,17 @@ def _read_hdf5(path: Path) -> VectorFile:
         if found and all(item.ndim == 1 and item.dtype.kind == "f" for item in found.values()):
             widths = {len(item) for item in found.values()}
             if len(widths) == 1:
-                return list(found), np.stack([item[:] for item in found.values()])
+                return _ids_in(found), np.stack([item[:] for item in found.values()])
         name, ids = _choose(path, found)
     rows = hdf5.read_rows(path, name, ids=[ids])
     return rows.ids, rows.rows
+
+
+def _ids_in(places: Iterable[str]) -> list[str]:
+    """Return the ids in the places of vectors: these, or their folders if all have one name."""
+    paths = [PurePosixPath(place) for place in places]
+    alike = len({path.name for path in paths}) == 1 < len(paths)
+    return [str(path.parent if alike else path) for path in paths]
 
 
 def _read_npz(path: Path) -> VectorFile:

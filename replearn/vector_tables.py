@@ -17,6 +17,7 @@ from replearn.errors import DataError, quoted, some_of
 from replearn.parquet import column_types, rows_of
 
 _NO_FEATURES = (headers.LISTS, headers.SINGLES, headers.NUMBERS, headers.OWNERS)
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+(e[+-]?\d+)?\s*", re.I)
 _BATCH = 4096  # rows that become numbers together
 
 
@@ -28,8 +29,9 @@ def read_text_vectors(path: Path) -> tuple[list[str], Vectors]:
     """
     rows = _numbered_rows(path)
     first, second = next(rows, (0, [])), next(rows, (0, []))
-    header = first[1] if second[1] and _is_header(first[1], second[1]) else None
-    id_, numbers = _columns(path, header, second[1] or first[1])
+    shown = [_with_point(cell) for cell in second[1] or first[1]]
+    header = first[1] if second[1] and _is_header(first[1], shown) else None
+    id_, numbers = _columns(path, header, shown)
     ids: list[str] = []
     blocks: list[Vectors] = []
     waiting: list[list[str]] = []
@@ -37,12 +39,17 @@ def read_text_vectors(path: Path) -> tuple[list[str], Vectors]:
         if len(cells) <= max(id_, *numbers):
             raise DataError(f"{path}: line {line}: {len(cells)} columns; is the file complete?")
         ids.append(cells[id_].strip())
-        waiting.append([cells[n] for n in numbers])
+        waiting.append([_with_point(cells[n]) for n in numbers])
         if len(waiting) == _BATCH:
             blocks.append(_numbers(path, ids, waiting))
             waiting = []
     blocks += [_numbers(path, ids, waiting)] if waiting else []
     return ids, np.concatenate(blocks)
+
+
+def _with_point(cell: str) -> str:
+    """Return a cell with a decimal point where it has a decimal comma."""
+    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
 
 
 def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -98,6 +105,11 @@ def _columns(path: Path, header: Sequence[str] | None, row: Sequence[str]) -> tu
     numbers = [n for n in range(len(row)) if n not in (id_, *index, *texts)]
     other = [n for n in texts if n != id_]
     other += [n for n, name in enumerate(names) if n in numbers and means(name, *_NO_FEATURES)]
+    if any(row[n].lstrip().startswith("[") for n in other):
+        raise DataError(
+            f"{path}: whole vectors in one cell, which programs cut; write a column for each "
+            "number, or Parquet"
+        )
     if other or not numbers:
         named = some_of([f"`{names[n]}`" if names else f"column {n + 1}" for n in other])
         raise DataError(

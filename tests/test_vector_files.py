@@ -33,12 +33,15 @@ def hdf5(vectors: str, ids: str, texts: Any = IDS, *, chunked: bool = False) -> 
     return write
 
 
-def each_under_its_id(folder: Path) -> Path:
-    path = folder / "each.h5"
-    with h5py.File(path, "w", track_order=True) as file:
-        for id_, vector in zip(IDS, VECTORS, strict=True):
-            file[id_] = vector
-    return path
+def each_under(place: str) -> Write:
+    def write(folder: Path) -> Path:
+        path = folder / "each.h5"
+        with h5py.File(path, "w", track_order=True) as file:
+            for id_, vector in zip(IDS, VECTORS, strict=True):
+                file[place.format(id_)] = vector
+        return path
+
+    return write
 
 
 def npz(**arrays: Any) -> Write:
@@ -61,9 +64,14 @@ def npy(beside: str) -> Write:
     return write
 
 
-def text(name: str, header: str, *, delimiter: str = ",", index: bool = False) -> Write:
+def text(
+    name: str, header: str, *, delimiter: str = ",", index: bool = False, point: str = "."
+) -> Write:
     def write(folder: Path) -> Path:
-        rows = [[id_, *map(repr, row)] for id_, row in zip(IDS, VECTORS.tolist(), strict=True)]
+        rows = [
+            [id_, *(repr(number).replace(".", point) for number in row)]
+            for id_, row in zip(IDS, VECTORS.tolist(), strict=True)
+        ]
         rows = [[str(n), *row] for n, row in enumerate(rows)] if index else rows
         content = header + "".join(f"{delimiter.join(row)}\n" for row in rows)
         data = content.encode()
@@ -89,7 +97,8 @@ FORMS: dict[str, Write] = {
     "groups": hdf5("train/feats", "train/paths"),
     "any name, if it is the only one": hdf5("resnet50_pool", "ids"),
     "chunks": hdf5("X", "names", chunked=True),
-    "a dataset each": each_under_its_id,
+    "a dataset each": each_under("{}"),
+    "a group each": each_under("{}/embedding"),
     "npz": npz(ids=np.array(IDS), vectors=VECTORS),
     "npz of other names": npz(filenames=np.array(IDS), features=VECTORS, labels=np.arange(3)),
     "npz without names": npz(arr_0=VECTORS, arr_1=np.array(IDS)),
@@ -102,6 +111,7 @@ FORMS: dict[str, Write] = {
     "a data frame with its index": text("x.csv", ",filename,0,1,2,3\n", index=True),
     "TAB": text("x.tsv", "id\tf0\tf1\tf2\tf3\n", delimiter="\t"),
     "semicolon": text("x.csv", "", delimiter=";"),
+    "decimal commas": text("x.csv", "id;f0;f1;f2;f3\n", delimiter=";", point=","),
     "gzip": text("x.csv.gz", "\ufeffid,f0,f1,f2,f3\r\n"),
     "parquet": parquet(id=IDS, embedding=VECTORS.tolist()),
     "parquet of columns": parquet(name=IDS, **{f"f{n}": VECTORS[:, n] for n in range(4)}),
@@ -207,6 +217,7 @@ def test_the_lines_in_the_message_write_a_file_that_is_read(
         ),
         ("id,f0,split\na,0.5,train\nb,0.25,test\n", "no `split`; leave other columns out"),
         ("id,f0\na,0.5\nb,\n", "'' is no number, in the row of 'b'"),
+        ('id,f\na,"[0.5, 1]"\nb,"[0.25, 2]"\n', "vectors in one cell, .* a column for each number"),
         ("id,f0,f1\na,0.5,1\nb,0.25,x\n", "'x' is no number, in the row of 'b'"),
         ("id,f0,f1\na,0.5,1\nb,0.25\n", "line 3: 2 columns; is the file complete"),
         ("id,f0\na,0.5\na,0.25\n", "the id 'a' stands there twice"),

@@ -19,7 +19,12 @@ from replearn.arrays import Array
 from replearn.images.form import Form
 from replearn.images.picture import Picture, UnreadableImage, strips
 
-_EXAMPLES = {"int8": "-128,127", "int16": "-1024,3071", "int32": "-1024,3071"}
+_EXAMPLES = {
+    "int8": "-128,127",
+    "int16": "-1024,3071",
+    "int32": "-1024,3071",
+    "int64": "0,255",  # what NumPy makes of whole numbers
+}
 _BEYOND = 1000  # one sample in so many may be larger than the bits in use hold
 
 
