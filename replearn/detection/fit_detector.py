@@ -32,7 +32,6 @@ from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
 from replearn.detection.settings import DetectorSettings, Resources, Scoring
 from replearn.detection.task import DetectionTask, LabelledFeatures
 from replearn.features import Features
-from replearn.ids import IdMap
 from replearn.neighbors.build_index import build_index
 from replearn.neighbors.index import Index
 from replearn.neighbors.storage import load_index
@@ -85,11 +84,11 @@ def fit_detector(
         LabelledFeatures.join(*valid, "the validation features", "the validation concepts"),
         scoring.empty,
         scoring.limit,
-        None if groups is None else IdMap(groups.items()),
     )
     task.check_features()
     check_finite(task.valid.vectors, task.valid.name)
-    task.check_groups("groups")
+    if groups is not None:
+        task = task.with_groups(groups, "groups")
     task.check_concepts("the validation concepts", "the training concepts")
     if index is not None:
         index.check_made_of(task.train.concepts.ids, task.train.identity, "index")

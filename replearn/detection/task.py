@@ -131,19 +131,19 @@ class DetectionTask:
         """
         check_known(self.valid.concepts, self.train.concepts, name, train_name)
 
-    def check_groups(self, name: str) -> None:
-        """Refuse groups of none of the images, and warn of images without one.
+    def with_groups(self, groups: Mapping[str, str], name: str) -> "DetectionTask":
+        """Return the task with the groups of its images; a warning counts images without one.
 
         Args:
+            groups: by any names of the images, see `match_names`.
             name: of the groups in messages.
 
         Raises:
-            DataError: no image has a group.
+            DataError: no image has a group, or a name is in doubt.
         """
-        if self.groups is None:
-            return
-        ids = {*self.train.concepts.ids, *self.valid.concepts.ids}
-        without = sorted(id_ for id_ in ids if id_ not in self.groups)
+        ids = dict.fromkeys([*self.train.concepts.ids, *self.valid.concepts.ids])
+        groups = match_groups(groups, ids, name)
+        without = sorted(id_ for id_ in ids if id_ not in groups)
         if len(without) == len(ids):
             raise DataError(
                 f"{name}: has a group for none of the {len(ids)} images, such as {without[0]!r}; "
@@ -154,6 +154,7 @@ class DetectionTask:
                 f"{name}: {len(without)} of {len(ids)} images have no group and are one each "
                 f"({some_of(without)})"
             )
+        return replace(self, groups=groups)
 
     def scored(
         self, scores: Scores, vocabulary: Sequence[str], truth: sparse.csr_array | None = None
@@ -236,12 +237,7 @@ def load_task(
     learned_from, chosen_on = (_load_labelled(*part, read) for part in (train, valid))
     task = DetectionTask(learned_from, chosen_on, scoring.empty, scoring.limit)
     task.check_features()
-    if groups is None:
-        return task
-    ids = [*task.train.concepts.ids, *task.valid.concepts.ids]
-    task = replace(task, groups=match_groups(read_names(groups), ids, groups))
-    task.check_groups(str(groups))
-    return task
+    return task if groups is None else task.with_groups(read_names(groups), str(groups))
 
 
 def _load_labelled(

@@ -9,7 +9,7 @@ from replearn.artefacts.error_budget import check_share
 from replearn.artefacts.outputs import FileKind
 from replearn.console import warn
 from replearn.errors import DataError, UsageError, refuse_repeated
-from replearn.ids import IdList, IdsFrom, normal, rows_of
+from replearn.ids import IdList, IdsFrom, natural_key, normal, rows_of
 from replearn.images.frames import Frames, Pages, every_image
 from replearn.images.kinds import image_suffix
 from replearn.images.sources import Source
@@ -62,7 +62,18 @@ class Selection:
 
 
 EVERY_IMAGE = Selection()
-ID_LIST = FileKind.of_lines("a list of ids", r"[^\t\n]+")
+
+
+def _is_id_list(data: bytes) -> bool:
+    """Tell whether bytes are ids, one a line, in the natural order in which they are listed."""
+    try:
+        *ids, rest = data.decode().split("\n")
+    except UnicodeDecodeError:
+        return False
+    return not rest and all(ids) and ids == sorted(set(ids), key=natural_key)
+
+
+ID_LIST = FileKind("a list of ids", _is_id_list)
 
 
 def match_ids(place: Path, source: Source, selection: Selection) -> Plan:

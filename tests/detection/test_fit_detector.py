@@ -99,6 +99,13 @@ def test_groups_of_other_images_are_refused_and_images_without_one_are_told() ->
         fit_detector(TRAIN, VALID, QUICK, groups={"train-0": "patient"})
 
 
+def test_groups_are_found_by_any_name_of_their_images() -> None:
+    named = {id_: f"patient {n // 2}" for n, id_ in enumerate(EVERY_ID)}
+    other = {f"images/{id_}.png": patient for id_, patient in named.items()}
+    by_id, by_path = (fit_detector(TRAIN, VALID, QUICK, groups=of) for of in (named, other))
+    assert by_path.identity == by_id.identity
+
+
 def test_settings_are_an_object_or_keywords_which_replace_its_own() -> None:
     settings = DetectorSettings(method="knn", neighbours=3, vote="rank", metric="l2")
     scorer = fit_detector(TRAIN, VALID, settings, vote="uniform").scorer

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from replearn.errors import DataError, ReplearnWarning, UsageError
+from replearn.ids import natural_key
 from replearn.images import opening
-from replearn.images.ids import MISSING
+from replearn.images.ids import ID_LIST, MISSING
 from replearn.images.preparation import prepare
 from tests.images.helpers import grey, opened, write_images
 
@@ -319,3 +322,12 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
 def test_impossible_forms_are_wrong_usage(wrong: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=str(next(iter(wrong.values())))):
         opened(tmp_path, **wrong)
+
+
+@given(st.lists(st.text("ab_0129", min_size=1), min_size=1, unique=True))
+def test_a_list_of_ids_is_told_from_other_lines_by_its_order(ids: list[str]) -> None:
+    listed = "".join(f"{id_}\n" for id_ in sorted(ids, key=natural_key))
+    assert ID_LIST.is_own(listed.encode())
+    for other in (listed[:-1], f"{listed}\n", listed + listed, f"b\n{listed}a\n"):
+        assert not ID_LIST.is_own(other.encode())
+    assert not ID_LIST.is_own(b"\xff\n")
