@@ -24,11 +24,16 @@ class Codes:
         draw: images, of which only shape, type and device count, to as many codes of the prior,
             drawn with torch's random numbers; None if there is no prior.
         encode: images to their codes; None if the model has no way back.
+        posterior: images to the means and the log variances [N, Z] of normal distributions of
+            codes, where a model has them, with `encode` their means.
+        variance: of the pixels around what is decoded, where a model has a `posterior`.
     """
 
     decode: Callable[[Tensor], Tensor]
     draw: Callable[[Tensor], Tensor] | None = None
     encode: Callable[[Tensor], Tensor] | None = None
+    posterior: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    variance: float | None = None
 
 
 class Model(nn.Module):

@@ -21,6 +21,7 @@ from replearn.encoders.networks.architectures import (
     decoder,
 )
 from replearn.encoders.networks.critic import PairTrunk
+from replearn.encoders.networks.jacobian import conditioning
 from replearn.encoders.networks.mlp import CodeTrunk
 
 
@@ -93,7 +94,9 @@ class BiGAN(Objective):
         return self.encoder.pooled(images, self.layer)
 
     def statistics(self, images: Tensor) -> dict[str, Tensor]:
-        return compare(self.encode(images), self.prior)
+        return compare(self.encode(images), self.prior) | conditioning(
+            self.generator, self.draw(images)
+        )
 
     def draw(self, images: Tensor) -> Tensor:
         """Return as many codes [N, D] from the prior as there are images."""

@@ -14,6 +14,7 @@ from replearn.encoders.grids import generator_grids
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.losses.priors import PRIORS, PriorName
 from replearn.encoders.networks.architectures import Architecture, ImageTrunk, decoder
+from replearn.encoders.networks.jacobian import conditioning
 
 
 class GAN(Objective):
@@ -70,6 +71,9 @@ class GAN(Objective):
         if self.layer == "features":
             return self.critic.features(images)
         return self.critic.trunk.pooled(images, self.layer)
+
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        return conditioning(self.generator, self.draw(images))
 
     def codes(self) -> Codes:
         return Codes(decode=self.generator, draw=self.draw)

@@ -17,6 +17,7 @@ from replearn.encoders.grids import in_rows
 from replearn.encoders.losses.adversarial import Adversary
 from replearn.encoders.networks.architectures import Architecture, ImageTrunk, decoder
 from replearn.encoders.networks.full_precision import to_full_precision
+from replearn.encoders.networks.jacobian import conditioning
 
 
 class InfoGAN(Objective):
@@ -100,6 +101,9 @@ class InfoGAN(Objective):
         logits, means = self._halves(self.head(features))
         # Probabilities are near 0 or 1, and a linear detector would see one category of ten.
         return torch.cat([logits.log_softmax(1), means], dim=1)
+
+    def statistics(self, images: Tensor) -> dict[str, Tensor]:
+        return conditioning(self.generator, self.draw(images))
 
     def codes(self) -> Codes:
         return Codes(decode=self.generator, draw=self.draw)

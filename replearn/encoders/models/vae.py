@@ -93,7 +93,13 @@ class VAE(Objective):
         return self.prior.sample_like(images.new_empty(len(images), self.latent_dim))
 
     def codes(self) -> Codes:
-        return Codes(decode=self.decoder, draw=self.draw, encode=self.encode)
+        return Codes(
+            decode=self.decoder,
+            draw=self.draw,
+            encode=self.encode,
+            posterior=self.posterior,
+            variance=_PIXEL_VARIANCE,
+        )
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
         return autoencoder_grids(images, encode=self.encode, decode=self.decoder, prior=self.prior)
