@@ -71,6 +71,7 @@ TORCH = {
     "replearn.device_memory",
     "replearn.neighbors.torch_engine",
     "replearn.detection.logistic.loss_torch",
+    "replearn.diagnostics.dirac_gan",  # the losses themselves
 }
 # Who needs no torch until a command asks for it: from comparison on, everything may.
 TORCHLESS = set(ALLOWED) - {"encoders", "comparison", "report"}
