@@ -53,8 +53,8 @@ class Latent:
             return None
         images = self._scaled(pixels)
         both = self._in_batches(lambda some: torch.cat(posterior(some), dim=1), images)
-        means, log_variances = np.split(both, 2, axis=1)
-        return means, log_variances
+        half = both.shape[1] // 2
+        return both[:, :half], both[:, half:]
 
     def draw(self, count: int, seed: int) -> Vectors | None:
         """Return draws of the prior [count, Z], or None if there is no prior."""
@@ -93,8 +93,9 @@ class Latent:
         self, function: Callable[[Tensor], Tensor], rows: Tensor
     ) -> NDArray[np.float32]:
         def parts() -> Iterator[Tensor]:
-            for some in rows.split(_BATCH):
-                yield function(some.to(self.encoder.device)).float().cpu()
+            for start in range(0, len(rows), _BATCH):
+                some = rows[start : start + _BATCH].to(self.encoder.device)
+                yield function(some).float().cpu()
 
         with torch.inference_mode():
             return np.asarray(torch.cat(list(parts())).numpy())

@@ -46,7 +46,8 @@ def gains(decode: Decode, codes: Tensor, step: float) -> Tensor:
     """
     directions = F.normalize(torch.randn_like(codes), dim=1)
     changes = decode(codes + step * directions) - decode(codes)
-    return changes.flatten(1).norm(dim=1) / step
+    lengths: Tensor = changes.flatten(1).norm(dim=1)
+    return lengths / step
 
 
 def conditioning(decode: Decode, codes: Tensor) -> dict[str, Tensor]:

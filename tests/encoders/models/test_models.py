@@ -332,8 +332,7 @@ def test_codes_decode_to_images_and_those_that_are_drawn_look_like_encoded_ones(
     images = pictures()
     model = ready(name, images)
     codes = model.codes()
-    if codes is None:
-        assert name == "combined"  # its parts have codes of their own
+    if codes is None:  # it makes no images, or its parts have codes of their own
         return
     with torch.inference_mode():
         seed_all(0)

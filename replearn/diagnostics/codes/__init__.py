@@ -1,0 +1,1 @@
+"""The codes of models: how they follow their prior, what they carry, how sharply they act."""
