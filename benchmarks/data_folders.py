@@ -13,7 +13,7 @@ import numpy as np
 from replearn.arrays import Pixels
 from replearn.artefacts.files import write_json
 from replearn.comparison.data_folder import find_data_folder
-from replearn.concepts.split import split
+from replearn.concepts.splitting.split import split
 from replearn.concepts.table import ConceptTable, read_concepts, read_ids, read_names
 from replearn.errors import DataError
 from replearn.images.ids import Selection

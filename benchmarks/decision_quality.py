@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from benchmarks import markdown
-from replearn.concepts.split import split
+from replearn.concepts.splitting.split import split
 from replearn.concepts.table import ConceptTable, read_concepts
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.console import say

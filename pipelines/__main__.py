@@ -38,6 +38,7 @@ STAGES = {
     "draw": "Draw an encoder's reconstructions, samples and interpolations.",
     "extract": "Turn images into features with a trained encoder.",
     "classify": "Fit a detector of concepts on features.",
+    "ensemble": "Combine detectors by their scores into one.",
     "predict": "Write a run file: the concepts that a detector predicts.",
     "validate": "Check a run file as the benchmark's server would.",
     "evaluate": "Score a run file as the benchmark's evaluator would.",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.reading import Reading
-from replearn.concepts.split import write_split
+from replearn.concepts.splitting.split import Division, write_split
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
@@ -25,6 +25,9 @@ def split(
         Path | None,
         typer.Option(help="Lines of `id TAB group`: a group (patient) stays in one part."),
     ] = None,
+    stratify: Annotated[
+        bool, typer.Option("--stratify", help="Make each concept as frequent in every part.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same parts.")] = 0,
     layout: LayoutOption = None,
     separator: SeparatorOption = None,
@@ -36,14 +39,12 @@ def split(
 ) -> None:
     """Divide a concept file into train, validation and test lists.
 
-    Example: replearn split concepts.tsv lists --groups patients.tsv
+    Example: replearn split concepts.tsv lists --groups patients.tsv --stratify
     """
     write_split(
         concept_file,
         folder,
-        valid=valid,
-        test=test,
-        seed=seed,
+        Division(valid, test, seed, stratify),
         groups=groups,
         overwrite=overwrite,
         reading=Reading.of_options(layout, separator, columns, uncertain),

@@ -14,6 +14,7 @@ from replearn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from replearn import imageclef, metrics
+    from replearn.concepts.splitting.folds import MultiLabelStratifiedGroupKFold
     from replearn.concepts.table import ConceptTable, read_concepts
     from replearn.detection.decisions.estimators import (
         BestRule,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
         TopKRule,
     )
     from replearn.detection.detector import Detector, load_detector
+    from replearn.detection.ensembles.concept_scores import ConceptScores
+    from replearn.detection.ensembles.fit_ensemble import EnsembleSettings, fit_ensemble
     from replearn.detection.fit_detector import fit_detector
     from replearn.detection.logistic.regression import MultiLabelLogisticRegression
     from replearn.detection.settings import DetectorSettings, Resources, Scoring
@@ -45,17 +48,20 @@ __version__ = "0.1.0"
 __all__ = [
     "MODELS",
     "BestRule",
+    "ConceptScores",
     "ConceptTable",
     "ConceptThresholdsRule",
     "Detector",
     "DetectorSettings",
     "Encoder",
+    "EnsembleSettings",
     "ExpectedF1Rule",
     "Features",
     "ImageSearch",
     "ImageSet",
     "Index",
     "MultiLabelLogisticRegression",
+    "MultiLabelStratifiedGroupKFold",
     "Resources",
     "Scoring",
     "Selection",
@@ -64,6 +70,7 @@ __all__ = [
     "build_index",
     "extract",
     "fit_detector",
+    "fit_ensemble",
     "imageclef",
     "list_models",
     "load_detector",
@@ -77,6 +84,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "concepts.splitting.folds": ("MultiLabelStratifiedGroupKFold",),
     "concepts.table": ("ConceptTable", "read_concepts"),
     "detection.decisions.estimators": (
         "BestRule",
@@ -86,6 +94,8 @@ _NAMES = {
         "TopKRule",
     ),
     "detection.detector": ("Detector", "load_detector"),
+    "detection.ensembles.concept_scores": ("ConceptScores",),
+    "detection.ensembles.fit_ensemble": ("EnsembleSettings", "fit_ensemble"),
     "detection.fit_detector": ("fit_detector",),
     "detection.logistic.regression": ("MultiLabelLogisticRegression",),
     "detection.settings": ("DetectorSettings", "Resources", "Scoring"),

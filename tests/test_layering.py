@@ -76,7 +76,10 @@ TORCH = {
 # Who needs no torch until a command asks for it: from comparison on, everything may.
 TORCHLESS = set(ALLOWED) - {"encoders", "comparison", "report"}
 # What runs without the extras: all that these stages take are features, labels and run files.
-LIGHT = ("classify", "convert", "evaluate", "merge", "predict", "split", "validate", "vocabulary")
+LIGHT = (
+    *("classify", "convert", "ensemble", "evaluate", "merge", "predict", "split", "validate"),
+    "vocabulary",
+)
 # Settings of encoders, which comparisons check without waiting for torch.
 TORCHLESS_ENCODERS = {"replearn.encoders", "replearn.encoders.configuration"}
 

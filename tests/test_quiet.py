@@ -106,7 +106,7 @@ def test_no_step_of_the_chain_prints(tmp_path: Path, capfd: pytest.CaptureFixtur
     make_detector(tmp_path / "detector", task, DetectorSettings())
     create_index(tmp_path / "index", features["train"], pairs[0][1])
     load_index(tmp_path / "index").search(features["test"].vectors, 3)
-    predict_run(tmp_path / "detector", files[2][0], tmp_path / "run.txt", edition=2018)
+    predict_run(tmp_path / "detector", [files[2][0]], tmp_path / "run.txt", edition=2018)
     evaluate_run(tmp_path / "run.txt", pairs[2][1], edition(2018))
     assert already_made(tmp_path / "run.txt", Kind("a run", ""), "a:1", "a:1", overwrite=False)
     assert capfd.readouterr() == ("", "")

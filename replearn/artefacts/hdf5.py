@@ -27,6 +27,7 @@ from replearn.errors import DataError, brief
 MANIFEST = "manifest.json"
 # What image sets and features may know about each row, beside its id.
 _COLUMNS = ("digests", "paths", "frames", "bits")
+_TEXTS = ("vocabulary",)  # of the columns of the matrix
 _IDS = ("ids", "id")
 
 
@@ -40,6 +41,7 @@ class Rows:
         errors: (id, reason) of everything that could not be read.
         attributes: short facts by name.
         columns: more facts about each row, [N, ...], by name.
+        texts: lists of texts by name; a folder of shards has none.
     """
 
     ids: list[str]
@@ -47,6 +49,7 @@ class Rows:
     errors: Errors = field(default_factory=list)
     attributes: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, Array] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
 
 
 def write_rows(
@@ -57,6 +60,7 @@ def write_rows(
     errors: Errors,
     attributes: Mapping[str, Any],
     columns: Mapping[str, Array] | None = None,
+    texts: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write the blocks [n_i, ...], together one row for each id, as dataset `name`.
 
@@ -72,6 +76,8 @@ def write_rows(
         _write_texts(file, "errors", np.array(errors, dtype=object).reshape(-1, 2))
         for column, values in (columns or {}).items():
             file.create_dataset(column, data=values)
+        for title, words in (texts or {}).items():
+            _write_texts(file, title, np.array(words, dtype=object))
         file.attrs.update(attributes)
     with writing(path), path.open("wb") as out:
         sparse.save(out)
@@ -144,7 +150,7 @@ def read_rows(path: Path, *names: str, ids: Sequence[str] = _IDS) -> Rows:
     else:
         file = _read_file(path, names, ids)
         rows = file.rows.map() if isinstance(file.rows, Segment) else file.rows
-        found = Rows(file.ids, rows, file.errors, file.attributes, file.columns)
+        found = Rows(file.ids, rows, file.errors, file.attributes, file.columns, file.texts)
     _check_unique(path, found.ids)
     return found
 
@@ -193,6 +199,7 @@ class _File:
     errors: Errors
     attributes: dict[str, Any]
     columns: dict[str, Array]
+    texts: dict[str, list[str]]
 
 
 def _read_file(path: Path, names: Sequence[str], ids_names: Sequence[str]) -> _File:
@@ -216,6 +223,7 @@ def _read_file(path: Path, names: Sequence[str], ids_names: Sequence[str]) -> _F
             # As JSON has them; files from elsewhere may have any type.
             attributes = {key: _plain(value) for key, value in file.attrs.items()}
             columns = {column: file[column][:] for column in _COLUMNS if column in file}
+            texts = {title: _texts(file[title]) for title in _TEXTS if title in file}
     except DataError:
         raise
     except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -224,7 +232,7 @@ def _read_file(path: Path, names: Sequence[str], ids_names: Sequence[str]) -> _F
         ) from None
     if len(ids) != rows.shape[0]:
         raise DataError(f"{path}: {len(ids)} ids for {rows.shape[0]} rows; make it again")
-    return _File(ids, rows, errors, attributes, columns)
+    return _File(ids, rows, errors, attributes, columns, texts)
 
 
 def _texts(dataset: h5py.Dataset) -> list[str]:

@@ -21,7 +21,7 @@ from replearn.comparison.results import Result, find_best_encoder
 from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import QUERIES, copy_training_sheets, draw_queries, sheet_names
 from replearn.concepts.reading import AS_FOUND, Reading
-from replearn.concepts.split import LIST, write_split
+from replearn.concepts.splitting.split import LIST, Division, write_split
 from replearn.concepts.table import ConceptTable, read_concepts, read_labels, write_concepts
 from replearn.concepts.vocabulary import check_known
 from replearn.console import as_shown_here
@@ -124,7 +124,7 @@ def _with_parts(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
 
 def _split_off(share: float, data: DataFolder, folder: Path, *, overwrite: bool) -> dict[str, Path]:
     """Divide the training list by group; return the files of what is left and of the share."""
-    return write_split(data.train, folder, valid=share, groups=data.groups, overwrite=overwrite)
+    return write_split(data.train, folder, Division(share), groups=data.groups, overwrite=overwrite)
 
 
 def _with_plain_lists(

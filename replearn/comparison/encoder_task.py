@@ -165,7 +165,7 @@ def _detect(task: EncoderTask, name: str, settings: DetectorSettings) -> Result:
 def _predict(task: EncoderTask, detector: str, part: str) -> None:
     predict_run(
         task.folder / detector,
-        task.features(part),
+        [task.features(part)],
         task.run_file(detector, part),
         edition=task.settings.edition,
         ids=task.data.parts[part],

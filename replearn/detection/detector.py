@@ -18,8 +18,10 @@ from replearn.arrays import Vectors
 from replearn.artefacts.files import read_json, write_json
 from replearn.artefacts.identity import check_same
 from replearn.artefacts.workspace import FolderKind, creating
+from replearn.detection.decisions.probabilities import Probabilities
 from replearn.detection.decisions.rules import Rule, from_facts, to_facts
 from replearn.detection.decisions.scores import Scores, check_limit
+from replearn.detection.ensembles.concept_scores import ConceptScores
 from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import SCORERS, Scorer
 from replearn.errors import DamagedError, DataError, UsageError, unknown_fact
@@ -44,6 +46,7 @@ class Detector:
         comparison: the same for every rule that was tried.
         encoder: identity of the encoder of the features, None if not known.
         identity: of the detector.
+        calibration: scores to probabilities, None for a detector of an older version.
 
     Example:
         >>> detector = replearn.fit_detector((features, concepts), (features, chosen_on))
@@ -65,6 +68,7 @@ class Detector:
     comparison: list[dict[str, Any]]
     encoder: str | None
     identity: str
+    calibration: Probabilities | None = None
 
     def concepts(
         self, features: Features | Vectors, *, limit: int | None = None
@@ -118,6 +122,27 @@ class Detector:
         # Shares of votes may add up to a little more than one.
         scores = [np.minimum(some, 1).astype(np.float32, copy=False) for some in dense]
         return self._stacked(scores, np.float32)
+
+    def concept_scores(self, features: Features) -> ConceptScores:
+        """Return the calibrated probability of each concept, for ensembles.
+
+        `predict_proba` has the scores that the rule decides on; these are mapped to the share of
+        validation images with such a score that show the concept.
+
+        Args:
+            features: as in `concepts`, with their ids.
+
+        Raises:
+            DataError: as `concepts`, or the detector was stored by an older version.
+        """
+        if self.calibration is None:
+            raise DataError(
+                f"{self.identity}: a detector of an older version, without a calibration; "
+                "classify again"
+            )
+        blocks = [self.calibration.of(scores) for scores in self._scores(features)]
+        scores = self._stacked(blocks, np.float32)
+        return ConceptScores(features.ids, scores, self.vocabulary, self.identity, features.errors)
 
     def fit(self, features: object, y: object = None) -> NoReturn:
         """Refuse to learn: `fit_detector` makes detectors.
@@ -188,6 +213,7 @@ def save_detector(folder: Path, detector: Detector) -> None:
         "encoder": detector.encoder,
         "rule": to_facts(detector.rule),
         "threshold": detector.threshold,
+        "calibration": detector.calibration and vars(detector.calibration),
         "validation": detector.validation,
         "comparison": detector.comparison,
         "constant": detector.constant,
@@ -214,6 +240,7 @@ def load_detector(folder: Path | str) -> Detector:
     facts = read_json(path)
     try:
         scorer = SCORERS[facts["kind"]].load(folder, facts)
+        calibration = facts.get("calibration")
         return Detector(
             scorer=scorer,
             vocabulary=facts["vocabulary"],
@@ -224,6 +251,7 @@ def load_detector(folder: Path | str) -> Detector:
             comparison=facts["comparison"],
             encoder=facts["encoder"],
             identity=facts["identity"],
+            calibration=calibration and Probabilities(**calibration),
         )
     except (KeyError, TypeError) as error:
         what = f"{path}: lacks or does not know {unknown_fact(error)}, or is of another version"

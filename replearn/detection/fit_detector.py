@@ -16,6 +16,7 @@ from replearn.artefacts.workers import joblib_on
 from replearn.artefacts.workspace import creating
 from replearn.concepts.table import ConceptTable
 from replearn.concepts.vocabulary import multi_hot
+from replearn.detection.decisions.probabilities import Probabilities
 from replearn.detection.decisions.rules import RuleName, choose_rule, compare_rules, rules_for
 from replearn.detection.detector import DETECTOR, Detector, save_detector
 from replearn.detection.fit_scorers import (
@@ -251,6 +252,7 @@ def fit_rule(
         comparison=list(outcomes.values()),
         encoder=encoder,
         identity=identity,
+        calibration=Probabilities.fit(images),
     )
 
 

@@ -1,15 +1,18 @@
 """Prediction: the concepts that a detector finds in images, and the run file that lists them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from replearn.artefacts.identity import check_same
-from replearn.artefacts.outputs import is_stream
+from replearn.artefacts.outputs import is_stream, refuse_inputs
 from replearn.concepts.id_lists import read_id_list
 from replearn.console import warn
 from replearn.detection.detector import Detector, load_detector
-from replearn.errors import DataError, some_of
+from replearn.detection.ensembles.concept_scores import ConceptScores
+from replearn.detection.ensembles.scorer import EnsembleScorer
+from replearn.errors import DataError, UsageError, some_of
 from replearn.features import Features
 from replearn.imageclef.editions import edition as find_edition
 from replearn.imageclef.submissions import write_submission
@@ -20,47 +23,54 @@ _logger = logging.getLogger(__name__)
 
 def predict_run(
     detector_folder: Path,
-    features_path: Path,
+    features_paths: Sequence[Path],
     run_file: Path,
     *,
     edition: int,
     ids: Path | None = None,
+    scores: Path | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write the run file of a detector, and beside it the zip, if the edition wants one.
 
     Args:
         detector_folder: of a fitted detector.
-        features_path: features of the images to describe.
+        features_paths: features of the images to describe: one file, or for an ensemble the score
+            files of its members.
         run_file: where the run goes.
         edition: year of ImageCLEF whose format is written.
         ids: a list whose first column has exactly the ids to write, in its order; without one,
             all images of the features, those that could not be read too.
-        overwrite: write it in any case, and replace another run.
+        scores: where the calibrated probabilities of those that have features go, as a score file.
+        overwrite: write them in any case, and replace another run and other scores.
 
     Raises:
         DataError: the detector and the features do not belong together, or another run lies there.
-        UsageError: the edition is not known.
+        UsageError: the edition is not known, or there are several files for a single detector.
     """
     rules = find_edition(edition)
-    features = Features.load(features_path)
+    detector = load_detector(detector_folder)
+    features, place = _load(detector, features_paths)
     known = features.ids + [id_ for id_, _ in features.errors]
     wanted = match_list(read_id_list(ids), known, ids)[0] if ids else known
-    detector = load_detector(detector_folder)
-    check_same(detector.encoder, features.encoder, f"the encoder of {features_path}")
-    meant = match_names(wanted, features.ids, ids or features_path)
+    check_same(detector.encoder, features.encoder, f"the encoder of {place}")
+    meant = match_names(wanted, features.ids, ids or place)
     without = [id_ for id_ in wanted if id_ not in meant]
     if not meant:
         raise DataError(
-            f"{features_path}: has features of none of the {len(wanted)} images of "
-            f"{ids or features_path}; give the features of these images"
+            f"{place}: has features of none of the {len(wanted)} images of "
+            f"{ids or place}; give the features of these images"
         )
     concepts = predict_concepts(detector, features, wanted, limit=rules.max_concepts)
+    if scores:
+        refuse_inputs(scores, [ids, *features_paths])
     warnings = write_submission(
-        run_file, wanted, concepts, rules, overwrite=overwrite, inputs=[ids, features_path]
+        run_file, wanted, concepts, rules, overwrite=overwrite, inputs=[ids, *features_paths]
     )
     for warning in warnings:
         warn(f"{run_file}: {warning}")
+    if scores:
+        _write_scores(scores, detector, features, meant, without, overwrite=overwrite)
     mean = sum(map(len, concepts)) / max(len(concepts), 1)
     to_send = rules.archive and not is_stream(run_file)
     _logger.info(
@@ -72,6 +82,34 @@ def predict_run(
             f"{run_file}: {len(without):,} of {len(wanted):,} images have no features and got the "
             f"best constant prediction: {some_of(without)}"
         )
+
+
+def _load(detector: Detector, paths: Sequence[Path]) -> tuple[Features, str]:
+    """Return the features of one file, or the joined scores of several, and their name."""
+    place = ", ".join(map(str, paths))
+    if isinstance(detector.scorer, EnsembleScorer):
+        members = [ConceptScores.load(path) for path in paths]
+        return detector.scorer.join(members, [str(path) for path in paths]), place
+    if len(paths) > 1:
+        raise UsageError(
+            f"{place}: several files are the scores for an ensemble; give one file of features"
+        )
+    return Features.load(paths[0]), place
+
+
+def _write_scores(
+    path: Path,
+    detector: Detector,
+    features: Features,
+    meant: Mapping[str, str],
+    without: Sequence[str],
+    *,
+    overwrite: bool,
+) -> None:
+    """Write the probabilities of the images, by the names that the list has for them."""
+    found = detector.concept_scores(features.select([*meant.values()]))
+    errors = [(id_, "no features") for id_ in without]
+    replace(found, ids=[*meant], errors=errors).save(path, overwrite=overwrite)
 
 
 def predict_concepts(

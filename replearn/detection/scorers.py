@@ -16,6 +16,7 @@ from replearn.arrays import Vectors
 from replearn.concepts.vocabulary import multi_hot
 from replearn.detection import voting
 from replearn.detection.decisions.scores import Scores
+from replearn.detection.ensembles.scorer import EnsembleScorer
 from replearn.detection.fusion import Evidence, Fusion
 from replearn.detection.voting import Vote
 from replearn.errors import DamagedError, DataError
@@ -208,10 +209,15 @@ class FusedScorer:
 
 SCORERS: dict[
     str,
-    type[ConstantScorer] | type[LinearScorer] | type[NeighbourScorer] | type[FusedScorer],
+    type[ConstantScorer]
+    | type[LinearScorer]
+    | type[NeighbourScorer]
+    | type[FusedScorer]
+    | type[EnsembleScorer],
 ] = {
     "constant": ConstantScorer,
     "linear": LinearScorer,
     "knn": NeighbourScorer,
     "fused": FusedScorer,
+    "ensemble": EnsembleScorer,
 }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.__main__ import main
-from replearn.concepts.split import split
+from replearn.concepts.splitting.split import split
 from replearn.concepts.table import (
     ConceptTable,
     read_concepts,

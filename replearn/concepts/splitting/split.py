@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from replearn.artefacts.outputs import FileKind, Result, place_of, refuse_inputs, write_results
 from replearn.concepts.groups import group_keys
 from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.splitting.stratification import deviations, stratify
 from replearn.concepts.table import (
     ConceptTable,
     describe_labels,
@@ -17,6 +19,7 @@ from replearn.concepts.table import (
     read_with_layout,
     write_concepts,
 )
+from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.errors import DataError, UsageError
 from replearn.ids import IdMap
 from replearn.matching import match_names
@@ -26,6 +29,23 @@ _logger = logging.getLogger(__name__)
 LIST = FileKind.of_lines("a list of a split", r"[^\t\n]+\t[^\t\n]*")
 
 
+@dataclass(frozen=True)
+class Division:
+    """How a table is divided.
+
+    Attributes:
+        valid: share of the images for validation, in [0, 1).
+        test: share of the images for test, in [0, 1).
+        seed: the same seed gives the same parts.
+        stratified: make each concept as frequent in every part as in all, see `stratification`.
+    """
+
+    valid: float
+    test: float = 0.0
+    seed: int = 0
+    stratified: bool = False
+
+
 def split(
     table: ConceptTable,
     *,
@@ -33,6 +53,7 @@ def split(
     test: float = 0.0,
     seed: int = 0,
     groups: Mapping[str, str] | None = None,
+    stratified: bool = False,
 ) -> dict[str, ConceptTable]:
     """Divide a table at random into train, valid and test, keeping each group together.
 
@@ -42,6 +63,7 @@ def split(
         test: share of the images for test, in [0, 1).
         seed: the same seed gives the same parts.
         groups: the group (patient, study) of each id; an id without one is a group of its own.
+        stratified: make each concept as frequent in every part as in all, see `stratification`.
 
     Raises:
         UsageError: the shares or the seed are out of range.
@@ -60,8 +82,11 @@ def split(
         )
     group_of = group_keys(table.ids, known)
     shares = {"test": test, "valid": valid}
-    wanted = {part: round(share * len(table)) for part, share in shares.items()}
-    part_of = _deal(Counter(group_of), wanted, seed)
+    if stratified:
+        part_of = _stratify(table, group_of, shares, seed)
+    else:
+        wanted = {part: round(share * len(table)) for part, share in shares.items()}
+        part_of = _deal(Counter(group_of), wanted, seed)
     parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for id_, group in zip(table.ids, group_of, strict=True):
         parts[part_of.get(group, "train")].append(id_)
@@ -77,10 +102,8 @@ def split(
 def write_split(
     concept_file: Path,
     folder: Path,
+    division: Division,
     *,
-    valid: float,
-    test: float = 0.0,
-    seed: int = 0,
     groups: Path | None = None,
     overwrite: bool = False,
     reading: Reading = AS_FOUND,
@@ -90,9 +113,7 @@ def write_split(
     Args:
         concept_file: of any layout.
         folder: where the lists go.
-        valid: share of the images for validation.
-        test: share of the images for test.
-        seed: the same seed gives the same parts.
+        division: the shares of the parts.
         groups: lines of `id TAB group`.
         overwrite: write them in any case, and replace other lists of these parts.
         reading: what is said of the layout of the concept file.
@@ -104,7 +125,7 @@ def write_split(
     """
     layout, table = read_with_layout(concept_file, reading)
     group_of = _read_groups(groups, table) if groups else None
-    parts = split(table, valid=valid, test=test, seed=seed, groups=group_of)
+    parts = split(table, **vars(division), groups=group_of)
     folder = place_of(folder)
     paths = {part: _path_of(folder, part) for part in ("train", "valid", "test")}
     for path in paths.values():
@@ -116,6 +137,7 @@ def write_split(
     _logger.info(describe_labels(concept_file, layout, table))
     sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
     _logger.info(f"{sizes} images in {folder}")
+    _log_deviations(table, parts)
     return {part: paths[part] for part in parts}
 
 
@@ -144,6 +166,32 @@ def _refuse_leftovers(paths: Iterable[Path]) -> None:
                 f"{path}: is of another split than this one, which has no such part; "
                 "remove it or choose another place"
             )
+
+
+def _stratify(
+    table: ConceptTable, group_of: Sequence[str], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
+    """Return the part of each group such that each concept is as frequent in every part."""
+    asked = {part: share for part, share in shares.items() if share}
+    parts = ["train", *asked]
+    names, numbers = np.unique(np.array(group_of, dtype=object), return_inverse=True)
+    labels = multi_hot(table, sorted(vocabulary(table)))
+    of_parts = np.array([1 - sum(asked.values()), *asked.values()])
+    number = stratify(labels, numbers.astype(np.intp), of_parts, seed)
+    first = np.unique(numbers, return_index=True)[1]  # an image of each group
+    return {name: parts[number[row]] for name, row in zip(names.tolist(), first, strict=True)}
+
+
+def _log_deviations(table: ConceptTable, parts: Mapping[str, ConceptTable]) -> None:
+    """Log how far the frequencies of concepts in each part are from those in all."""
+    labels = multi_hot(table, vocabulary(table))
+    number = {id_: n for n, part in enumerate(parts.values()) for id_ in part.ids}
+    part = np.array([number[id_] for id_ in table.ids], np.intp)
+    found = zip(parts, deviations(labels, part, len(parts)), strict=True)
+    _logger.info(
+        "mean |share in part - share in all| of the concepts of at least 10 images: "
+        + ", ".join(f"{name} {deviation:.6f}" for name, deviation in found)
+    )
 
 
 def _deal(sizes: Mapping[str, int], wanted: Mapping[str, int], seed: int) -> dict[str, str]:
