@@ -18,6 +18,7 @@ CHANNELS ?= 1
 SIZE     ?= 64
 FIT      ?= stretch
 IDS_FROM ?= name
+TRACK    ?=
 IMAGE    ?=
 LABELS   ?=
 OVERWRITE ?=
@@ -46,7 +47,7 @@ help: ## print this page
 	@echo "make demo SEEDS=3                  the same with three training runs of each encoder"
 	@echo "make train extract classify index predict DATA=folder [CONFIG=$(CONFIG)] [NAME=$(NAME)]"
 	@echo "                                   the stages on your own images, see README.md"
-	@echo "make imageclef DATA=folder EDITION=2024"
+	@echo "make imageclef DATA=folder EDITION=2026 [TRACK=synth]"
 	@echo "                                   from the organisers' files to the file to submit"
 	@echo "make train ... LABELS='--uncertain absent'"
 	@echo "                                   options of the label files, see docs/labels.md"
@@ -107,11 +108,25 @@ compare-small: $(READY)
 # The organisers' names, with _ for -, will do.  Without a list of test images, images/test has
 # them, in natural order.  groups.tsv keeps the images of a patient together: in one part of a split,
 # and apart from each other where the validation list is given.
-lists = $(wildcard $(foreach name,$(1),$(DATA)/$(name).* $(DATA)/$(subst -,_,$(name)).*))
-TRAIN_LIST := $(firstword $(call lists,train-concepts))
+#
+# In the organisers' download of 2026, dev_concept/ has images/ and one concepts.csv, whose ids say
+# which are for validation, and test/images the test images; TRACK=synth takes dev_concept_synth/ and
+# test_synth/.  What lies in them may also lie in DATA itself.
+SUFFIX := $(if $(TRACK),_$(TRACK))
+DEV    := $(firstword $(wildcard $(DATA)/dev_concept$(SUFFIX)) $(DATA))
+TESTED := $(wildcard $(DATA)/test$(SUFFIX)/images)
+lists = $(wildcard $(foreach folder,$(DEV) $(DATA),$(foreach name,$(1), \
+	$(folder)/$(name).* $(folder)/$(subst -,_,$(name)).*)))
+TRAIN_LIST := $(firstword $(call lists,train-concepts) $(call lists,concepts))
 VALID_LIST := $(firstword $(call lists,valid-concepts))
-GROUPS     := $(firstword $(wildcard $(DATA)/groups.*))
-ifeq ($(VALID_LIST),)
+BY_IDS     := $(if $(call lists,train-concepts),,$(TRAIN_LIST))
+GROUPS     := $(firstword $(call lists,groups))
+ifneq ($(BY_IDS),)
+DIVIDE := --by-ids
+else ifeq ($(VALID_LIST),)
+DIVIDE := --stratify $(if $(GROUPS),--groups $(GROUPS))
+endif
+ifneq ($(DIVIDE),)
 LEARN  := $(RUN)/split/train-concepts.tsv
 CHOOSE := $(RUN)/split/valid-concepts.tsv
 else
@@ -120,8 +135,10 @@ CHOOSE := $(VALID_LIST)
 # What `split` writes needs none.
 READING := $(LABELS)
 endif
-APART  := $(if $(GROUPS),$(if $(VALID_LIST),--groups $(GROUPS)))
-TESTED := $(wildcard $(DATA)/images/test)
+APART  := $(if $(GROUPS),$(if $(or $(VALID_LIST),$(BY_IDS)),--groups $(GROUPS)))
+# Images in two places are one folder of links.
+IMAGES := $(if $(TESTED),$(RUN)/images,$(DEV)/images)
+TESTED := $(or $(TESTED),$(wildcard $(DEV)/images/test))
 ASKED  := $(firstword $(call lists,test-concepts test-images) \
 	$(if $(TESTED),$(RUN)/test-images.txt) $(CHOOSE))
 
@@ -138,29 +155,38 @@ ifneq ($(words x$(DATA)x$(CONFIG)x$(NAME)),1)
 $(error DATA="$(DATA)" CONFIG="$(CONFIG)" NAME="$(NAME)": make takes no spaces in paths; give a link \
 	that has none, as after: ln -s "$(or $(DATA),folder)" mydata)
 endif
-ifeq ($(and $(TRAIN_LIST),$(wildcard $(DATA)/images)),)
-$(error DATA="$(DATA)": give DATA=folder with images/ and train-concepts.tsv)
+ifneq ($(and $(TRACK),$(filter $(DATA),$(DEV))),)
+$(error TRACK="$(TRACK)": there is no $(DATA)/dev_concept$(SUFFIX))
+endif
+ifeq ($(and $(TRAIN_LIST),$(wildcard $(DEV)/images)),)
+$(error DATA="$(DATA)": give DATA=folder with images/ and train-concepts.tsv, \
+	or with the organisers' dev_concept*/)
 endif
 endif
 
 $(RUN): | $(READY)
 	@mkdir -p $@
 
-$(RUN)/test-images.txt: FORCE | $(RUN)
-	$(REPLEARN) ids $(DATA)/images --within test --ids-from $(IDS_FROM) --out $@.new --overwrite
+$(RUN)/images: | $(RUN)
+	@mkdir -p $@
+	@ln -sfn $(abspath $(DEV)/images) $@/dev
+	@ln -sfn $(abspath $(TESTED)) $@/test
+
+$(RUN)/test-images.txt: FORCE | $(RUN) $(IMAGES)
+	$(REPLEARN) ids $(IMAGES) --within test --ids-from $(IDS_FROM) --out $@.new --overwrite
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(RUN)/split/train-concepts.tsv: $(TRAIN_LIST) $(GROUPS) $(RUN)/.labels | $(RUN)
-	$(REPLEARN) split $(TRAIN_LIST) $(RUN)/split $(if $(GROUPS),--groups $(GROUPS)) $(LABELS) --overwrite
+	$(REPLEARN) split $(TRAIN_LIST) $(RUN)/split $(DIVIDE) $(LABELS) --overwrite
 	@touch $@
 
 $(RUN)/split/valid-concepts.tsv: $(RUN)/split/train-concepts.tsv ;
 
 # A setting that changed, or images that came, went or were replaced, make stale what depends on them.
 # `find` tells of links that lead in a circle, which are no concern of ours.
-$(RUN)/.images: FORCE | $(RUN)
+$(RUN)/.images: FORCE | $(RUN) $(IMAGES)
 	@state="$(SIZE) $(CHANNELS) $(FIT) $(IDS_FROM) \
-		$$(find -L $(DATA)/images -type f -printf '%P %s %T@\n' 2>/dev/null | LC_ALL=C sort | cksum)"; \
+		$$(find -L $(IMAGES) -type f -printf '%P %s %T@\n' 2>/dev/null | LC_ALL=C sort | cksum)"; \
 		echo "$$state" | cmp -s - $@ || echo "$$state" > $@
 
 $(RUN)/.config: FORCE | $(RUN)
@@ -171,8 +197,8 @@ $(RUN)/.labels: FORCE | $(RUN)
 
 FORCE:
 
-$(RUN)/images.h5: $(DATA)/images $(RUN)/.images
-	$(REPLEARN) prepare $(DATA)/images $@ --size $(SIZE) --channels $(CHANNELS) --fit $(FIT) \
+$(RUN)/images.h5: $(IMAGES) $(RUN)/.images
+	$(REPLEARN) prepare $(IMAGES) $@ --size $(SIZE) --channels $(CHANNELS) --fit $(FIT) \
 		--ids-from $(IDS_FROM) --overwrite
 	@touch $@
 

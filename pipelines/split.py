@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from replearn.concepts.reading import Reading
+from replearn.concepts.splitting.named_parts import write_split_by_ids
 from replearn.concepts.splitting.split import Division, write_split
+from replearn.errors import UsageError
 
 from .options import ColumnsOption, LayoutOption, SeparatorOption, UncertainOption
 
@@ -28,6 +30,9 @@ def split(
     stratify: Annotated[
         bool, typer.Option("--stratify", help="Make each concept as frequent in every part.")
     ] = False,
+    by_ids: Annotated[
+        bool, typer.Option("--by-ids", help="Follow the word train, valid or test in each id.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same parts.")] = 0,
     layout: LayoutOption = None,
     separator: SeparatorOption = None,
@@ -41,11 +46,17 @@ def split(
 
     Example: replearn split concepts.tsv lists --groups patients.tsv --stratify
     """
+    reading = Reading.of_options(layout, separator, columns, uncertain)
+    if by_ids:
+        if groups or stratify or test:
+            raise UsageError("--by-ids: the ids say all; leave out --groups, --stratify and --test")
+        write_split_by_ids(concept_file, folder, overwrite=overwrite, reading=reading)
+        return
     write_split(
         concept_file,
         folder,
         Division(valid, test, seed, stratify),
         groups=groups,
         overwrite=overwrite,
-        reading=Reading.of_options(layout, separator, columns, uncertain),
+        reading=reading,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from replearn.detection.ensembles.fit_ensemble import EnsembleSettings, fit_ensemble
     from replearn.detection.fit_detector import fit_detector
     from replearn.detection.logistic.regression import MultiLabelLogisticRegression
+    from replearn.detection.prediction import join_scores
     from replearn.detection.settings import DetectorSettings, Resources, Scoring
     from replearn.encoders.encoder import Encoder, load_encoder
     from replearn.encoders.extraction import extract
@@ -72,6 +73,7 @@ __all__ = [
     "fit_detector",
     "fit_ensemble",
     "imageclef",
+    "join_scores",
     "list_models",
     "load_detector",
     "load_encoder",
@@ -98,6 +100,7 @@ _NAMES = {
     "detection.ensembles.fit_ensemble": ("EnsembleSettings", "fit_ensemble"),
     "detection.fit_detector": ("fit_detector",),
     "detection.logistic.regression": ("MultiLabelLogisticRegression",),
+    "detection.prediction": ("join_scores",),
     "detection.settings": ("DetectorSettings", "Resources", "Scoring"),
     "encoders.encoder": ("Encoder", "load_encoder"),
     "encoders.extraction": ("extract",),

@@ -27,6 +27,7 @@ NAMES = {
     *("MODELS", "list_models", "Encoder", "train", "load_encoder", "extract"),
     *("MultiLabelLogisticRegression", "MultiLabelStratifiedGroupKFold"),
     *("Detector", "DetectorSettings", "ConceptScores", "EnsembleSettings", "fit_ensemble"),
+    "join_scores",
     *("Scoring", "Resources", "fit_detector", "load_detector"),
     *("ThresholdRule", "ConceptThresholdsRule", "TopKRule", "ExpectedF1Rule", "BestRule"),
     *("Index", "build_index", "load_index", "ImageSearch"),

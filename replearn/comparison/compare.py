@@ -16,11 +16,13 @@ from replearn.artefacts.outputs import place_of, write_results
 from replearn.comparison import tables
 from replearn.comparison.data_folder import DataFolder, find_data_folder
 from replearn.comparison.encoder_task import EncoderTask, index_task, run_task
+from replearn.comparison.ensemble_task import EnsembleTask, run_ensembles
 from replearn.comparison.facts import refuse_other_files
 from replearn.comparison.results import Result, find_best_encoder
 from replearn.comparison.settings import Comparison
 from replearn.comparison.sheets import QUERIES, copy_training_sheets, draw_queries, sheet_names
 from replearn.concepts.reading import AS_FOUND, Reading
+from replearn.concepts.splitting.named_parts import write_split_by_ids
 from replearn.concepts.splitting.split import LIST, Division, write_split
 from replearn.concepts.table import ConceptTable, read_concepts, read_labels, write_concepts
 from replearn.concepts.vocabulary import check_known
@@ -85,6 +87,8 @@ def compare(
         for of_task in parallel(delayed(as_shown_here(run_task))(task) for task in tasks)
         for result in of_task
     ]
+    for seed in range(seeds):
+        results += run_ensembles(EnsembleTask(settings, data, out, seed, overwrite))
     tables.write_tables(results, settings, data, out)
     copy_training_sheets(out)
     best = _best_task(tasks, results)
@@ -113,6 +117,9 @@ def _with_parts(data: DataFolder, out: Path, *, overwrite: bool) -> DataFolder:
     are those that are scored, settings and rules are chosen on another quarter, lest a score be of
     images that it was chosen for.
     """
+    if data.by_ids:
+        paths = write_split_by_ids(data.train, out / "split", overwrite=overwrite)
+        data = replace(data, train=paths["train"], valid=paths["valid"], by_ids=False)
     if data.valid is None:
         paths = _split_off(0.1, data, out / "split", overwrite=overwrite)
         data = replace(data, train=paths["train"], valid=paths["valid"])

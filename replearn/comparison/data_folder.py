@@ -23,6 +23,7 @@ class DataFolder:
         tuning: concept file of the images that settings and rules are chosen on, None where these
             are the validation images.
         valid_given: whether the validation list came with the folder, not from a split of `train`.
+        by_ids: whether `train` lists the validation images too, and ids say which these are.
     """
 
     images: Path
@@ -33,6 +34,7 @@ class DataFolder:
     names: dict[str, str]
     tuning: Path | None = None
     valid_given: bool = False
+    by_ids: bool = False
 
     @property
     def parts(self) -> dict[str, Path]:
@@ -70,12 +72,15 @@ def find_data_folder(folder: Path) -> DataFolder:
         DataError: images or training concepts are not there, or a list is there twice.
     """
     images = folder / "images"
-    train = _only(folder, "train-concepts.*")
+    together = _only(folder, "concepts.*")
+    train = _only(folder, "train-concepts.*") or together
     if train is None or not images.exists():
         raise DataError(
-            f"{folder}: not a data folder; it needs images/ and train-concepts.tsv (or .csv, .txt)"
+            f"{folder}: not a data folder; it needs images/ and train-concepts.tsv (or .csv, "
+            ".txt), or concepts.csv with ids that say train and valid"
         )
-    names, valid = _only(folder, "concept-names.*"), _only(folder, "valid-concepts.*")
+    names = _only(folder, "concept-names.*") or _only(folder, "cui-mapping.*")
+    valid = _only(folder, "valid-concepts.*")
     return DataFolder(
         images=images,
         train=train,
@@ -83,7 +88,8 @@ def find_data_folder(folder: Path) -> DataFolder:
         test=_only(folder, "test-concepts.*") or _only(folder, "test-images.*"),
         groups=_only(folder, "groups.*"),
         names=read_names(names) if names else {},
-        valid_given=valid is not None,
+        valid_given=valid is not None or train == together,
+        by_ids=train == together,
     )
 
 

@@ -10,7 +10,7 @@ import yaml
 from replearn import imageclef
 from replearn.artefacts.files import write_text
 from replearn.comparison.data_folder import DataFolder
-from replearn.comparison.results import Result
+from replearn.comparison.results import NO_ENCODER, Result
 from replearn.comparison.settings import Comparison
 from replearn.comparison.timing import recorded_seconds, timing
 from replearn.concepts.id_lists import read_id_list
@@ -141,23 +141,54 @@ def _detect(task: EncoderTask, name: str, settings: DetectorSettings) -> Result:
     for part in data.parts:
         if part != "train":
             _predict(task, name, part)
-    truth = read_concepts(data.parts[data.scored])
-    score = imageclef.evaluate_run(task.run_file(name, data.scored), truth, rules)
-    scores = np.array(list(score.per_image.values()))
-    interval = data.protocol.interval(list(score.per_image), scores)
-    detector = load_detector(folder / name)
     steps = [name] if name == CONSTANT else [name, "encoder", *data.parts]
+    return score_run(
+        task.run_file(name, data.scored),
+        folder / name,
+        data,
+        rules,
+        encoder=NO_ENCODER if name == CONSTANT else task.encoder,
+        seed=task.seed,
+        seconds=recorded_seconds(folder, *steps),
+    )
+
+
+def score_run(
+    run_file: Path,
+    detector_folder: Path,
+    data: DataFolder,
+    rules: imageclef.Edition,
+    *,
+    encoder: str,
+    seed: int,
+    seconds: float,
+) -> Result:
+    """Return the result of a detector whose run of the scored part is written.
+
+    Args:
+        run_file: the run of that part.
+        detector_folder: of the detector, whose name is the folder's.
+        data: what is compared on.
+        rules: of the edition.
+        encoder: its name in tables.
+        seed: of its training.
+        seconds: of all that it needed.
+    """
+    truth = read_concepts(data.parts[data.scored])
+    score = imageclef.evaluate_run(run_file, truth, rules)
+    scores = np.array(list(score.per_image.values()))
+    detector = load_detector(detector_folder)
     return Result(
-        encoder="none" if name == CONSTANT else task.encoder,
-        detector=name,
+        encoder=encoder,
+        detector=detector_folder.name,
         f1=score.f1,
-        interval=interval,
+        interval=data.protocol.interval(list(score.per_image), scores),
         rule=detector.rule.name,
         threshold=detector.threshold,
-        seed=task.seed,
+        seed=seed,
         f1_valid=detector.validation["f1"],
         concepts=len(detector.vocabulary),
-        seconds=recorded_seconds(folder, *steps),
+        seconds=seconds,
         per_image=score.per_image,
     )
 

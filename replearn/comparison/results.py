@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from replearn.concepts.groups import group_keys, match_groups
 from replearn.metrics import bootstrap_interval, mean_score
 
+NO_ENCODER = "none"  # the encoder of the constant prediction, in tables
+ENSEMBLE = "ensemble"  # that of an ensemble, whose members have several
+
 
 @dataclass(frozen=True)
 class Result:
     """The scores of one detector on one encoder with one seed.
 
     Attributes:
-        encoder: name of the encoder, `none` for the constant prediction.
-        detector: `constant`, `linear`, `knn-union`, `knn-vote`, `fused`.
+        encoder: name of the encoder, `none` for the constant prediction, `ensemble` for ensembles.
+        detector: `constant`, `linear`, `knn-union`, `knn-vote`, `fused`, or the ensemble's name.
         f1: mean F1 on the images of `per_image`.
         interval: 95 % bootstrap interval of it over images, or over their groups.
         rule: decision rule of the detector.
@@ -47,7 +50,12 @@ class Result:
     @property
     def name(self) -> str:
         """Encoder and detector, as tables and messages name them."""
-        return self.detector if self.encoder == "none" else f"{self.encoder} + {self.detector}"
+        return self.detector if self.encoder == NO_ENCODER else f"{self.encoder} + {self.detector}"
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether it is of one encoder."""
+        return self.encoder not in (NO_ENCODER, ENSEMBLE)
 
     def as_row(self) -> dict[str, Any]:
         """Return the row of this result in `table.json`."""
@@ -189,8 +197,8 @@ def find_best(results: Sequence[Result]) -> str:
 
 
 def find_best_encoder(results: Sequence[Result]) -> str:
-    """Return the encoder of the detector that is best by `find_best`, the constant left out."""
-    learned = [result for result in results if result.encoder != "none"]
+    """Return the encoder of the detector that is best by `find_best` among those of one."""
+    learned = [result for result in results if result.has_encoder]
     return group_by_name(learned)[find_best(learned)][0].encoder
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from replearn.comparison.results import ENSEMBLE, NO_ENCODER
+from replearn.detection.ensembles.fit_ensemble import EnsembleSettings
 from replearn.detection.settings import DetectorSettings
 from replearn.encoders.configuration import Configuration, ImageSettings
 from replearn.errors import UsageError
@@ -21,7 +23,7 @@ DETECTORS: dict[str, DetectorSettings] = {
 
 # Names that a comparison has itself: of the encoder and the row of the constant prediction, and of
 # what lies or is timed beside the detectors of an encoder.
-_NO_ENCODER = "none"
+_NO_ENCODERS = {NO_ENCODER: "no encoder", ENSEMBLE: "ensembles"}
 _NO_DETECTORS = ("constant", "encoder", "index", "train", "tuning", "valid", "test")
 
 
@@ -34,6 +36,18 @@ class Published(BaseModel):
     f1: dict[str, dict[str, float]]
 
 
+class Ensemble(EnsembleSettings):
+    """Detectors to combine, by the names that tables give them, as `kmeans + fused`."""
+
+    members: list[str] = Field(min_length=2)
+
+
+def parts_of_name(member: str) -> tuple[str, str]:
+    """Return encoder and detector of a name such as `kmeans + fused`."""
+    encoder, _, detector = member.partition(" + ")
+    return encoder, detector
+
+
 class Comparison(BaseModel):
     """The settings of a comparison."""
 
@@ -42,6 +56,7 @@ class Comparison(BaseModel):
     encoders: dict[str, Configuration] = Field(min_length=1)
     detectors: dict[str, DetectorSettings] = DETECTORS
     rows: dict[str, list[str]] = {}
+    ensembles: dict[str, Ensemble] = {}
     images: ImageSettings = ImageSettings()
     concepts: int = Field(500, gt=0)
     edition: int = 2018
@@ -58,11 +73,22 @@ class Comparison(BaseModel):
             raise UsageError(f"{unknown[0]!r}: no such detector; known: {known}")
         return {name: DETECTORS[name] for name in given}
 
+    @field_validator("ensembles", mode="before")
+    @classmethod
+    def _as_members(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {
+            name: {"members": value} if isinstance(value, list) else value
+            for name, value in given.items()
+        }
+
     @field_validator("encoders")
     @classmethod
     def _check_encoders(cls, encoders: dict[str, Configuration]) -> dict[str, Configuration]:
-        if _NO_ENCODER in encoders:
-            raise UsageError(f"{_NO_ENCODER}: stands for no encoder in tables; give another name")
+        for name, what in _NO_ENCODERS.items():
+            if name in encoders:
+                raise UsageError(f"{name}: stands for {what} in tables; give another name")
         return encoders
 
     @field_validator("detectors")
@@ -91,6 +117,21 @@ class Comparison(BaseModel):
                     raise UsageError(f"rows.{encoder}: no detector {name!r}; there are {known}")
         if not any(map(self.detectors_of, self.encoders)):
             raise UsageError("detectors: no encoder has any; give at least one")
+        return self
+
+    @model_validator(mode="after")
+    def _check_ensembles(self) -> "Comparison":
+        known = [f"{e} + {d}" for e in self.encoders for d in self.detectors_of(e)]
+        for name, ensemble in self.ensembles.items():
+            if name in _NO_DETECTORS:
+                raise UsageError(f"ensembles.{name}: a comparison has its own {name}")
+            for member in ensemble.members:
+                if member not in known:
+                    raise UsageError(
+                        f"ensembles.{name}: no row {member!r}; there are {', '.join(known)}"
+                    )
+            if len(set(ensemble.members)) < len(ensemble.members):
+                raise UsageError(f"ensembles.{name}: give each member once")
         return self
 
     def detectors_of(self, encoder: str) -> dict[str, DetectorSettings]:

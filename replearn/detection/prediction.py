@@ -84,12 +84,38 @@ def predict_run(
         )
 
 
+def join_scores(
+    ensemble: Detector, members: Sequence[ConceptScores], names: Sequence[str] | None = None
+) -> Features:
+    """Return the scores of an ensemble's members, joined by name, as the features that it reads.
+
+    Args:
+        ensemble: of `fit_ensemble` or a folder of the command `ensemble`.
+        members: the scores of the same detectors, in any order.
+        names: of them in messages.
+
+    Raises:
+        DataError: there are more or fewer, or one is of another detector.
+        UsageError: the detector is no ensemble.
+
+    Example:
+        >>> scores = [one.concept_scores(features) for one in (detector, detector)]
+        >>> ensemble = replearn.fit_ensemble(scores, chosen_on).detector
+        >>> joined = replearn.join_scores(ensemble, scores)
+        >>> len(ensemble.concepts(joined)) == len(features)
+        True
+    """
+    if not isinstance(ensemble.scorer, EnsembleScorer):
+        raise UsageError(f"{ensemble.identity}: a single detector, which reads features")
+    return ensemble.scorer.join(members, names)
+
+
 def _load(detector: Detector, paths: Sequence[Path]) -> tuple[Features, str]:
     """Return the features of one file, or the joined scores of several, and their name."""
     place = ", ".join(map(str, paths))
     if isinstance(detector.scorer, EnsembleScorer):
         members = [ConceptScores.load(path) for path in paths]
-        return detector.scorer.join(members, [str(path) for path in paths]), place
+        return join_scores(detector, members, [str(path) for path in paths]), place
     if len(paths) > 1:
         raise UsageError(
             f"{place}: several files are the scores for an ensemble; give one file of features"

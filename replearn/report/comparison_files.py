@@ -104,7 +104,7 @@ class ComparisonFiles:
         """
         chosen_on = read_concepts(self.lists[self.protocol.chosen_on])
         first_seed = min(result.seed for result in results)
-        shown = [r for r in results if r.seed == first_seed and r.encoder != "none"]
+        shown = [r for r in results if r.seed == first_seed and r.has_encoder]
         if not all(path.exists() for result in shown for path in self._curve_files(result)):
             return {}
         curves: dict[str, dict[str, Curve]] = {}

@@ -207,3 +207,29 @@ def test_lists_of_any_layout_are_compared_on_and_written_plainly(run: Run, tmp_p
     status, _, err = run("compare", tmp_path / "c.yaml", data, out, "--uncertain", "absent")
     assert status == 0, err
     assert run("report", out, tmp_path / "report.html")[0] == 0
+
+
+def test_an_ensemble_is_a_row_of_the_table(run: Run, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    assert run("phantoms", data, "--count", 48)[0] == 0
+    (data / "test-concepts.tsv").rename(data / "test-images.txt")
+    (tmp_path / "compare.yaml").write_text(
+        "encoders: {raw: {model: raw}, pca: {model: pca, arguments: {latent_dim: 8}}}\n"
+        "detectors: [linear, knn-vote]\n"
+        "ensembles: {three: [raw + linear, raw + knn-vote, pca + linear]}\n"
+        "images: {size: 32}\n"
+    )
+    status, table, err = run("compare", tmp_path / "compare.yaml", data, out)
+    assert status == 0, err
+    assert "| ensemble | three |" in table
+    assert "ensemble + three: the ensemble" in err  # whether it helps
+    asked = read_ids(data / "test-images.txt")
+    assert read_ids(out / "seed-0/ensemble/three-test.run") == asked
+    rows = {row["detector"]: row for row in json.loads((out / "table.json").read_text())}
+    assert rows["three"]["seconds"] > 0
+    status, again, err = run("compare", tmp_path / "compare.yaml", data, out)
+    assert (status, again) == (0, table)
+    assert "seed-0/ensemble/three: already made from the same inputs" in err
+    status, _, err = run("report", out, tmp_path / "report.html")
+    assert status == 0, err
+    assert "ensemble + three" in (tmp_path / "report.html").read_text()

@@ -126,16 +126,40 @@ def write_split(
     layout, table = read_with_layout(concept_file, reading)
     group_of = _read_groups(groups, table) if groups else None
     parts = split(table, **vars(division), groups=group_of)
+    _logger.info(describe_labels(concept_file, layout, table))
+    inputs = [concept_file, groups]
+    return write_parts(parts, table, folder, inputs=inputs, overwrite=overwrite)
+
+
+def write_parts(
+    parts: Mapping[str, ConceptTable],
+    table: ConceptTable,
+    folder: Path,
+    *,
+    inputs: Sequence[Path | None],
+    overwrite: bool = False,
+) -> dict[str, Path]:
+    """Write the parts of a table into `{train,valid,test}-concepts.tsv` and return their files.
+
+    Args:
+        parts: by name.
+        table: all of them.
+        folder: where the lists go.
+        inputs: what was read, which is never replaced.
+        overwrite: write them in any case, and replace other lists of these parts.
+
+    Raises:
+        DataError: the folder has a list of another part, or something that may not be replaced.
+    """
     folder = place_of(folder)
     paths = {part: _path_of(folder, part) for part in ("train", "valid", "test")}
     for path in paths.values():
-        refuse_inputs(path, [concept_file, groups])
+        refuse_inputs(path, inputs)
     _refuse_leftovers(path for part, path in paths.items() if part not in parts)
     # The training list comes last: whoever finds it, as make does, finds the others.
-    lists = {paths[part]: Result(write_concepts(parts[part]), LIST) for part in reversed(parts)}
+    lists = {paths[part]: Result(write_concepts(parts[part]), LIST) for part in reversed([*parts])}
     write_results(lists, overwrite=overwrite)
-    _logger.info(describe_labels(concept_file, layout, table))
-    sizes = ", ".join(f"{part} {len(table)}" for part, table in parts.items())
+    sizes = ", ".join(f"{part} {len(of_part)}" for part, of_part in parts.items())
     _logger.info(f"{sizes} images in {folder}")
     _log_deviations(table, parts)
     return {part: paths[part] for part in parts}

@@ -84,7 +84,7 @@ class FittedEnsemble:
     """An ensemble, and what it was chosen from.
 
     Attributes:
-        detector: which reads joined scores, see `EnsembleScorer.join`.
+        detector: which reads joined scores, see `join_scores`.
         members: each member alone, held out.
         combined: each combination that was tried, held out.
         chosen: the combination that the detector has.
@@ -147,7 +147,7 @@ def fit_ensemble(
         >>> other = replearn.fit_detector((features, concepts), (features, chosen_on), method="knn")
         >>> scores = [detector.concept_scores(valid), other.concept_scores(valid)]
         >>> ensemble = replearn.fit_ensemble(scores, chosen_on, weights="mean").detector
-        >>> joined = ensemble.scorer.join(scores)
+        >>> joined = replearn.join_scores(ensemble, scores)
         >>> len(ensemble.concepts(joined)) == len(chosen_on)
         True
     """

@@ -1,6 +1,8 @@
 """Score files joined by name: no score reaches another image or another concept."""
 
 import unicodedata
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -13,6 +15,9 @@ from replearn.concepts.table import ConceptTable
 from replearn.detection.ensembles.concept_scores import ConceptScores
 from replearn.detection.ensembles.fit_ensemble import fit_ensemble
 from replearn.detection.ensembles.joining import ids_of, join
+from replearn.detection.ensembles.scorer import EnsembleScorer
+from replearn.detection.prediction import join_scores
+from replearn.detection.scorers import ConstantScorer
 from replearn.errors import DataError, ReplearnWarning, UsageError
 
 IDS = [*(f"image_{n}" for n in range(12)), "café", "x/1", "y/1", "1"]
@@ -76,7 +81,7 @@ def test_the_order_of_images_concepts_and_members_changes_nothing(
         turned.append(ConceptScores(ids_then, values, words, member.detector))
     again = fit_ensemble(turned, table, weights="mean", rule="threshold").detector
     first, second = (
-        detector.concept_scores(detector.scorer.join(some[::step]))
+        detector.concept_scores(join_scores(detector, some[::step]))
         for detector, some, step in ((fitted, given_members, 1), (again, turned, -1))
     )
     assert first.vocabulary == second.vocabulary
@@ -100,14 +105,14 @@ def test_members_are_known_by_their_detectors_and_others_refused() -> None:
     pair = two(IDS[:6], IDS[:6])
     table = ConceptTable(IDS[:6], [("C0",), ("C1",)] * 3)
     detector = fit_ensemble(pair, table, names=["a.h5", "b.h5"]).detector
-    join_again = detector.scorer.join  # type: ignore[attr-defined]
+    join_again = partial(join_scores, detector)
     assert np.array_equal(join_again(pair).vectors, join_again(pair[::-1]).vectors)
     other = ConceptScores(IDS[:6], pair[0].scores, ["C0", "C1"], "detector:9")
-    with pytest.raises(DataError, match="new.h5: scores of detector:9, which is no member"):
+    with pytest.raises(DataError, match=r"new\.h5: scores of detector:9, which is no member"):
         join_again([pair[0], other], ["a.h5", "new.h5"])
     with pytest.raises(DataError, match="give each member once"):
         join_again([pair[0], pair[0]], ["a.h5", "c.h5"])
-    with pytest.raises(DataError, match="1 score files for an ensemble of 2: .* a.h5, b.h5"):
+    with pytest.raises(DataError, match=r"1 score files for an ensemble of 2: .* a\.h5, b\.h5"):
         join_again(pair[:1])
 
 
@@ -117,8 +122,11 @@ def test_what_a_member_lacks_is_named_and_gets_the_prior() -> None:
     with pytest.warns(ReplearnWarning, match=r"b: lacks 2 of 8 images \('image_6', 'image_7'\)"):
         detector = fit_ensemble(pair, table, names=["a", "b"]).detector
     assert detector.vocabulary == ["C0", "C1"]
-    scorer = detector.scorer
-    assert scorer.prior == pytest.approx([8.5 / 9, 4.5 / 9])  # type: ignore[attr-defined]
+    assert isinstance(detector.scorer, EnsembleScorer)
+    assert detector.scorer.prior == pytest.approx([8.5 / 9, 4.5 / 9])
+    single = replace(detector, scorer=ConstantScorer([0], 2))
+    with pytest.raises(UsageError, match="a single detector, which reads features"):
+        join_scores(single, pair)
 
 
 def test_scores_that_belong_to_nothing_are_refused() -> None:
