@@ -4,7 +4,7 @@
     make imageclef DATA=download EDITION=2026
 
 Ids are not zero-padded, and nothing says what the test images show.  The second folder, of the
-synthetic track, has padded ids.  What the test images show goes into OUT/../truth, to score the run.
+synthetic track, has padded ids.  What test images show goes beside OUT, into truth/.
 """
 
 import csv

@@ -80,6 +80,8 @@ def find_data_folder(folder: Path) -> DataFolder:
             ".txt), or concepts.csv with ids that say train and valid"
         )
     names = _only(folder, "concept-names.*") or _only(folder, "cui-mapping.*")
+    if names is None and train == together:  # in the download of 2026 it may lie above
+        names = _only(folder.parent, "cui-mapping.*")
     valid = _only(folder, "valid-concepts.*")
     return DataFolder(
         images=images,

@@ -50,3 +50,15 @@ def test_what_is_missing_or_there_twice_is_refused_by_name(tmp_path: Path) -> No
         (tmp_path / name).write_text("a\tC1\n")
     with pytest.raises(DataError, match=r"both train-concepts.tsv and train_concepts.csv; keep"):
         find_data_folder(tmp_path)
+
+
+def test_one_list_of_both_parts_and_the_mapping_of_2026_are_found(tmp_path: Path) -> None:
+    (tmp_path / "dev_concept").mkdir()
+    folder = fill(tmp_path / "dev_concept", "concepts.csv")
+    (tmp_path / "cui_mapping.csv").write_text('CUI,Canonical name\nC1,"Chest, front"\n')
+    found = find_data_folder(folder)
+    assert (found.train.name, found.valid, found.by_ids) == ("concepts.csv", None, True)
+    assert found.valid_given  # so that groups are kept apart
+    assert found.names["C1"] == "Chest, front"
+    (folder / "train-concepts.csv").write_text("a,C1\n")
+    assert not find_data_folder(folder).by_ids

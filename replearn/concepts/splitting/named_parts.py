@@ -1,6 +1,5 @@
 """Parts that the ids of images name, as in ImageCLEF 2026: `..._2026_train_0`, `..._valid_7`."""
 
-import logging
 import re
 from pathlib import Path
 
@@ -8,8 +7,6 @@ from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.splitting.split import write_parts
 from replearn.concepts.table import ConceptTable, describe_labels, read_with_layout
 from replearn.errors import DataError, quoted
-
-_logger = logging.getLogger(__name__)
 
 # As words of their own: `retrained_1` names no part.
 _WORDS = re.compile(r"(?<![a-z])(train|valid|test)(?:ing|ation)?(?![a-z])", re.IGNORECASE)
@@ -54,5 +51,6 @@ def write_split_by_ids(
     """
     layout, table = read_with_layout(concept_file, reading)
     parts = split_by_ids(table, str(concept_file))
-    _logger.info(describe_labels(concept_file, layout, table))
-    return write_parts(parts, table, folder, inputs=[concept_file], overwrite=overwrite)
+    labels = describe_labels(concept_file, layout, table)
+    inputs = [concept_file]
+    return write_parts(parts, table, folder, labels=labels, inputs=inputs, overwrite=overwrite)

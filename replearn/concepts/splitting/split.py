@@ -126,9 +126,9 @@ def write_split(
     layout, table = read_with_layout(concept_file, reading)
     group_of = _read_groups(groups, table) if groups else None
     parts = split(table, **vars(division), groups=group_of)
-    _logger.info(describe_labels(concept_file, layout, table))
+    labels = describe_labels(concept_file, layout, table)
     inputs = [concept_file, groups]
-    return write_parts(parts, table, folder, inputs=inputs, overwrite=overwrite)
+    return write_parts(parts, table, folder, labels=labels, inputs=inputs, overwrite=overwrite)
 
 
 def write_parts(
@@ -136,6 +136,7 @@ def write_parts(
     table: ConceptTable,
     folder: Path,
     *,
+    labels: str,
     inputs: Sequence[Path | None],
     overwrite: bool = False,
 ) -> dict[str, Path]:
@@ -145,6 +146,7 @@ def write_parts(
         parts: by name.
         table: all of them.
         folder: where the lists go.
+        labels: what the file of the table holds, for the log.
         inputs: what was read, which is never replaced.
         overwrite: write them in any case, and replace other lists of these parts.
 
@@ -159,6 +161,7 @@ def write_parts(
     # The training list comes last: whoever finds it, as make does, finds the others.
     lists = {paths[part]: Result(write_concepts(parts[part]), LIST) for part in reversed([*parts])}
     write_results(lists, overwrite=overwrite)
+    _logger.info(labels)
     sizes = ", ".join(f"{part} {len(of_part)}" for part, of_part in parts.items())
     _logger.info(f"{sizes} images in {folder}")
     _log_deviations(table, parts)

@@ -1,5 +1,6 @@
 """Score files joined by name: no score reaches another image or another concept."""
 
+import json
 import unicodedata
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replearn.concepts.table import ConceptTable
+from replearn.detection.detector import load_detector
 from replearn.detection.ensembles.concept_scores import ConceptScores
 from replearn.detection.ensembles.fit_ensemble import fit_ensemble
 from replearn.detection.ensembles.joining import ids_of, join
@@ -127,6 +129,23 @@ def test_what_a_member_lacks_is_named_and_gets_the_prior() -> None:
     single = replace(detector, scorer=ConstantScorer([0], 2))
     with pytest.raises(UsageError, match="a single detector, which reads features"):
         join_scores(single, pair)
+
+
+def test_an_ensemble_is_the_same_after_loading_and_refused_when_damaged(tmp_path: Path) -> None:
+    pair = two(IDS[:8], IDS[2:8])
+    table = ConceptTable(IDS[:8], [("C0",), ("C0", "C1")] * 4)
+    detector = fit_ensemble(pair, table, weights="log-linear").detector
+    detector.save(tmp_path / "both")
+    loaded = load_detector(tmp_path / "both")
+    assert loaded == detector
+    again, first = (join_scores(one, pair) for one in (loaded, detector))
+    assert np.array_equal(loaded.predict_proba(again), detector.predict_proba(first))
+    path = tmp_path / "both/detector.json"
+    facts = json.loads(path.read_text())
+    del facts["combination"]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(DataError, match=r"lacks .*'combination'.* classify again"):
+        load_detector(tmp_path / "both")
 
 
 def test_scores_that_belong_to_nothing_are_refused() -> None:
