@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from replearn.artefacts.outputs import FileKind, Result, place_of, refuse_inputs, write_results
-from replearn.concepts.groups import group_keys
+from replearn.concepts.groups import group_keys, match_groups
 from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.splitting.stratification import deviations, stratify
 from replearn.concepts.table import (
@@ -22,7 +22,6 @@ from replearn.concepts.table import (
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.errors import DataError, UsageError
 from replearn.ids import IdMap
-from replearn.matching import match_names
 
 _logger = logging.getLogger(__name__)
 
@@ -124,7 +123,7 @@ def write_split(
         UsageError: as `split`.
     """
     layout, table = read_with_layout(concept_file, reading)
-    group_of = _read_groups(groups, table) if groups else None
+    group_of = match_groups(read_names(groups), table.ids, groups) if groups else None
     parts = split(table, **vars(division), groups=group_of)
     labels = describe_labels(concept_file, layout, table)
     inputs = [concept_file, groups]
@@ -166,13 +165,6 @@ def write_parts(
     _logger.info(f"{sizes} images in {folder}")
     _log_deviations(table, parts)
     return {part: paths[part] for part in parts}
-
-
-def _read_groups(path: Path, table: ConceptTable) -> dict[str, str]:
-    """Return the group of each id; ids are matched as `match_names` does."""
-    named = read_names(path)
-    meant = match_names([*named], table.ids, path)
-    return {meant.get(name, name): group for name, group in named.items()}
 
 
 def _path_of(folder: Path, part: str) -> Path:
