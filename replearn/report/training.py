@@ -29,7 +29,9 @@ def build_panels(lines: Sequence[Line], model: str) -> list[Panel | Absent]:
         reason = f"{model} was not trained step by step, or its metrics.jsonl is gone."
         return [Absent("Training curves", reason), Absent("Critic balance", reason)]
     builders = (_term_panel, _balance_panel, _code_panel, _probe_panel)
-    return [build(lines, model) for build in builders]
+    panels = [build(lines, model) for build in builders]
+    conditions = [name for name in _names(lines) if name.endswith("jacobian/condition")]
+    return [*panels, _conditioning_panel(lines, conditions)] if conditions else panels
 
 
 def _term_panel(lines: Sequence[Line], model: str) -> Panel | Absent:
@@ -114,6 +116,21 @@ def _statistic_figure(prefix: str, curves: Mapping[str, Points], title: str) -> 
         axes.set_ylim(bottom=0)
 
     return Figure(draw(paint, alt=f"{heading} over the training; at the end: {ends}", height=260))
+
+
+def _conditioning_panel(lines: Sequence[Line], names: Sequence[str]) -> Panel:
+    figures = []
+    for name in names:
+        points = _points(lines, name)
+        drawing = _curve(points, title=name, colour=SERIES[0], marked=True)
+        times = f"{10 ** points[1][-1]:,.0f}"
+        figures.append(Figure(drawing, f"At the end the largest is {times} times the smallest."))
+    text = (
+        "Decimal logarithm of the largest over the smallest singular value of the generator's "
+        "Jacobian. Where it rises, the samples change ever more along some directions of the code, "
+        "and ever less along others (Odena et al. 2018)."
+    )
+    return Panel("Conditioning of the generator", [text], figures)
 
 
 def _probe_panel(lines: Sequence[Line], model: str) -> Panel | Absent:

@@ -245,6 +245,16 @@ def test_a_training_has_a_curve_for_each_term() -> None:
     assert isinstance(probes, Panel)
 
 
+def test_a_generator_has_a_curve_of_its_conditioning() -> None:
+    logged = [{"step": 50 * (1 + n), "jacobian/condition": 1.0 + n} for n in range(2)]
+    *_, panel = training.build_panels(logged, "gan")
+    assert isinstance(panel, Panel)
+    assert panel.title == "Conditioning of the generator"
+    [figure] = panel.content
+    assert figure.kind == "figure"
+    assert figure.caption == "At the end the largest is 100 times the smallest."  # type: ignore[union-attr]
+
+
 def test_an_encoder_without_a_training_says_why_panels_are_missing() -> None:
     page = encoder.build_page(described("pca"), [], {}, None)
     shown, missing = titles(page)
