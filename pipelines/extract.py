@@ -37,6 +37,15 @@ def extract(
         extraction.Dtype,
         typer.Option("--dtype", help="Type of the stored numbers; float16 halves the file."),
     ] = "float32",
+    views: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=10,
+            help="Average the features of so many crops and mirror images, as the encoder was "
+            "trained with.",
+        ),
+    ] = 1,
     ids_from: IdsFromOption = "name",
     frames: Annotated[
         Frames, typer.Option(help="DICOM files with several frames: read the middle one, or all.")
@@ -73,7 +82,7 @@ def extract(
             images,
             out,
             max_errors=max_errors,
-            numerics=extraction.Numerics(precision, dtype),
+            numerics=extraction.Numerics(precision, dtype, views),
             jobs=jobs,
             cluster=cluster,
             overwrite=overwrite,

@@ -18,9 +18,11 @@ from replearn.encoders.contract import Model
 from replearn.encoders.embedding import Precision, embeddings, find_device
 from replearn.encoders.models import MODELS, build
 from replearn.encoders.torch_state import full_float32
+from replearn.encoders.views import View, views_of
 from replearn.errors import DataError, UsageError, brief, some_of
 from replearn.images.form import Form, ValueRange
 
+_TOGETHER = 1024  # images whose views are averaged together
 _REMEDY = "train the encoder again with --overwrite"
 
 
@@ -107,8 +109,22 @@ class Encoder:
         *,
         batch_size: int | None = None,
         precision: Precision = "float32",
+        views: int = 1,
     ) -> Iterator[Vectors]:
-        """Yield the embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W]."""
+        """Yield the embeddings float32 [<= batch_size, D] of prepared pixels [N, C, H, W].
+
+        Args:
+            pixels: uint8, maybe on disk.
+            batch_size: images at a time.
+            precision: of the arithmetic.
+            views: the embeddings of so many views of an image are averaged, see `views_of`.
+
+        Raises:
+            UsageError: the encoder's settings do not allow so many views.
+        """
+        if views != 1:
+            yield from self._averaged(pixels, views, precision)
+            return
         yield from embeddings(
             self.model,
             pixels,
@@ -117,6 +133,33 @@ class Encoder:
             batch_size=batch_size,
             precision=precision,
         )
+
+    def check_views(self, views: int) -> None:
+        """Refuse more views of an image than the encoder's settings allow.
+
+        Raises:
+            UsageError: they are too many.
+        """
+        self._views(views)
+
+    def _views(self, count: int) -> list[View]:
+        own = self.description
+        return views_of(count, size=own.size, crop=own.crop, training=own.training)
+
+    def _averaged(self, pixels: Pixels, views: int, precision: Precision) -> Iterator[Vectors]:
+        chosen = self._views(views)
+        for start in range(0, len(pixels), _TOGETHER):
+            block = np.asarray(pixels[start : start + _TOGETHER])
+            total: Vectors | None = None
+            for view in chosen:
+                seen = view.of(block, self.description.crop)
+                parts = embeddings(
+                    self.model, seen, crop=None, device=self.device, precision=precision
+                )
+                vectors = np.concatenate(list(parts)) / np.float32(views)
+                total = vectors if total is None else total + vectors
+            assert total is not None
+            yield total
 
     def transform(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return the embedding of each image, float32 [N, D].

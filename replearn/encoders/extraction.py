@@ -56,25 +56,28 @@ _FEW = 3  # shards that are decoded before other processes have begun
 
 @dataclass(frozen=True)
 class Numerics:
-    """Precision and dtype of vectors; other than float32, they are part of the features' identity.
+    """How vectors are computed; what is not the usual is part of the features' identity.
 
     Attributes:
         precision: of the arithmetic.
         dtype: of the numbers that are kept.
+        views: of each image, whose vectors are averaged; see `replearn.encoders.views`.
     """
 
     precision: Precision = "float32"
     dtype: Dtype = "float32"
+    views: int = 1
 
     def __post_init__(self) -> None:
         for value, known in ((self.precision, PRECISIONS), (self.dtype, DTYPES)):
             if value not in known:
                 raise UsageError(f"{value}: one of {', '.join(known)}")
 
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str | int]:
         """Return what is not the usual."""
         own = {"precision": self.precision, "dtype": self.dtype}
-        return {key: value for key, value in own.items() if value != "float32"}
+        views: dict[str, str | int] = {"views": self.views} if self.views != 1 else {}
+        return {key: value for key, value in own.items() if value != "float32"} | views
 
 
 FLOAT32 = Numerics()
@@ -92,8 +95,8 @@ class _Task:
 
 def features_identity(encoder: Encoder, images: str, numerics: Numerics = FLOAT32) -> str:
     """Return the identity of the features that this encoder makes of images of this identity."""
-    own = numerics.facts()
-    return identify("features", encoder=encoder.description.identity, images=images, **own)
+    made = {"encoder": encoder.description.identity, "images": images}
+    return identify("features", **made, **numerics.facts())
 
 
 def extract(
@@ -124,7 +127,8 @@ def extract(
     Raises:
         DataError: something else lies at `out`, another process is writing there, the encoder
             gives what is not finite, a worker died, or the disk is full.
-        UsageError: `out` ends as files of another format do.
+        UsageError: `out` ends as files of another format do, or the encoder's settings do not
+            allow so many views.
 
     Example:
         >>> features = replearn.extract(encoder, images, "runs/features.h5")
@@ -132,6 +136,7 @@ def extract(
         ((48, 1024), dtype('float32'))
     """
     out = place_of(Path(out))
+    encoder.check_views(numerics.views)
     refuse_inputs(out, [encoder.folder, images.source])
     refuse_other_format(out)
     start = time.monotonic()
@@ -254,7 +259,8 @@ def _encode_here(
 def _vectors(encoder: Encoder, part: ImageBatch, numerics: Numerics) -> tuple[Vectors, Seconds]:
     throughput = Throughput(seconds=part.seconds)
     with throughput.timing("encoding"):
-        blocks = list(encoder.embed(part.pixels, precision=numerics.precision))
+        embedded = encoder.embed(part.pixels, precision=numerics.precision, views=numerics.views)
+        blocks = list(embedded)
         vectors = np.concatenate(blocks) if blocks else np.empty((0, 1), np.float32)
     if not np.isfinite(vectors).all():
         raise DataError(
