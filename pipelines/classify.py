@@ -1,5 +1,6 @@
 """classify: features with concepts -> a detector."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,13 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from replearn.concepts.reading import Reading
-from replearn.concepts.table import read_labels
+from replearn.concepts.table import read_labels, read_names
 from replearn.detection.decisions.rules import RuleName
 from replearn.detection.detector import Detector
 from replearn.detection.fit_detector import make_detector
 from replearn.detection.settings import DetectorSettings, Method, Penalty, Resources, Scoring
 from replearn.detection.task import load_task
 from replearn.detection.voting import Kind
+from replearn.detection.zero_shot import PROMPTS, ConceptTexts, prompt_vectors
 from replearn.errors import UsageError
 from replearn.imageclef import edition as edition_of
 from replearn.neighbors.engine import Metric
@@ -40,7 +42,7 @@ def classify(
     method: Annotated[
         Method,
         typer.Option(
-            help="Logistic regression, nearest neighbours, both, or the same concepts for all."
+            help="Regression, nearest neighbours, both, the same for all, or by names alone."
         ),
     ] = "linear",
     concepts: Annotated[
@@ -85,6 +87,16 @@ def classify(
     index_folder: Annotated[
         Path | None,
         typer.Option("--index", help="knn: an index of TRAIN.h5; without one, exact search."),
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="zero-shot: the encoder, which has a text tower.")
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="zero-shot: lines of `concept TAB name`.")
+    ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="zero-shot: what a name {} is put into; may be repeated."),
     ] = None,
     groups: Annotated[
         Path | None,
@@ -133,6 +145,8 @@ def classify(
         read=partial(read_labels, reading=reading),
     )
     task.check_concepts(str(valid_concepts), str(train_concepts))
+    if method == "zero-shot":
+        task = replace(task, texts=_texts(encoder, names, prompts))
     detector = make_detector(
         folder,
         task,
@@ -140,10 +154,25 @@ def classify(
         index=index_folder,
         resources=resources,
         overwrite=overwrite,
-        inputs=[train, train_concepts, valid, valid_concepts, groups],
+        inputs=[train, train_concepts, valid, valid_concepts, groups, names, encoder],
     )
     if detector is not None:
         _print_rules(detector)
+
+
+def _texts(
+    encoder_folder: Path | None, names: Path | None, prompts: list[str] | None
+) -> ConceptTexts:
+    """Return what an encoder makes of the names of concepts."""
+    if encoder_folder is None or names is None:
+        raise UsageError("--method zero-shot: give --encoder, with a text tower, and --names")
+    from replearn.encoders.encoder import load_encoder  # torch, which the other methods need not
+
+    encoder = load_encoder(encoder_folder)
+    made_by = encoder.description.identity
+    return prompt_vectors(
+        encoder.embed_text, read_names(names), prompts or PROMPTS, encoder=made_by
+    )
 
 
 def _print_rules(detector: Detector) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from replearn.artefacts.outputs import refuse_taken
 from replearn.concepts.table import read_names
+from replearn.errors import UsageError
 from replearn.retrieval.image_search import ImageSearch, Neighbour, Query
 from replearn.retrieval.sheet_files import SHEET
 
@@ -15,8 +16,15 @@ from replearn.retrieval.sheet_files import SHEET
 def query(
     index_folder: Annotated[Path, typer.Argument(metavar="INDEX", help="Folder of an index.")],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE", help="Image files, or ids of indexed images.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="[IMAGE]...", help="Image files, or ids of indexed images."),
+    ] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text", help="Search for a text; the encoder needs a text tower. May be repeated."
+        ),
+    ] = None,
     encoder: Annotated[
         Path | None,
         typer.Option(help="The encoder, if it was moved."),
@@ -42,13 +50,15 @@ def query(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Find the indexed images that are most like the given ones, nearest first.
+    """Find the indexed images that are most like the given ones, or a text, nearest first.
 
     Image files are prepared as the indexed images were.
 
     Example: replearn query runs/index new.png -k 5 --sheet found.png
     """
-    read = [index_folder, encoder, source, names, *images]
+    if not images and not texts:
+        raise UsageError("nothing to search for: give an IMAGE, or --text")
+    read = [index_folder, encoder, source, names, *(images or [])]
     if sheet is not None:
         refuse_taken(sheet, SHEET, read)
     search = ImageSearch.open(
@@ -59,7 +69,7 @@ def query(
         device=device,
         verify=verify,
     )
-    queries = search.queries(images)
+    queries = [*search.queries(images or []), *search.queries_of_texts(texts or [])]
     neighbours = search.nearest(queries, k, exclude_self=exclude_self)
     if sheet is not None:
         from replearn.retrieval.contact_sheet import write_search_sheet  # matplotlib takes a second

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from replearn.detection.detector import Detector, load_detector
     from replearn.detection.ensembles.concept_scores import ConceptScores
     from replearn.detection.ensembles.fit_ensemble import EnsembleSettings, fit_ensemble
-    from replearn.detection.fit_detector import fit_detector
+    from replearn.detection.fit_detector import fit_detector, fit_zero_shot
     from replearn.detection.logistic.regression import MultiLabelLogisticRegression
     from replearn.detection.prediction import join_scores
     from replearn.detection.settings import DetectorSettings, Resources, Scoring
+    from replearn.detection.zero_shot import prompt_vectors
     from replearn.encoders.encoder import Encoder, load_encoder
     from replearn.encoders.extraction import extract
     from replearn.encoders.models import MODELS, list_models
@@ -72,6 +73,7 @@ __all__ = [
     "extract",
     "fit_detector",
     "fit_ensemble",
+    "fit_zero_shot",
     "imageclef",
     "join_scores",
     "list_models",
@@ -81,6 +83,7 @@ __all__ = [
     "metrics",
     "open_images",
     "prepare",
+    "prompt_vectors",
     "read_concepts",
     "train",
 ]
@@ -98,10 +101,11 @@ _NAMES = {
     "detection.detector": ("Detector", "load_detector"),
     "detection.ensembles.concept_scores": ("ConceptScores",),
     "detection.ensembles.fit_ensemble": ("EnsembleSettings", "fit_ensemble"),
-    "detection.fit_detector": ("fit_detector",),
+    "detection.fit_detector": ("fit_detector", "fit_zero_shot"),
     "detection.logistic.regression": ("MultiLabelLogisticRegression",),
     "detection.prediction": ("join_scores",),
     "detection.settings": ("DetectorSettings", "Resources", "Scoring"),
+    "detection.zero_shot": ("prompt_vectors",),
     "encoders.encoder": ("Encoder", "load_encoder"),
     "encoders.extraction": ("extract",),
     "encoders.models": ("MODELS", "list_models"),

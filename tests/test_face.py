@@ -29,6 +29,7 @@ NAMES = {
     *("Detector", "DetectorSettings", "ConceptScores", "EnsembleSettings", "fit_ensemble"),
     "join_scores",
     *("Scoring", "Resources", "fit_detector", "load_detector"),
+    *("fit_zero_shot", "prompt_vectors"),
     *("ThresholdRule", "ConceptThresholdsRule", "TopKRule", "ExpectedF1Rule", "BestRule"),
     *("Index", "build_index", "load_index", "ImageSearch"),
     *("imageclef", "metrics"),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -26,12 +26,14 @@ from replearn.detection.fit_scorers import (
     fit_fused,
     fit_linear,
     fit_neighbours,
+    fit_texts,
 )
 from replearn.detection.logistic.regression import MultiLabelLogisticRegression
 from replearn.detection.logistic.standardised_rows import check_finite
 from replearn.detection.scorers import ConstantScorer, LinearScorer, Scorer
 from replearn.detection.settings import DetectorSettings, Resources, Scoring
 from replearn.detection.task import DetectionTask, LabelledFeatures
+from replearn.detection.zero_shot import ConceptTexts
 from replearn.features import Features
 from replearn.neighbors.build_index import build_index
 from replearn.neighbors.index import Index
@@ -79,7 +81,54 @@ def fit_detector(
     """
     given = settings.model_dump(exclude_unset=True) if settings else {}
     settings = check_settings(DetectorSettings, given | options, "")
-    scoring = scoring or Scoring()
+    task = _task(train, valid, scoring or Scoring(), groups)
+    if index is not None:
+        index.check_made_of(task.train.concepts.ids, task.train.identity, "index")
+    return _fit(task, settings, index, resources, _identify(task, settings, index))
+
+
+def fit_zero_shot(
+    texts: ConceptTexts,
+    train: tuple[Features, ConceptTable],
+    valid: tuple[Features, ConceptTable],
+    *,
+    scoring: Scoring | None = None,
+    rule: Literal["auto", RuleName] = "auto",
+) -> Detector:
+    """Return a detector from the names of concepts, its rule chosen on `valid`.
+
+    Args:
+        texts: of the concepts, see `prompt_vectors`.
+        train: features [N, D] of the encoder of the texts, whose labels say only which concepts
+            there are.
+        valid: the same of other images.
+        scoring: how predictions are scored.
+        rule: what decides which concepts are named.
+
+    Raises:
+        DataError: as `fit_detector`, or no concept has a text.
+
+    Example:
+        >>> texts = replearn.prompt_vectors(
+        ...     lambda texts: features.vectors[: len(texts)],  # as encoder.embed_text
+        ...     {concept: concept for concept in sorted({*concepts.concepts[0]})},
+        ... )
+        >>> pair = (features, concepts)
+        >>> replearn.fit_zero_shot(texts, pair, (features, chosen_on)).scorer.kind
+        'zero-shot'
+    """
+    settings = DetectorSettings(method="zero-shot", rule=rule)
+    task = replace(_task(train, valid, scoring or Scoring(), None), texts=texts)
+    return _fit(task, settings, None, None, _identify(task, settings, None))
+
+
+def _task(
+    train: tuple[Features, ConceptTable],
+    valid: tuple[Features, ConceptTable],
+    scoring: Scoring,
+    groups: Mapping[str, str] | None,
+) -> DetectionTask:
+    """Return the task of these images, checked."""
     task = DetectionTask(
         LabelledFeatures.join(*train, "the training features", "the training concepts"),
         LabelledFeatures.join(*valid, "the validation features", "the validation concepts"),
@@ -91,9 +140,7 @@ def fit_detector(
     if groups is not None:
         task = task.with_groups(groups, "groups")
     task.check_concepts("the validation concepts", "the training concepts")
-    if index is not None:
-        index.check_made_of(task.train.concepts.ids, task.train.identity, "index")
-    return _fit(task, settings, index, resources, _identify(task, settings, index))
+    return task
 
 
 def make_detector(
@@ -143,6 +190,8 @@ def _load_index(folder: Path, task: DetectionTask) -> Index:
 
 def _identify(task: DetectionTask, settings: DetectorSettings, index: Index | None) -> str:
     options = _options(settings, index)
+    if settings.method == "zero-shot" and task.texts:
+        options["texts"] = task.texts.digest
     if task.groups:
         options["groups"] = digest(*map(str, task.groups.items()))
     return identify(
@@ -199,6 +248,8 @@ def _fit_scorer(
 ) -> FittedScorer:
     if settings.method == "constant":
         return fit_constant(task)
+    if settings.method == "zero-shot":
+        return fit_texts(task)
     if settings.method == "linear":
         return fit_linear(task, top=settings.concepts, model=model)
     ks = (settings.neighbours,) if settings.neighbours else KS

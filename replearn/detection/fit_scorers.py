@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from replearn.artefacts.disk_rows import select_rows
+from replearn.artefacts.identity import check_same
 from replearn.concepts.vocabulary import multi_hot, vocabulary
 from replearn.detection.decisions.scores import Scores
 from replearn.detection.fusion import Fusion, fit_fusion
@@ -27,6 +28,8 @@ from replearn.detection.scorers import (
 )
 from replearn.detection.task import DetectionTask
 from replearn.detection.voting import Kind, Vote, squared_distances
+from replearn.detection.zero_shot import TextScorer
+from replearn.errors import DataError, UsageError, some_of
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
 
@@ -63,6 +66,28 @@ def fit_constant(task: DetectionTask) -> FittedScorer:
     """Return the scorer of the best constant prediction."""
     concepts = vocabulary(task.train.concepts)
     scorer = ConstantScorer(task.constant(concepts), len(concepts))
+    return FittedScorer(scorer, concepts, scorer.scores(task.valid.vectors))
+
+
+def fit_texts(task: DetectionTask) -> FittedScorer:
+    """Return the scorer of concepts by their names; of those in training that have one.
+
+    Raises:
+        DataError: none has, or the texts are of another encoder than the features.
+        UsageError: there are no texts.
+    """
+    texts = task.texts
+    if texts is None:
+        raise UsageError("method zero-shot: it needs texts of the concepts; use fit_zero_shot")
+    check_same(task.train.encoder, texts.encoder, "the encoder of the texts and of the features")
+    rows = {concept: row for row, concept in enumerate(texts.concepts)}
+    concepts = [concept for concept in vocabulary(task.train.concepts) if concept in rows]
+    if not concepts:
+        raise DataError(
+            f"--names: none of its {len(rows)} concepts ({some_of([*rows])}) is among those of "
+            "the training images"
+        )
+    scorer = TextScorer.fit(texts.vectors[[rows[c] for c in concepts]], task.train.vectors)
     return FittedScorer(scorer, concepts, scorer.scores(task.valid.vectors))
 
 

@@ -19,6 +19,7 @@ from replearn.detection.decisions.scores import Scores
 from replearn.detection.ensembles.scorer import EnsembleScorer
 from replearn.detection.fusion import Evidence, Fusion
 from replearn.detection.voting import Vote
+from replearn.detection.zero_shot import TextScorer
 from replearn.errors import DamagedError, DataError
 from replearn.neighbors.engine import Hits
 from replearn.neighbors.index import Index
@@ -213,11 +214,13 @@ SCORERS: dict[
     | type[LinearScorer]
     | type[NeighbourScorer]
     | type[FusedScorer]
-    | type[EnsembleScorer],
+    | type[EnsembleScorer]
+    | type[TextScorer],
 ] = {
     "constant": ConstantScorer,
     "linear": LinearScorer,
     "knn": NeighbourScorer,
     "fused": FusedScorer,
     "ensemble": EnsembleScorer,
+    "zero-shot": TextScorer,
 }

@@ -12,7 +12,7 @@ from replearn.errors import UsageError
 from replearn.metrics import EmptyRule
 from replearn.neighbors.engine import Metric
 
-Method = Literal["linear", "knn", "fused", "constant"]
+Method = Literal["linear", "knn", "fused", "constant", "zero-shot"]
 Penalty = Literal["l2", "l1", "elasticnet"]
 
 
@@ -20,7 +20,8 @@ class DetectorSettings(BaseModel):
     """The settings of a detector; a setting that its method does not know has no effect.
 
     Attributes:
-        method: logistic regression, nearest neighbours, both fused, or the same for every image.
+        method: logistic regression, nearest neighbours, both fused, the same for every image, or
+            from the names of concepts, see `fit_zero_shot`.
         concepts: linear, fused: how many of the most frequent concepts the regression learns.
         penalty: linear, fused: on the squares of the weights, their sizes, or both.
         refit: linear: whether it is fitted again in the end, on the validation images too.

@@ -17,6 +17,7 @@ from replearn.console import warn
 from replearn.detection.decisions.scores import ScoredImages, Scores
 from replearn.detection.decisions.threshold import Threshold, best_constant, tune_threshold
 from replearn.detection.settings import Scoring
+from replearn.detection.zero_shot import ConceptTexts
 from replearn.errors import DataError, some_of
 from replearn.features import Features
 from replearn.matching import match_names
@@ -96,6 +97,7 @@ class DetectionTask:
         empty: what an image without true concepts counts.
         limit: at most this many concepts for an image.
         groups: the group (patient, study) of each id; an id without one is on its own.
+        texts: of concepts, for detection from their names.
     """
 
     train: LabelledFeatures
@@ -103,6 +105,7 @@ class DetectionTask:
     empty: EmptyRule
     limit: int | None = None
     groups: Mapping[str, str] | None = None
+    texts: ConceptTexts | None = None
 
     def check_features(self) -> None:
         """Refuse training and validation features of different encoders or widths.

@@ -38,6 +38,8 @@ def detection_table(explorer: Explorer, query: Query) -> Markup:
     detector = explorer.detector
     if detector is None:
         return Markup()
+    if query.is_text:
+        return Markup()
     if not query.exact:
         return Markup("<p>{}</p>").format(
             "This index keeps directions alone; start with --features to detect concepts of "
@@ -84,7 +86,7 @@ def interpolation_strip(
     explorer: Explorer, query: Query | None, other: str | None, percent: float
 ) -> Markup:
     """Return two images, what each is decoded to, and one image decoded between them."""
-    if query is None or other is None:
+    if query is None or query.is_text or other is None:
         return status("Search for an image first; this shows the way from it to another.")
     second = explorer.query_id(other).pixels
     if query.pixels is None or second is None:
@@ -113,7 +115,9 @@ def status(text: str) -> Markup:
 
 
 def query_image(query: Query) -> Markup:
-    """Return the query image, if it is there."""
+    """Return the query image, if it is there, or the text."""
+    if query.is_text:
+        return Markup("<p>{}</p>").format(query.name)
     if query.pixels is None:
         return Markup("<p>{}</p>").format("The image is not where it was.")
     return _optional_image(query.pixels, f"{query.name} as the encoder sees it")

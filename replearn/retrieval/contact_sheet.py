@@ -38,7 +38,7 @@ def write_search_sheet(
         DataError: something else lies there.
     """
     ids = {hit.id for hits in neighbours for hit in hits}
-    ids |= {query.id for query in queries if query.pixels is None}
+    ids |= {query.id for query in queries if query.pixels is None and not query.is_text}
     pixels = search.lookup.pixels_of(sorted(ids))
     if len(pixels) < len(ids):
         warn(f"{path}: {len(ids) - len(pixels)} of {len(ids)} images are not there")

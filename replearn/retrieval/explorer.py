@@ -86,6 +86,15 @@ class Explorer:
         """
         return self.search.queries_of_pixels([name], [self.search.prepare(content)])[0]
 
+    def query_text(self, text: str) -> Query:
+        """Return the query for a text.
+
+        Raises:
+            DataError: the encoder is damaged, or another one than the index was made with.
+            UsageError: it has no text tower, or is not where it was.
+        """
+        return self.search.queries_of_texts([text])[0]
+
     def query_id(self, id_: str) -> Query:
         """Return the query for an indexed image, with its pixels if they are there.
 
@@ -109,7 +118,7 @@ class Explorer:
 
     def nearest(self, query: Query, k: int, metric: Metric) -> list[Neighbour]:
         """Return the k nearest; an indexed image does not find itself."""
-        same = metric == self.search.index.metric
+        same = query.is_text or metric == self.search.index.metric  # texts have angles alone
         search = self.search if same else self._search_by_other_metric()
         return search.nearest([query], k, exclude_self=query.indexed)[0]
 

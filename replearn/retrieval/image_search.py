@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from replearn.arrays import Pixels, Vectors
+from replearn.artefacts.files import read_json
 from replearn.artefacts.identity import check_same
 from replearn.errors import DataError, UsageError
 from replearn.images.decoding import decode_image
@@ -32,15 +33,16 @@ _DECODING = Lock()  # for a large file can take gigabytes
 
 
 class Query(NamedTuple):
-    """An image to search for.
+    """An image, or a text, to search for.
 
     Attributes:
-        name: as it was given, an id or the name of a file.
+        name: as it was given, an id, the name of a file, or the text.
         id: that the same image would have in the index.
         vector: its features [D].
         pixels: as the encoder sees it, uint8 [C, H, W]; None where they are not at hand.
         indexed: whether it is an indexed image.
         exact: whether the vector is the features themselves, not their direction alone.
+        is_text: whether it is a text; then there is no image.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Query(NamedTuple):
     pixels: Pixels | None = None
     indexed: bool = False
     exact: bool = True
+    is_text: bool = False
 
 
 class Neighbour(NamedTuple):
@@ -177,6 +180,38 @@ class ImageSearch:
             Query(id_, id_, vector, indexed=True, exact=exact)
             for id_, vector in zip(ids, self.index.vectors(ids), strict=True)
         ]
+
+    def queries_of_texts(self, texts: Sequence[str]) -> list[Query]:
+        """Return queries for texts, where the encoder has a text tower.
+
+        Raises:
+            UsageError: it has none, it is not where it was, or the index compares other than
+                angles.
+        """
+        if not texts:
+            return []
+        if self.index.metric != "cosine":
+            raise UsageError(
+                f"{self.folder or 'the index'}: texts are compared with images by angle, and its "
+                f"metric is {self.index.metric}; make an index with --metric cosine"
+            )
+        vectors = self.encoder.embed_text(texts)
+        return [
+            Query(text, text, vector, exact=False, is_text=True)
+            for text, vector in zip(texts, vectors, strict=True)
+        ]
+
+    @property
+    def may_know_texts(self) -> bool:
+        """Whether the encoder is of the kind that may have a text tower; it is not loaded."""
+        source = self.encoder_source
+        try:
+            source = self._hinted("encoder") if source is None else source
+            if isinstance(source, Path | str):
+                return bool(read_json(Path(source) / "encoder.json")["model"] == "pretrained")
+        except (DataError, UsageError, KeyError, OSError):
+            return False
+        return source.description.model == "pretrained"
 
     def nearest(
         self, queries: Sequence[Query], k: int, *, exclude_self: bool = False

@@ -93,6 +93,15 @@ class Handlers:
         except (DataError, UsageError) as error:
             return self._nothing(f"New images cannot be searched for: {error}.")
 
+    def search_text(self, text: str, k: int, metric: Metric) -> tuple[Any, ...]:
+        """Search for images that show what a text says."""
+        if not text.strip():
+            return self._nothing(_PROMPT)
+        try:
+            return self.search(self.explorer.query_text(text.strip()), k, metric)
+        except (DataError, UsageError) as error:
+            return self._nothing(f"Texts cannot be searched for: {error}.")
+
     def search_id(self, k: int, metric: Metric, event: gr.EventData) -> tuple[Any, ...]:
         """Search for the indexed image whose card was clicked."""
         try:
@@ -164,6 +173,13 @@ def _search_tab(
     with gr.Row():
         with gr.Column(scale=1, min_width=260):
             upload = gr.File(label="Your image", type="filepath", elem_id="upload", height=140)
+            text = gr.Textbox(
+                label="Or a text",
+                placeholder="pleural effusion",
+                max_lines=1,
+                elem_id="text",
+                visible=explorer.search.may_know_texts,
+            )
             seen = gr.HTML(elem_id="query-image", apply_default_css=False)
             k = gr.Slider(1, min(60, len(explorer.ids)), 12, step=1, label="How many")
             metric = gr.Radio(
@@ -182,6 +198,7 @@ def _search_tab(
             hit_cards = _clickable("", "hits")
     outputs = [query, message, seen, concepts, hit_cards, other]
     upload.change(handlers.search_file, [upload, k, metric], outputs, **_QUEUE)
+    text.submit(handlers.search_text, [text, k, metric], outputs, **_QUEUE)
     for cards in (example_cards, hit_cards):
         cards.click(handlers.search_id, [k, metric], outputs, **_QUEUE)
     k.change(handlers.search, [query, k, metric], outputs, **_QUEUE)

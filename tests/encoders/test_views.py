@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipelines.__main__ import main
+from replearn.arrays import Vectors
 from replearn.encoders.contract import Model
 from replearn.encoders.encoder import Description, Encoder, load_encoder
 from replearn.encoders.preprocessing import centre_crop
@@ -29,13 +30,13 @@ def encoder(crop: int | None, flip: bool) -> Encoder:
     return Encoder(Flat(), Description("raw", {}, 16, 1, "stretch", crop, "flat", training))
 
 
-def embedded(made: Encoder, views: int) -> np.ndarray:  # type: ignore[type-arg]
+def embedded(made: Encoder, views: int) -> Vectors:
     return np.concatenate(list(made.embed(PIXELS, views=views)))
 
 
 @pytest.mark.parametrize("size", [16, 17])
 def test_the_first_view_is_the_central_crop(size: int) -> None:
-    pixels = np.zeros((2, 1, size, size), np.uint8) + np.arange(size, dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 1, size, size), np.uint8)
     for crop in (None, 12, 13):
         np.testing.assert_array_equal(CENTRE.of(pixels, crop), centre_crop(pixels, crop))
 
