@@ -28,7 +28,7 @@ _STEP = 1e-4  # of central differences
 # A logit that calls neither input real; the others' losses do not care where it is.
 _OFFSETS = {"least-squares": 0.5}
 # What has no meaning with one linear layer, or is random without an expectation of its own.
-_WITHOUT = ("spectral_norm", "minibatch_stddev", "label_flipping")
+_WITHOUT = ("spectral_norm", "minibatch_stddev", "bottleneck", "label_flipping")
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,9 @@ def test_a_trajectory_near_the_equilibrium_follows_the_eigenvalues(order: Order)
     assert slope == pytest.approx(np.log(radius), rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["spectral_norm", "minibatch_stddev", "label_flipping"])
+@pytest.mark.parametrize(
+    "name", ["spectral_norm", "minibatch_stddev", "bottleneck", "label_flipping"]
+)
 def test_what_the_game_has_no_place_for_is_refused_by_name(name: str) -> None:
     with pytest.raises(UsageError, match=f"adversary.{name}"):
         DiracGAN(Adversary.model_validate({name: 0.2 if name == "label_flipping" else True}))

@@ -98,6 +98,8 @@ class Adversary(BaseModel):
         label_flipping: share of the critic's inputs that are given the other label.
         spectral_norm: hold each of the critic's layers at largest singular value 1.
         minibatch_stddev: the critic gets the standard deviation over the batch as a feature.
+        bottleneck: nats about an input that reach the critic's judging layer, on average; 0 is no
+            limit (Peng et al. 2018, arXiv:1810.00821).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -115,6 +117,7 @@ class Adversary(BaseModel):
     label_flipping: float = Field(0.0, ge=0, lt=0.5)
     spectral_norm: bool = False
     minibatch_stddev: bool = False
+    bottleneck: float = Field(0.0, ge=0)
 
     def check_stabilised(self) -> None:
         """Refuse a critic whose cost has no lower bound: the training would diverge.
@@ -140,7 +143,10 @@ class Adversary(BaseModel):
     def critic(self, trunk: ATrunk) -> Critic[ATrunk]:
         """Return a critic on this trunk, with the layers that the settings ask for."""
         return Critic(
-            trunk, spectral_norm=self.spectral_norm, minibatch_stddev=self.minibatch_stddev
+            trunk,
+            spectral_norm=self.spectral_norm,
+            minibatch_stddev=self.minibatch_stddev,
+            bottleneck=bool(self.bottleneck),
         )
 
     def critic_loss(
@@ -160,11 +166,8 @@ class Adversary(BaseModel):
         # The critic's update must not reach the networks that made the inputs, hence the detach.
         seen_real = self._seen(tuple(x.detach() for x in _inputs(real)), progress)
         seen_fake = self._seen(tuple(x.detach() for x in _inputs(fake)), progress)
-        real_logits, fake_logits = (
-            to_full_precision(critic(*seen_real)),
-            to_full_precision(critic(*seen_fake)),
-        )
-        terms = self._call(real_logits, fake_logits)
+        real_logits, fake_logits, narrow = self._judged(critic, seen_real, seen_fake)
+        terms = self._call(real_logits, fake_logits) | narrow
         # Watched only; unlike the accuracy it means the same for every loss.
         every_real, every_fake = gather(real_logits.detach()), gather(fake_logits.detach())
         gaps = every_real - every_fake.T
@@ -178,6 +181,18 @@ class Adversary(BaseModel):
             # Karras et al. 2017, appendix A.1: of real inputs only.
             terms["drift"] = self.drift * real_logits.square().mean()
         return terms
+
+    def _judged(
+        self, critic: Critic[Trunk], real: tuple[Tensor, ...], fake: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the logits [N, 1] of both, and the term of the bottleneck if there is one."""
+        if critic.bottleneck is None:
+            return to_full_precision(critic(*real)), to_full_precision(critic(*fake)), {}
+        real_logits, real_rates = critic.judge_draws(critic.features(*real))
+        fake_logits, fake_rates = critic.judge_draws(critic.features(*fake))
+        rate = mean_over_processes(torch.cat([real_rates, fake_rates]))
+        term = critic.bottleneck.term(rate, self.bottleneck)
+        return to_full_precision(real_logits), to_full_precision(fake_logits), {"bottleneck": term}
 
     def generator_loss(
         self,

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from replearn.encoders.networks.bottleneck import Bottleneck
 from replearn.encoders.networks.collective import gather
 from replearn.encoders.networks.full_precision import to_full_precision
 
@@ -33,7 +34,12 @@ class Critic(nn.Module, Generic[AnyTrunk]):
     trunk: AnyTrunk
 
     def __init__(
-        self, trunk: AnyTrunk, *, spectral_norm: bool = False, minibatch_stddev: bool = False
+        self,
+        trunk: AnyTrunk,
+        *,
+        spectral_norm: bool = False,
+        minibatch_stddev: bool = False,
+        bottleneck: bool = False,
     ) -> None:
         """Put the judging layer on a trunk.
 
@@ -41,11 +47,14 @@ class Critic(nn.Module, Generic[AnyTrunk]):
             trunk: finds the features.
             spectral_norm: hold each layer's largest singular value at 1.
             minibatch_stddev: let the critic see how much the batch varies.
+            bottleneck: let it judge codes of the features, through which little information passes.
         """
         super().__init__()
         self.trunk = trunk
         self.minibatch_stddev = minibatch_stddev
-        self.head = nn.Linear(trunk.outputs + minibatch_stddev, 1)
+        self.bottleneck = Bottleneck(trunk.outputs) if bottleneck else None
+        width = self.bottleneck.outputs if self.bottleneck else trunk.outputs
+        self.head = nn.Linear(width + minibatch_stddev, 1)
         if spectral_norm:
             for layer in [m for m in self.modules() if isinstance(m, nn.Linear | nn.Conv2d)]:
                 parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
@@ -56,7 +65,18 @@ class Critic(nn.Module, Generic[AnyTrunk]):
         return features
 
     def judge(self, features: Tensor) -> Tensor:
-        """Turn features [N, F] into logits [N, 1]."""
+        """Turn features [N, F] into logits [N, 1]; behind a bottleneck those of the mean codes."""
+        if self.bottleneck:
+            features = self.bottleneck(features)
+        return self._judge(features)
+
+    def judge_draws(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn features [N, F] into logits of draws of their codes [N, 1], and their rates [N]."""
+        assert self.bottleneck
+        draws, rates = self.bottleneck.draw(features)
+        return self._judge(draws), rates
+
+    def _judge(self, features: Tensor) -> Tensor:
         if self.minibatch_stddev:
             features = torch.cat([features, minibatch_stddev(features)], dim=1)
         logits: Tensor = self.head(features)

@@ -609,6 +609,7 @@ STABILISERS: dict[str, Any] = {
     "label_flipping": 0.05,
     "spectral_norm": True,
     "minibatch_stddev": True,
+    "bottleneck": 0.5,
     "critic_steps": 5,
 }
 OPTIONS = [*STABILISERS.items(), *(("loss", loss) for loss in LOSSES)]
@@ -651,7 +652,7 @@ def test_every_setting_works_with_every_other_on_every_kind_of_input(
     maker = torch.full((1,), 0.5, requires_grad=True)
     fake = tuple(x * maker for x in real) if isinstance(real, tuple) else real * maker
     terms = adversary.critic_loss(critic, real=real, fake=fake, progress=0.5)
-    optional = {"gradient_penalty", "r1", "drift"} & set(settings)
+    optional = {"gradient_penalty", "r1", "drift", "bottleneck"} & set(settings)
     assert set(terms) == {"real", "fake", "order"} | optional
     for term in terms.values():
         assert term.shape == ()
@@ -745,6 +746,7 @@ def test_the_critic_has_the_layers_that_the_settings_ask_for() -> None:
         {"label_flipping": 0.5},
         {"spectral_norm": "often"},
         {"minibatch_stddev": 3},
+        {"bottleneck": -1.0},
     ],
     ids=str,
 )
