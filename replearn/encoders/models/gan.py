@@ -7,11 +7,13 @@ To tell photographs from forgeries the critic has to know what photographs show;
 from collections.abc import Iterator
 from typing import Literal
 
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from replearn.encoders.contract import Codes, Objective
 from replearn.encoders.grids import generator_grids
 from replearn.encoders.losses.adversarial import Adversary
+from replearn.encoders.losses.clamping import clamping_penalty
 from replearn.encoders.losses.priors import PRIORS, PriorName
 from replearn.encoders.networks.architectures import Architecture, ImageTrunk, decoder
 from replearn.encoders.networks.jacobian import conditioning
@@ -22,6 +24,8 @@ class GAN(Objective):
 
     critic:     min_C  E_x -log C(x) + E_z -log(1 - C(G(z)))
     generator:  min_G  E_z -log C(G(z))
+
+    `clamping`, if given, adds the squared distance of the generator's gains from two bounds.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class GAN(Objective):
         latent_dim: int = 128,
         prior: PriorName = "normal",
         adversary: Adversary = Adversary(r1=1.0),  # noqa: B008
+        clamping: tuple[PositiveFloat, PositiveFloat] | None = None,
         layer: Literal["convolution", "levels", "features"] = "convolution",
     ) -> None:
         super().__init__()
@@ -42,6 +47,7 @@ class GAN(Objective):
         self.critic = adversary.critic(ImageTrunk(architecture, size, channels, width))
         self.adversary = adversary
         self.prior = PRIORS[prior]
+        self.clamping = clamping
         self.layer = layer
 
     def players(self) -> dict[str, list[nn.Module]]:
@@ -49,19 +55,20 @@ class GAN(Objective):
 
     def losses(self, images: Tensor, progress: float) -> Iterator[tuple[str, dict[str, Tensor]]]:
         for _ in range(self.adversary.critic_steps):
-            made = self.generator(self.draw(images))
+            codes = self.draw(images)
+            made = self.generator(codes)
             yield (
                 "critic",
                 self.adversary.critic_loss(self.critic, real=images, fake=made, progress=progress),
             )
-        yield (
-            "generator",
-            {
-                "adversarial": self.adversary.generator_loss(
-                    self.critic, fake=made, real=images, progress=progress
-                )
-            },
-        )
+        terms = {
+            "adversarial": self.adversary.generator_loss(
+                self.critic, fake=made, real=images, progress=progress
+            )
+        }
+        if self.clamping:
+            terms["clamping"] = clamping_penalty(self.generator, codes, self.clamping)
+        yield "generator", terms
 
     def draw(self, images: Tensor) -> Tensor:
         """Return as many codes [N, D] from the prior as there are images."""
