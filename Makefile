@@ -33,8 +33,8 @@ ANEW     := $(if $(wildcard $(VENV)/bin/replearn),$(shell \
 	grep -qE "^($(HASH)!|'''exec' \"?)$(abspath $(VENV))/bin/python" $(VENV)/bin/replearn || echo --clear))
 
 # What is optional, and the tests that are skipped without it.
-OPTIONAL := cpu,app,browser,dicom,milvus,parquet,pretrained,ray,umap
-NEEDY    := retrieval/test_page images/test_dicom images/test_dicom_display images/test_dicom_frames neighbors/test_engine concepts/test_parquet \
+OPTIONAL := cpu,app,browser,diagnose,dicom,milvus,parquet,pretrained,ray,umap
+NEEDY    := diagnostics/generators/test_geometry retrieval/test_page images/test_dicom images/test_dicom_display images/test_dicom_frames neighbors/test_engine concepts/test_parquet \
 	encoders/models/test_pretrained encoders/backbones/test_libraries encoders/backbones/test_sources \
 	artefacts/test_ray report/test_browser report/test_umap
 

@@ -73,6 +73,7 @@ setup(
         "ray": ["ray>=2.40"],
         "milvus": ["pymilvus>=2.6", "milvus-lite>=2.5"],
         "app": ["gradio>=6.0"],
+        "diagnose": ["gudhi>=3.10"],  # the Geometry Score
         "umap": ["umap-learn>=0.5.7"],
         # Beside Chromium itself, what the tests of pages in a browser need.
         "browser": ["axe-playwright-python>=0.1.4", "playwright>=1.50"],

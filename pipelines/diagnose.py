@@ -6,35 +6,65 @@ from typing import Annotated
 
 import typer
 
-from replearn.artefacts.identity import identify
-from replearn.diagnostics.diagnose import diagnose_features
-from replearn.features import Features
+from replearn.console import say
+from replearn.diagnostics.opening import Wanted, open_subject
 from replearn.report.diagnosis_folder import PAGE, write_diagnosis
 
 
 def diagnose(
-    first: Annotated[Path, typer.Argument(metavar="REAL.h5", help="Features of real images.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="ENCODER|REAL.h5", help="An encoder, or real features.")
+    ],
     second: Annotated[
-        Path, typer.Argument(metavar="FAKE.h5", help="Features of samples, by the same encoder.")
+        Path,
+        typer.Argument(metavar="IMAGES|FAKE.h5", help="Images it learned from, or made features."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
+    ids: Annotated[
+        Path | None, typer.Option(help="Only images of the ids in the first column of this file.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Look at so many images at most, drawn at random.")] = (
+        2000
+    ),
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ENCODER", help="By whose features samples are judged; default: pixels."
+        ),
+    ] = None,
+    concepts: Annotated[
+        Path | None, typer.Option(help="Concepts of the images: F1 by the number of labels.")
+    ] = None,
+    factors: Annotated[
+        Path | None, typer.Option(help="Factors of the images, as of phantoms --factors.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Measure anew, and replace another diagnosis.")
     ] = False,
 ) -> None:
-    """Tell what is wrong with a generator or an encoder, in numbers with intervals.
+    """Tell what is wrong with an encoder or generator, in numbers with intervals.
 
     OUT gets diagnosis.json and diagnosis.html.
 
-    Example: replearn diagnose real.h5 fake.h5 diagnosis
+    Example: replearn diagnose runs/aae images.h5 diagnosis
     """
-    real, fake = Features.load(first), Features.load(second)
-    content = write_diagnosis(
-        out,
-        identify("diagnosis", real=real.identity, fake=fake.identity),
-        lambda: diagnose_features(real, fake),
-        overwrite=overwrite,
-        inputs=[first, second],
+    wanted = Wanted(
+        count=count,
+        ids=ids,
+        judge=judge,
+        concepts=concepts,
+        factors=factors,
+        device=device,
     )
-    print(json.dumps(content) if as_json else out / PAGE)
+    inputs = [first, second, ids, judge, concepts, factors]
+    content = write_diagnosis(
+        out, open_subject(first, second, wanted), overwrite=overwrite, inputs=inputs
+    )
+    if as_json:
+        print(json.dumps(content))
+        return
+    for fault in content["faults"]:
+        say(f"{fault['name']}: {fault['because']}; {fault['remedy']}")
+    print(out / PAGE)

@@ -154,7 +154,12 @@ def rankme(vectors: NDArray[np.floating[Any]]) -> float:
     """
     matrix = np.asarray(vectors, np.float64)
     products = matrix @ matrix.T if len(matrix) < matrix.shape[1] else matrix.T @ matrix
-    values = np.sqrt(np.maximum(np.linalg.eigvalsh(products), 0))
+    return rank_of_spectrum(np.linalg.eigvalsh(products))
+
+
+def rank_of_spectrum(squares: NDArray[np.floating[Any]]) -> float:
+    """Return the rank of `rankme` from the squared singular values; 1 if there are none."""
+    values = np.sqrt(np.maximum(squares, 0))
     if not values.sum() > 0:
         return 1.0
     shares = values[values > 0] / values.sum()

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from replearn.arrays import Float64
 
 BLOCKS = 20
-_T = 2.093  # the 0.975 quantile of Student's t with 19 degrees of freedom
 _PERMUTATIONS = 999
 
 REAL = "real against real"
@@ -51,8 +51,12 @@ class Estimate:
         return replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields for JSON; what there is none of is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return the fields for JSON, which has no infinity; what there is none of is left out."""
+        return {
+            name: value if isinstance(value, str) or np.isfinite(value) else None
+            for name, value in asdict(self).items()
+            if value is not None
+        }
 
     def __str__(self) -> str:
         text = f"{self.value:.4g} (95% interval {self.low:.4g} to {self.high:.4g}, N {self.n:,}"
@@ -85,7 +89,8 @@ def _interval(value: float, left_out: Float64) -> tuple[float, float]:
     spread = left_out - left_out.mean()
     count = len(left_out)
     error = float(np.sqrt((count - 1) / count * (spread**2).sum()))
-    return value - _T * error, value + _T * error
+    reach = float(stats.t.ppf(0.975, max(count - 1, 1))) * error
+    return value - reach, value + reach
 
 
 def without_bias(value: float, left_out: Sequence[float] | Float64, n: int) -> Estimate:

@@ -18,9 +18,13 @@ _SHEET = 256  # pixels a side of the sheet on which letters are written before r
 def _film(c: Canvas) -> None:
     """Plain film: exposure, vignetting, quantum grain and collimation."""
     g = 1 - np.exp(np.float32(-1.6) * np.maximum(c.grey, 0))
-    g = g ** np.float32(c.uniform(0.8, 1.3)) * np.float32(c.uniform(0.9, 1.12))
+    g = g ** np.float32(c.uniform(0.8, 1.3)) * np.float32(c.noted("exposure", 0.9, 1.12))
     g *= 1 - np.float32(c.uniform(0, 0.15)) * (c.screen_x**2 + c.screen_y**2)
-    g += np.sqrt(np.maximum(g, 0) + 0.03) * c.noise(_GRAIN) * np.float32(c.uniform(0.04, 0.11))
+    g += (
+        np.sqrt(np.maximum(g, 0) + 0.03)
+        * c.noise(_GRAIN)
+        * np.float32(c.noted("noise", 0.04, 0.11))
+    )
     c.grey = g + np.float32(c.uniform(0, 0.04))
     if c.rng.random() < 0.4:
         turn, left, right = c.uniform(-0.05, 0.05), c.uniform(0.86, 1.1), c.uniform(0.86, 1.1)
@@ -34,10 +38,10 @@ def _film(c: Canvas) -> None:
 
 def _tomogram(c: Canvas) -> None:
     """Computed tomography: window, noise that grows towards the middle, rings and streaks."""
-    width, level = c.uniform(0.85, 1.15), c.uniform(-0.05, 0.05)
+    width, level = c.uniform(0.85, 1.15), c.noted("exposure", -0.05, 0.05)
     u, v = c.screen_x - c.uniform(-0.1, 0.1), c.screen_y - c.uniform(-0.1, 0.1)
     r = np.hypot(u, v)
-    noise = c.noise(_GRAIN) * (1.3 - 0.6 * r) * np.float32(c.uniform(0.03, 0.09))
+    noise = c.noise(_GRAIN) * (1.3 - 0.6 * r) * np.float32(c.noted("noise", 0.03, 0.09))
     rings = np.sin(r * np.float32(c.uniform(40, 60))) * np.float32(c.uniform(0, 0.015))
     angle = np.arctan2(v, u)
     streaks = np.sin(14 * angle + c.uniform(0, 6)) * np.sin(23 * angle)
@@ -55,9 +59,9 @@ def _resonance(c: Canvas) -> None:
     g = np.maximum(c.grey, 0) * bias
     ghost = np.roll(g, round(c.size * c.uniform(0.1, 0.4)), axis=0)
     g = g + ghost * np.float32(c.uniform(0, 0.06))
-    sigma = np.float32(c.uniform(0.04, 0.1))
+    sigma = np.float32(c.noted("noise", 0.04, 0.1))
     g = np.hypot(g + sigma * c.noise(_GRAIN), sigma * c.noise(_GRAIN))
-    c.grey = g ** np.float32(c.uniform(0.85, 1.2))
+    c.grey = g ** np.float32(c.noted("exposure", 0.85, 1.2, falling=True))
     _letters(c, 0.3, ("A", "H", "R", "SE 4"), (0.95, 0.95, 0.95))
 
 
@@ -70,8 +74,8 @@ def _sonogram(c: Canvas) -> None:
     v = (down * (rows - 1)).astype(np.float32)
     real, imaginary = (cv2.remap(part, u, v, cv2.INTER_LINEAR) for part in cells)
     speckle = np.hypot(real, imaginary)
-    depth = np.exp(-np.float32(c.uniform(0.1, 0.6)) * np.clip(down, 0, 1))
-    strength = np.float32(c.uniform(0.45, 0.65))
+    depth = np.exp(-np.float32(c.noted("exposure", 0.1, 0.6, falling=True)) * np.clip(down, 0, 1))
+    strength = np.float32(c.noted("noise", 0.45, 0.65))
     g = c.grey * c.shadow * depth * (1 - strength + strength * speckle) * 1.25
     c.grey = np.maximum(g, 0) ** np.float32(c.uniform(0.75, 1.0))
     warm = c.uniform(0, 0.14)

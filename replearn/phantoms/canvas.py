@@ -61,6 +61,7 @@ class Canvas:
         self.apex: Point = (0.0, -1.1)  # of the fan, in the frame
         self.polar: tuple[Array, Array] = (self.grey, self.grey)  # across the fan, down the fan
         self.floor: Array = self.grey  # height of the diaphragm
+        self.drawn: dict[str, float] = {}  # what was noted of the random numbers
         self._taken: list[Point] = []
         self._pose(turn, flips)
 
@@ -68,7 +69,7 @@ class Canvas:
         """Jitter shift, scale, rotation and side of the anatomy, and bend it a little."""
         self._shift = (self.uniform(-0.09, 0.09), self.uniform(-0.08, 0.08))
         self._scale = self.uniform(0.87, 1.09)
-        self._turn = self.uniform(-turn, turn)
+        self._turn = self.drawn["turn"] = self.uniform(-turn, turn)
         flip = self.sign()
         self._flip = flip if flips else 1.0
         cos, sin = np.cos(self._turn) / self._scale, np.sin(self._turn) / self._scale
@@ -90,6 +91,16 @@ class Canvas:
     def uniform(self, low: float, high: float) -> float:
         """One number between two bounds."""
         return float(self.rng.uniform(low, high))
+
+    def noted(self, name: str, low: float, high: float, *, falling: bool = False) -> float:
+        """One number between two bounds, whose place between them is noted: 0 to 1.
+
+        With `falling`, 1 is noted at the lower bound: where less of it makes more of what is named.
+        """
+        value = self.uniform(low, high)
+        share = (value - low) / (high - low)
+        self.drawn[name] = 1 - share if falling else share
+        return value
 
     def sign(self) -> float:
         """Plus or minus one."""

@@ -3,19 +3,26 @@
 This is the one file here that imports from the rest of the library; what draws imports nothing.
 """
 
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import cv2
 
 from replearn.artefacts.files import read_json, write_json
 from replearn.artefacts.identity import identify
+from replearn.artefacts.outputs import FileKind
 from replearn.artefacts.workspace import FolderKind, creating
 from replearn.console import progress
 from replearn.errors import DamagedError, UsageError
 from replearn.phantoms.concepts import CONCEPTS
-from replearn.phantoms.rendering import render
+from replearn.phantoms.rendering import Factors, factors, render
 
 _FACTS = "phantoms.json"
+
+
+def _columns() -> list[str]:
+    return [field.name for field in fields(Factors)]
+
 
 # Shares of the images; the rest is for training.
 _VALID = _TEST = 0.15
@@ -67,6 +74,25 @@ def write_data_folder(
         _write_lines(made / "concept-names.tsv", names)
         write_json(made / _FACTS, {"identity": identity, "count": count})
     return True
+
+
+FACTORS = FileKind(
+    "factors of phantoms",
+    lambda data: data.startswith("\t".join(["id", *_columns()]).encode() + b"\n"),
+)
+
+
+def factor_table(count: int, seed: int = 0) -> str:
+    """Return what generated each image of a set, as a table with tabs and a header.
+
+    The images and their identity are the same with and without it.
+    """
+    lines = ["\t".join(["id", *_columns()])]
+    for number in range(count):
+        values = asdict(factors(number, seed)).values()
+        texts = [f"{value:.6f}" if isinstance(value, float) else value for value in values]
+        lines.append("\t".join([f"phantom_{number:06d}", *texts]))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _write_image(folder: Path, number: int, seed: int, size: int, channels: int) -> str:

@@ -55,6 +55,39 @@ def render(index: int, seed: int = 0, *, size: int = 64, channels: int = 1) -> P
     return Phantom(pixels, planned.concepts)
 
 
+@dataclass(frozen=True)
+class Factors:
+    """What generated an image apart from its findings.
+
+    Attributes:
+        modality: name of its concept.
+        region: name of its concept.
+        view: projection or weighting, `-` for the usual one.
+        turn: of the anatomy in the frame, in radians.
+        exposure: how bright, from 0 to 1 in the modality's range.
+        noise: how strong the noise or speckle is, from 0 to 1 in the modality's range.
+    """
+
+    modality: str
+    region: str
+    view: str
+    turn: float
+    exposure: float
+    noise: float
+
+
+def factors(index: int, seed: int = 0) -> Factors:
+    """Return what generated image `index` of the set named by `seed`, without drawing it."""
+    planned = plan(index, seed)
+    anatomy, acquisition, *_ = (np.random.default_rng(seed) for seed in planned.seeds)
+    # What is drawn from a stream depends neither on the size nor on what the canvas shows.
+    canvas = Canvas(16, anatomy, planned.scene.turn, planned.scene.flips)
+    canvas.rng = acquisition
+    modality, region, *view = planned.scene.names
+    ACQUISITIONS[modality](canvas)
+    return Factors(modality, region, ", ".join(view) or "-", **canvas.drawn)
+
+
 def draw(planned: Plan, size: int, without: str | None = None) -> NDArray[np.uint8]:
     """Draw a plan in colour [3, size, size], leaving out one finding's marks if asked to.
 
@@ -62,8 +95,17 @@ def draw(planned: Plan, size: int, without: str | None = None) -> NDArray[np.uin
     difference of the two pictures is that finding.
     """
     bin_side = -(-_FINEST // size)
+    pixels = develop(paint(planned, size * bin_side, without))
+    if bin_side == 1:
+        return pixels
+    binned = pixels.reshape(3, size, bin_side, size, bin_side).mean((2, 4))
+    return np.asarray(np.round(binned), np.uint8)
+
+
+def paint(planned: Plan, size: int, without: str | None = None) -> Canvas:
+    """Return the canvas of a plan as it is recorded, before it becomes a picture; see `draw`."""
     anatomy, acquisition, *seeds = (np.random.default_rng(seed) for seed in planned.seeds)
-    canvas = Canvas(size * bin_side, anatomy, planned.scene.turn, planned.scene.flips)
+    canvas = Canvas(size, anatomy, planned.scene.turn, planned.scene.flips)
     planned.scene.anatomy(canvas)
     for finding, rng in zip(planned.findings, seeds, strict=True):
         canvas.rng = rng
@@ -73,8 +115,4 @@ def draw(planned: Plan, size: int, without: str | None = None) -> NDArray[np.uin
             canvas.restore(before)
     canvas.rng = acquisition
     ACQUISITIONS[planned.scene.names[0]](canvas)
-    pixels = develop(canvas)
-    if bin_side == 1:
-        return pixels
-    binned = pixels.reshape(3, size, bin_side, size, bin_side).mean((2, 4))
-    return np.asarray(np.round(binned), np.uint8)
+    return canvas

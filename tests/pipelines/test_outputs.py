@@ -21,6 +21,7 @@ PARTS = "aae-train.h5 data/train-concepts.tsv aae-valid.h5 data/valid-concepts.t
 # A call of each stage that writes, {out} being its output.
 WRITERS = {
     "phantoms": "phantoms {out} --count 10",
+    "factors": "phantoms data --count 48 --factors {out}.tsv",
     "split": "split data/train-concepts.tsv {out} --groups groups.tsv",
     "prepare": "prepare data/images {out}.h5 --ids ids.txt",
     "prepare shards": "prepare data/images {out} --ids ids.txt",

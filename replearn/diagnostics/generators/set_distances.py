@@ -19,9 +19,11 @@ from replearn.diagnostics.estimates import (
     from_left_out,
     without_bias,
 )
+from replearn.neighbors.engine import even_blocks
 
 _WIDEST = 1024  # columns; wider features are projected for the Fréchet distance
 _MOST = 5000  # rows of each set for the kernel distance, which compares all with all
+_ROWS = 4096  # in float64 at a time
 _ENOUGH = 2  # images for each column, from which on the bias falls as 1 / N
 
 
@@ -34,10 +36,15 @@ class _Moments:
     products: Float64
 
     @classmethod
-    def of(cls, rows: Float64) -> "_Moments":
-        return cls(len(rows), rows.sum(axis=0), rows.T @ rows)
+    def of(cls, rows: Vectors) -> "_Moments":
+        found = cls(len(rows), np.zeros(rows.shape[1]), np.zeros((rows.shape[1],) * 2))
+        for some in even_blocks(len(rows), _ROWS):
+            part = np.asarray(rows[some], np.float64)
+            found.total += part.sum(axis=0)
+            found.products += part.T @ part
+        return found
 
-    def without(self, rows: Float64) -> "_Moments":
+    def without(self, rows: Vectors) -> "_Moments":
         part = _Moments.of(rows)
         return _Moments(
             self.count - part.count, self.total - part.total, self.products - part.products
@@ -101,14 +108,14 @@ def frechet_distance(real: Vectors, fake: Vectors, *, interval: bool = True) -> 
     return found
 
 
-def _narrowed(real: Vectors, fake: Vectors) -> list[Float64]:
-    """Return both sets in float64, around the mean of the first, at most 1,024 wide."""
+def _narrowed(real: Vectors, fake: Vectors) -> list[Vectors]:
+    """Return both sets around the mean of the first, in float32, at most 1,024 wide."""
     mean, width = real.mean(axis=0, dtype=np.float64), real.shape[1]
     if width <= _WIDEST:
-        return [np.asarray(rows, np.float64) - mean for rows in (real, fake)]
+        return [np.asarray(rows - mean, np.float32) for rows in (real, fake)]
     random = np.random.default_rng(0).standard_normal((width, _WIDEST))
     basis = np.linalg.qr(random)[0] * np.sqrt(width / _WIDEST)  # keeps squared lengths on average
-    return [(np.asarray(rows, np.float64) - mean) @ basis for rows in (real, fake)]
+    return [np.asarray((rows - mean) @ basis, np.float32) for rows in (real, fake)]
 
 
 def kernel_distance(real: Vectors, fake: Vectors) -> Estimate:
