@@ -23,6 +23,10 @@ def diagnose(
     ids: Annotated[
         Path | None, typer.Option(help="Only images of the ids in the first column of this file.")
     ] = None,
+    trained: Annotated[
+        Path | None,
+        typer.Option(help="Ids that it learned from, in the first column; others are held out."),
+    ] = None,
     count: Annotated[int, typer.Option(help="Look at so many images at most, drawn at random.")] = (
         2000
     ),
@@ -53,12 +57,13 @@ def diagnose(
     wanted = Wanted(
         count=count,
         ids=ids,
+        trained=trained,
         judge=judge,
         concepts=concepts,
         factors=factors,
         device=device,
     )
-    inputs = [first, second, ids, judge, concepts, factors]
+    inputs = [first, second, ids, trained, judge, concepts, factors]
     content = write_diagnosis(
         out, open_subject(first, second, wanted), overwrite=overwrite, inputs=inputs
     )

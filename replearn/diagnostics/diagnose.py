@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from replearn.arrays import Pixels, Vectors
 from replearn.artefacts.disk_rows import evenly_spaced
 from replearn.artefacts.identity import check_same
 from replearn.concepts.table import ConceptTable
 from replearn.diagnostics.balance import critic_balance
+from replearn.diagnostics.codes.numbers import code_numbers
 from replearn.diagnostics.diagnosis import Diagnosis, Gallery, Numbers
 from replearn.diagnostics.faults import name_faults
 from replearn.diagnostics.generators.comparison import Comparison, compare_samples
+from replearn.diagnostics.generators.generalisation import reconstruction_gap
 from replearn.diagnostics.generators.pixel_features import PixelFeatures
 from replearn.diagnostics.representation.disentanglement import Factor, dci, mutual_information_gap
 from replearn.diagnostics.representation.features import (
@@ -78,10 +82,12 @@ class Known:
     """What is known of the images that a diagnosis may use.
 
     Attributes:
+        learned: which of the images the model learned from, bool [N]; all of them if None.
         concepts: of the same images, for probes by the number of labels; None if not known.
         factors: what generated each image, by name, for disentanglement; none if not known.
     """
 
+    learned: NDArray[np.bool_] | None = None
     concepts: ConceptTable | None = None
     factors: dict[str, Factor] = field(default_factory=dict)
 
@@ -107,37 +113,55 @@ def diagnose_encoder(
     Raises:
         DataError: there are fewer than 20 images.
     """
-    from replearn.encoders.generation import generate
+    from replearn.encoders.latent import Latent
     from replearn.encoders.preprocessing import centre_crop
 
     _check_number("given", len(images))
-    pixels = centre_crop(np.asarray(images.pixels[:]), encoder.description.crop)
+    whole = np.asarray(images.pixels[:])
+    pixels = centre_crop(whole, encoder.description.crop)
     vectors = encoder_features(encoder, pixels)
     numbers: dict[str, Numbers] = {"representation": represent(vectors)}
     numbers["robustness"] = robustness(
         pixels, vectors, lambda some: encoder_features(encoder, some)
     )
-    absent, shown = {}, []
-    fake = generate(encoder, len(images), seed=seed)
-    if fake is None:
+    absent: dict[str, str] = {}
+    compared = _of_samples(encoder, (pixels, images.ids), judge, known.learned, seed)
+    if compared is None:
         absent["samples"] = _NO_PRIOR
     else:
-        features = judged_by(judge, pixels)
-        compared = compare_samples(features(pixels), features(fake))
-        numbers["samples"] = compared.numbers
-        names = [f"sample {row}" for row in range(len(fake))]
-        shown = galleries(compared, (images.ids, names), (pixels, fake))
-    numbers |= _of_what_is_known(vectors, known, absent)
-    balance = critic_balance(encoder.folder)
-    if balance:
-        numbers["training"] = balance
+        numbers["samples"] = compared[0].numbers
+    latent = Latent.of(encoder)
+    if latent is not None:
+        numbers |= code_numbers(latent, whole, seed=seed)
+    numbers |= _of_what_is_known(encoder, whole, vectors, known, absent)
+    numbers |= {"training": balance} if (balance := critic_balance(encoder.folder)) else {}
     facts = {
         "model": encoder.description.model,
         "images": f"{len(images):,}",
         "samples judged by": "pixels" if judge is None else judge.description.model,
     }
-    of = f"encoder {encoder.description.model}"
+    of, shown = f"encoder {encoder.description.model}", compared[1] if compared else []
     return Diagnosis(of, facts, numbers, name_faults(numbers), shown, absent)
+
+
+def _of_samples(
+    encoder: "Encoder",
+    real: tuple[Pixels, list[str]],
+    judge: "Encoder | None",
+    learned: NDArray[np.bool_] | None,
+    seed: int,
+) -> tuple[Comparison, list[Gallery]] | None:
+    """Return how a model's samples compare with real images, and pictures of that."""
+    from replearn.encoders.generation import generate
+
+    pixels, ids = real
+    fake = generate(encoder, len(pixels), seed=seed)
+    if fake is None:
+        return None
+    features = judged_by(judge, pixels)
+    compared = compare_samples(features(pixels), features(fake), learned)
+    names = [f"sample {row}" for row in range(len(fake))]
+    return compared, galleries(compared, (ids, names), (pixels, fake))
 
 
 def encoder_features(encoder: "Encoder", pixels: Pixels) -> Vectors:
@@ -151,7 +175,7 @@ def encoder_features(encoder: "Encoder", pixels: Pixels) -> Vectors:
 
 def judged_by(judge: "Encoder | None", pixels: Pixels) -> Embed:
     """Return what makes the features by which samples are told from real images."""
-    return PixelFeatures(pixels) if judge is None else lambda some: encoder_features(judge, some)
+    return PixelFeatures(pixels) if judge is None else partial(encoder_features, judge)
 
 
 def represent(vectors: Vectors) -> Numbers:
@@ -169,16 +193,27 @@ def _represent(vectors: Vectors) -> Numbers:
     return found | {"dimension": intrinsic_dimension(vectors)} | hubness(vectors)
 
 
-def _of_what_is_known(vectors: Vectors, known: Known, absent: dict[str, str]) -> dict[str, Numbers]:
+def _of_what_is_known(
+    encoder: "Encoder", pixels: Pixels, vectors: Vectors, known: Known, absent: dict[str, str]
+) -> dict[str, Numbers]:
+    from replearn.encoders.generation import reconstruction_errors
+
     found: dict[str, Numbers] = {}
+    learned = known.learned
+    if learned is None:
+        absent["generalisation"] = "no images are known to be held out; see --trained."
+    elif (errors := reconstruction_errors(encoder, pixels)) is None:
+        absent["generalisation"] = "the model does not reconstruct images."
+    else:
+        gap = reconstruction_gap(errors[learned], errors[~learned])
+        found["generalisation"] = {"reconstruction_gap": gap}
     if known.concepts is not None:
         found["labels"] = probe_by_labels(vectors, known.concepts)
     else:
         absent["labels"] = "the concepts are not known; give them with --concepts."
     if known.factors:
-        found["factors"] = mutual_information_gap(vectors, known.factors) | dci(
-            vectors, known.factors
-        )
+        gaps = mutual_information_gap(vectors, known.factors)
+        found["factors"] = gaps | dci(vectors, known.factors)
     else:
         absent["factors"] = "what generated the images is not known; see phantoms --factors."
     return found

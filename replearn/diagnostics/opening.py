@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from replearn.artefacts.identity import digest, identify
 from replearn.concepts.id_lists import read_id_list
 from replearn.concepts.reading import AS_FOUND, Reading
 from replearn.concepts.table import read_labels
-from replearn.diagnostics.diagnose import Known, diagnose_encoder, diagnose_features
+from replearn.diagnostics.diagnose import FEWEST, Known, diagnose_encoder, diagnose_features
 from replearn.diagnostics.diagnosis import Diagnosis
 from replearn.diagnostics.representation.disentanglement import read_factors
 from replearn.errors import DataError, UsageError
@@ -24,6 +25,8 @@ from replearn.neighbors.build_index import match_concepts
 if TYPE_CHECKING:  # which take a second to import
     from replearn.encoders.encoder import Encoder
 
+_LEARNED = 12  # images, so that each has a nearest and ten next ones
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -32,6 +35,7 @@ class Wanted:
     Attributes:
         count: at most so many images, drawn at random.
         ids: file whose first column has the ids to look at; None for all.
+        trained: file whose first column has the ids that the model learned from; None for all.
         judge: folder of the encoder whose features tell samples from real images.
         concepts: file of the images' concepts.
         reading: what is said of its layout.
@@ -41,6 +45,7 @@ class Wanted:
 
     count: int = 2000
     ids: Path | None = None
+    trained: Path | None = None
     judge: Path | None = None
     concepts: Path | None = None
     reading: Reading = AS_FOUND
@@ -77,7 +82,9 @@ def open_subject(first: Path, second: Path, wanted: Wanted = Wanted()) -> Subjec
         return _open_encoder(first, second, wanted)
     if first.is_dir() and not any(first.glob("*.h5")):
         raise DataError(f"{first}: neither an encoder's folder nor features")
-    unused = [name for name in ("ids", "judge", "concepts", "factors") if getattr(wanted, name)]
+    unused = [
+        name for name in ("ids", "trained", "judge", "concepts", "factors") if getattr(wanted, name)
+    ]
     if unused:
         raise UsageError(f"--{unused[0]}: only where an encoder and images are given")
     real, fake = (Features.load(path) for path in (first, second))
@@ -93,6 +100,7 @@ def _open_encoder(folder: Path, source: Path, wanted: Wanted) -> Subject:
     images = _drawn(open_images(source, ids=ids, **encoder.description.form.arguments), wanted)
     judge = load_encoder(wanted.judge, wanted.device) if wanted.judge else None
     known = Known(
+        _learned(wanted.trained, images.ids) if wanted.trained else None,
         match_concepts(read_labels(wanted.concepts, wanted.reading), images.ids)
         if wanted.concepts
         else None,
@@ -104,11 +112,33 @@ def _open_encoder(folder: Path, source: Path, wanted: Wanted) -> Subject:
     return Subject(identity, partial(diagnose_encoder, encoder, images, judge=judge, known=known))
 
 
+def _learned(path: Path, ids: list[str]) -> NDArray[np.bool_]:
+    """Return which images a model learned from.
+
+    Raises:
+        DataError: fewer than 12 of them are, or fewer than 20 are not.
+    """
+    listed = set(read_id_list(path).among(ids))
+    learned = np.array([id_ in listed for id_ in ids])
+    if learned.sum() < _LEARNED or (~learned).sum() < FEWEST:
+        raise DataError(
+            f"{path}: has {learned.sum()} of the {len(ids)} images that are looked at; at least "
+            f"{_LEARNED} are needed, and {FEWEST} that it does not have; see --count"
+        )
+    return learned
+
+
 def _drawn(images: ImageSet, wanted: Wanted) -> ImageSet:
+    """Return at most so many images, half of them learned ones where those are known."""
     if len(images) <= wanted.count:
         return images
-    rows = np.random.default_rng(0).choice(len(images), wanted.count, replace=False)
-    return images.select([images.ids[row] for row in np.sort(rows).tolist()])
+    order = np.random.default_rng(0).permutation(len(images))
+    if wanted.trained:
+        listed = set(read_id_list(wanted.trained).among(images.ids))
+        learned = np.array([images.ids[row] in listed for row in order.tolist()])
+        turn = np.where(learned, np.cumsum(learned), np.cumsum(~learned))
+        order = order[np.argsort(turn, kind="stable")]  # the first of each, the second, ...
+    return images.select([images.ids[row] for row in np.sort(order[: wanted.count]).tolist()])
 
 
 def _identity(
@@ -119,6 +149,7 @@ def _identity(
         "images": images.identity,
         "judge": None if judge is None else judge.description.identity,
         "concepts": None if known.concepts is None else known.concepts.digest,
+        "learned": None if known.learned is None else digest(known.learned.tobytes()),
         "factors": digest(wanted.factors.read_bytes()) if wanted.factors else None,
     }
     return identify("diagnosis", **facts)

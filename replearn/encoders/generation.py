@@ -1,20 +1,15 @@
-"""Samples of a trained model, as pixels; and codes of images, for whatever looks at a generator."""
+"""Images that a trained model makes: samples of its prior, and how well it reconstructs."""
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from replearn.arrays import Pixels
-from replearn.encoders.contract import Codes
 from replearn.encoders.encoder import Encoder
+from replearn.encoders.latent import Latent
 from replearn.encoders.preprocessing import quantise_images
 
 _BATCH = 256
-
-
-def can_generate(encoder: Encoder) -> bool:
-    """Tell whether a model draws images from a prior."""
-    codes = encoder.model.codes()
-    return codes is not None and codes.draw is not None
 
 
 def generate(encoder: Encoder, count: int, *, seed: int = 0) -> Pixels | None:
@@ -28,21 +23,35 @@ def generate(encoder: Encoder, count: int, *, seed: int = 0) -> Pixels | None:
     Returns:
         uint8 [count, C, H, W], of the size that the networks see.
     """
-    codes = encoder.model.codes()
-    if codes is None or codes.draw is None:
+    latent = Latent.of(encoder)
+    codes = None if latent is None else latent.draw(count, seed)
+    if latent is None or codes is None:
         return None
-    description, device = encoder.description, encoder.device
-    side = description.crop or description.size
-    made = []
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.inference_mode():
-        torch.manual_seed(seed)
-        for start in range(0, count, _BATCH):
-            many = min(_BATCH, count - start)
-            shape = torch.empty(many, description.channels, side, side, device=device)
-            made.append(quantise_images(_decoded(codes, shape)).cpu().numpy())
-    return np.concatenate(made)
+    side = encoder.description.crop or encoder.description.size
+    made = np.empty((count, encoder.description.channels, side, side), np.uint8)
+    for start in range(0, count, _BATCH):
+        some = torch.from_numpy(latent.decode(codes[start : start + _BATCH]))
+        made[start : start + _BATCH] = quantise_images(some).numpy().reshape(-1, *made.shape[1:])
+    return made
 
 
-def _decoded(codes: Codes, shape: torch.Tensor) -> torch.Tensor:
-    assert codes.draw is not None
-    return codes.decode(codes.draw(shape))
+def reconstruction_errors(encoder: Encoder, pixels: Pixels) -> NDArray[np.float32] | None:
+    """Return the mean squared error of each image's reconstruction [N], in the range [-1, 1].
+
+    None if the model does not encode and decode.
+
+    Args:
+        encoder: a trained model.
+        pixels: uint8 [N, C, H, W], of the encoder's form.
+    """
+    latent = Latent.of(encoder)
+    if latent is None or latent.codes.encode is None:
+        return None
+    errors = np.empty(len(pixels), np.float32)
+    for start in range(0, len(pixels), _BATCH):
+        some = np.asarray(pixels[start : start + _BATCH])
+        codes = latent.encode(some)
+        assert codes is not None
+        gaps = latent.decode(codes) - latent.images(some)
+        errors[start : start + _BATCH] = np.square(gaps).mean(axis=1)
+    return errors

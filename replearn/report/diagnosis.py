@@ -18,7 +18,10 @@ _TITLES = {
     "labels": "F1 by the number of labels",
     "factors": "Factors in the features",
     "training": "Critic at the end of the training",
+    "generalisation": "Images that were held out",
     "codes": "Codes against the prior",
+    "information": "What the codes of a VAE carry",
+    "conditioning": "How strongly images answer to codes",
 }
 _TEXTS = {
     "samples": "How samples differ from real images; the dot is the value, the line its interval, "

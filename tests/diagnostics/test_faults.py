@@ -7,6 +7,7 @@ from replearn.diagnostics.diagnosis import Numbers
 from replearn.diagnostics.estimates import Estimate
 from replearn.diagnostics.faults import name_faults
 from replearn.diagnostics.generators.comparison import compare_samples
+from replearn.diagnostics.generators.generalisation import reconstruction_gap
 from tests.diagnostics.sets import Rows, cloud, modes
 
 
@@ -41,6 +42,15 @@ def test_copies_are_memorising() -> None:
 def test_a_critic_that_is_never_wrong_is_unbalanced(low: float, named: list[str]) -> None:
     numbers: dict[str, Numbers] = {"training": {"critic/order": Estimate(0.99, low, 1.0, 12)}}
     assert [fault.name for fault in name_faults(numbers)] == named
+
+
+def test_held_out_images_that_cost_far_more_are_memorising() -> None:
+    random = np.random.default_rng(0)
+    for factor, named in ((1.2, []), (4.0, ["memorising"])):
+        gap = reconstruction_gap(random.exponential(size=200), factor * random.exponential(size=90))
+        assert gap.low < factor < gap.high
+        numbers: dict[str, Numbers] = {"generalisation": {"reconstruction_gap": gap}}
+        assert [fault.name for fault in name_faults(numbers)] == named
 
 
 def test_what_is_in_doubt_is_not_named() -> None:

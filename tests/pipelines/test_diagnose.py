@@ -19,17 +19,20 @@ def test_an_encoder_gets_every_number_that_applies_and_a_page(
     (tmp_path / "factors.tsv").write_text(factor_table(48))
     with chdir(chain):
         words = f"diagnose aae data/images {tmp_path}/made --concepts data/train-concepts.tsv"
-        status, out, err = run(*words.split(), "--factors", tmp_path / "factors.tsv", "--json")
+        (tmp_path / "ids.txt").write_text("".join(f"phantom_{n:06d}\n" for n in range(24)))
+        words += f" --trained {tmp_path}/ids.txt --factors {tmp_path}/factors.tsv --json"
+        status, out, err = run(*words.split())
     assert status == 0, err
     found = json.loads(out)
     assert found == json.loads((tmp_path / "made/diagnosis.json").read_text())
     assert found["numbers"].keys() >= {"samples", "representation", "robustness", "factors"}
-    for numbers in found["numbers"].values():
+    assert found["numbers"].keys() >= {"codes", "conditioning", "generalisation"}
+    for subject, numbers in found["numbers"].items():
         for name, number in numbers.items():
             assert number["n"] >= 2, name
             high = number["high"] if number["high"] is not None else float("inf")
             assert number["low"] - 1e-9 <= number["value"] <= high + 1e-9, name
-            assert "baseline" in number or name == "frechet_unbiased"
+            assert "baseline" in number or subject == "conditioning", name
     page = Tags((tmp_path / "made/diagnosis.html").read_text())
     assert "Diagnosis of encoder aae" in page.text
     assert "Likeliest copies" in page.text
@@ -67,6 +70,7 @@ def test_an_encoder_can_judge_the_samples_of_another(chain: Path, run: Run, tmp_
         ("aae-train.h5 aae-train.h5 --judge pca", "--judge: only where an encoder"),
         ("data images.h5", "neither an encoder's folder nor features"),
         ("aae images.h5 --ids data/test-concepts.tsv", "7 given images: give at least 20"),
+        ("aae images.h5 --trained data/train-concepts.tsv", "34 of the 48 images"),
     ],
 )
 def test_what_cannot_be_diagnosed_is_refused_in_a_line(

@@ -14,7 +14,7 @@ from replearn.diagnostics.codes.two_samples import (
 )
 from replearn.diagnostics.diagnosis import Numbers
 from replearn.diagnostics.estimates import Estimate, jackknife
-from replearn.diagnostics.precision_recall import precision_recall
+from replearn.diagnostics.generators.precision_recall import precision_recall
 
 DRAWS = "draws against draws"
 _NEIGHBOURS = 5

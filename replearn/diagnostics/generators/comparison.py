@@ -31,10 +31,17 @@ class Comparison(NamedTuple):
     modes: Modes
 
 
-def compare_samples(real: Vectors, fake: Vectors) -> Comparison:
-    """Return how features of samples float [M, D] differ from those of real images float [N, D].
+def compare_samples(
+    real: Vectors, fake: Vectors, learned: NDArray[np.bool_] | None = None
+) -> Comparison:
+    """Return how features of samples differ from those of real images.
 
     The value of real against real is that of one half of the real images against the other.
+
+    Args:
+        real: float [N, D].
+        fake: float [M, D].
+        learned: which real images the generator learned from [N]; all of them if None.
     """
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
     found, plain = _distances(real, fake), _distances(*_halves(real))
@@ -42,11 +49,20 @@ def compare_samples(real: Vectors, fake: Vectors) -> Comparison:
         name: estimate.against(plain[name].value) if name in plain else estimate
         for name, estimate in found.items()
     }
-    support, copies = support_size(real, fake), find_copies(real, fake)
+    support, copies = support_size(real, fake), _copies(real, fake, learned)
     modes = find_missing_modes(real, fake)
     numbers |= {"support": support.size, "copies": copies.share}
     numbers |= {"missing_modes": modes.missing, "different_modes": modes.different}
     return Comparison(numbers, support, copies, modes)
+
+
+def _copies(real: Vectors, fake: Vectors, learned: NDArray[np.bool_] | None) -> Copies:
+    if learned is None:
+        return find_copies(real, fake)
+    found = find_copies(real[learned], fake, held_out=real[~learned])
+    rows = found.rows.copy()
+    rows[:, 1] = np.flatnonzero(learned)[rows[:, 1]]
+    return found._replace(rows=rows)
 
 
 def _halves(real: Vectors) -> tuple[Vectors, Vectors]:

@@ -34,18 +34,24 @@ class Copies(NamedTuple):
     ratios: NDArray[np.float64]
 
 
-def find_copies(real: Vectors, fake: Vectors, shown: int = 8) -> Copies:
+def find_copies(
+    real: Vectors, fake: Vectors, *, held_out: Vectors | None = None, shown: int = 8
+) -> Copies:
     """Return the share of samples that lie at one real image and far from the others.
 
-    The baseline is the share of real images that lie so at another real one: 5 %, or less where
-    fewer can be told apart.
+    The baseline is the share of held-out images that lie so at one of the others, or of the real
+    images that lie so at another one: 5 %, or less where fewer can be told apart.
 
     Args:
         real: features of the images that the generator was trained on, float [N, D], N at least 12.
         fake: features of samples, float [M, D].
+        held_out: features of real images that it was not trained on, float [H, D].
         shown: how many of the likeliest copies to return.
     """
-    of_real = _ratios(nearest_others(real, 1 + _NEXT))
+    if held_out is None:
+        of_real = _ratios(nearest_others(real, 1 + _NEXT))
+    else:
+        of_real = _ratios(nearest(real, held_out, 1 + _NEXT))
     hits = nearest(real, fake, 1 + _NEXT)
     ratios = _ratios(hits)
     limit = float(np.quantile(of_real, _RARE))
