@@ -21,7 +21,7 @@ from benchmarks.markdown import table
 from replearn.arrays import Floats
 from replearn.concepts.table import read_concepts
 from replearn.detection.probe import Probe
-from replearn.diagnostics.set_distances import frechet_distance
+from replearn.diagnostics.generators.set_distances import frechet_distance
 from replearn.encoders.latent import Latent
 from replearn.encoders.training.run import train
 from replearn.images.opening import open_images
