@@ -31,7 +31,8 @@ def ensemble(
     valid: Annotated[
         list[Path],
         typer.Option(
-            help="Scores of these images by one member, from `predict --scores`; give two or more."
+            metavar="SCORES.h5",
+            help="Scores of these images by one member, from `predict --scores`; give two or more.",
         ),
     ],
     weights: Annotated[
