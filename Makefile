@@ -36,6 +36,7 @@ ANEW     := $(if $(wildcard $(VENV)/bin/replearn),$(shell \
 OPTIONAL := cpu,app,browser,diagnose,dicom,milvus,parquet,pretrained,ray,umap
 NEEDY    := diagnostics/generators/test_geometry retrieval/test_page images/test_dicom images/test_dicom_display images/test_dicom_frames neighbors/test_engine concepts/test_parquet \
 	encoders/models/test_pretrained encoders/backbones/test_libraries encoders/backbones/test_sources \
+	retrieval/test_text_search \
 	artefacts/test_ray report/test_browser report/test_umap
 
 .DEFAULT_GOAL := help

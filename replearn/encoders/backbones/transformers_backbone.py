@@ -1,6 +1,7 @@
 """Networks of transformers: DINOv2 and 3, RAD-DINO, SigLIP, CLIP, ConvNeXt and others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from replearn.console import warn
 from replearn.encoders.backbones.backbone import Backbone, Tokens, contents, laid_out
 from replearn.encoders.backbones.preparation import Preparation, preparation
-from replearn.encoders.backbones.sources import library
+from replearn.encoders.backbones.sources import library, quiet
 from replearn.errors import DataError, UsageError, brief, some_of
 
 _RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # in Pillow's numbering
@@ -37,9 +38,10 @@ class TransformersBackbone(Backbone):
                 f"arguments.name: {path} is a file; transformers loads folders with config.json"
             )
         transformers = library("transformers")
-        network, told = transformers.AutoModel.from_pretrained(
-            path, dtype=torch.float32, output_loading_info=True, local_files_only=True
-        )
+        with _unwatched(transformers):
+            network, told = transformers.AutoModel.from_pretrained(
+                path, dtype=torch.float32, output_loading_info=True, local_files_only=True
+            )
         missing = sorted(told["missing_keys"])
         without_head = bool(missing) and all("pooler" in name for name in missing)
         if missing and not without_head:
@@ -122,6 +124,20 @@ class TransformersBackbone(Backbone):
         )
         device = next(network.parameters()).device
         return _pooled(network.get_text_features(**{k: v.to(device) for k, v in tokens.items()}))
+
+
+@contextmanager
+def _unwatched(transformers: Any) -> Iterator[None]:
+    """Show neither a progress bar nor a table of the weights: what is missing is looked at here."""
+    told = transformers.utils.logging
+    watched = told.is_progress_bar_enabled()
+    told.disable_progress_bar()
+    try:
+        with quiet():
+            yield
+    finally:
+        if watched:
+            told.enable_progress_bar()
 
 
 def _pooled(found: Any) -> Tensor:

@@ -35,7 +35,7 @@ class Distilled(TaughtObjective):
         architecture: Architecture = "dcgan",
         width: int = 32,
         latent_dim: int = 256,
-        noise: float = 0.0,
+        noise: float = 0.1,
     ) -> None:
         super().__init__()
         self.encoder = Encoder(architecture, size, channels, width, latent_dim)
