@@ -20,7 +20,7 @@ LANDMARKS = 64
 _MOST_HOLES = 100  # numbers of holes that are told apart
 _SHARE = 1 / 16  # of the largest distance: the scales that are looked at
 _ROUNDS = 40  # draws of landmarks, 2 in each block
-_WITNESSES = 5000
+_WITNESSES = 2000
 
 
 def has_gudhi() -> bool:
@@ -38,7 +38,7 @@ def living_times(
     """Return the relative living time of 0, 1, 2, ... loops for each draw of landmarks.
 
     Args:
-        vectors: float [N, D]; of more than 5,000 as many are drawn.
+        vectors: float [N, D]; of more than 2,000 as many are drawn.
         rounds: draws of landmarks.
         landmarks: how many are drawn; at most N.
         seed: of the draws.
