@@ -108,12 +108,12 @@ class FittedEnsemble:
     def verdict(self) -> str:
         """Return in words whether the ensemble helps."""
         lead, (low, high) = self.lead()
-        than = f"than {self.best_member.name} alone, {low:+.4f} to {high:+.4f}"
+        against = f"against {self.best_member.name} alone (95 % interval {low:+.4f} to {high:+.4f})"
         if lead <= 0:
-            return f"the ensemble does not help: {lead:+.4f} {than}; use that detector"
+            return f"the ensemble does not help: {lead:+.4f} {against}; use that detector"
         if low <= 0:
-            return f"the ensemble may not help: {lead:+.4f} {than}"
-        return f"the ensemble helps: {lead:+.4f} {than}"
+            return f"the ensemble may not help: {lead:+.4f} {against}"
+        return f"the ensemble helps: {lead:+.4f} {against}"
 
 
 def fit_ensemble(

@@ -99,4 +99,4 @@ def test_an_ensemble_says_whether_it_helps() -> None:
     spoiled = fit_ensemble([good, guess], table, weights="mean", names=["good", "guess"])
     assert spoiled.best_member.name == "good"
     assert "does not help" in spoiled.verdict()
-    assert "than good alone" in spoiled.verdict()
+    assert "against good alone" in spoiled.verdict()
