@@ -117,19 +117,24 @@ def test_concepts_are_detected_by_their_names_alone(home: Path, run: Run) -> Non
     assert len((home / "run.csv").read_text().splitlines()) == len(Features.load(parts[2]).ids)
 
 
-@pytest.mark.slow
-def test_a_text_is_typed_on_the_page(home: Path, browser: Any, tmp_path: Path) -> None:
+def test_the_page_answers_a_text(home: Path, chain: Path) -> None:
+    # In this process, where the libraries of the encoder can be imported whatever their wheels.
     pytest.importorskip("gradio", reason="gradio is missing: make setup EXTRAS=cpu,app")
-    from tests.retrieval.test_page import served  # which skips where gradio is missing
+    from replearn.retrieval.page import Handlers, build_page
 
-    with served(home, tmp_path) as address:
-        page = browser.new_page()
-        page.goto(address)
-        field = page.get_by_label("Or a text")
-        field.fill(TEXT)
-        field.press("Enter")
-        page.locator("#message", has_text="nearest to").wait_for()
-        assert TEXT in page.locator("#message").inner_text()
-        assert TEXT in page.locator("#query-image").inner_text()
-        assert page.locator("#hits button").count() == 12
-        page.close()
+    for folder, shown in ((home, True), (chain, False)):
+        page = build_page(Explorer(ImageSearch.open(folder / "index")))
+        fields = [
+            block for block in page.blocks.values() if getattr(block, "label", None) == "Or a text"
+        ]
+        assert [field.visible for field in fields] == [shown]
+    handlers = Handlers(Explorer(ImageSearch.open(home / "index")))
+    query, message, image, concepts, cards, _ = handlers.search_text(f" {TEXT} ", 3, "cosine")
+    assert query.is_text
+    assert f"nearest to <b>{TEXT}</b>" in message
+    assert TEXT in image
+    assert not concepts
+    assert cards.count("<button") == 3
+    other = Handlers(Explorer(ImageSearch.open(chain / "index")))
+    assert "Texts cannot be searched for" in other.search_text(TEXT, 3, "cosine")[1]
+    assert other.search_text(" ", 3, "cosine")[0] is None
