@@ -79,8 +79,8 @@ class Model(nn.Module):
 class FittedEncoder(Model):
     """A model that learns from a sample of images at once, without a training loop."""
 
-    def fit(self, images: Tensor) -> None:
-        """Learn from images float [N, C, H, W] in [-1, 1]."""
+    def fit(self, images: Tensor, seed: int = 0) -> None:
+        """Learn from images float [N, C, H, W] in [-1, 1]; the seed decides what is drawn."""
         raise NotImplementedError
 
 

@@ -59,9 +59,9 @@ class BoVW(FittedEncoder):
         self.register_buffer("vocabulary", torch.zeros(words, _LENGTHS[keypoints]))
         self.register_buffer("idf", torch.ones(words + 1))
 
-    def fit(self, images: Tensor) -> None:
+    def fit(self, images: Tensor, seed: int = 0) -> None:
         words = len(self.vocabulary)
-        random = np.random.default_rng(0)  # the vocabulary depends on the images only
+        random = np.random.default_rng(seed)  # the vocabulary depends on images and seed only
         rows = random.permutation(len(images))[:_IMAGES].tolist()
         found = self._describe(images[rows])
         sample = np.concatenate(found)
@@ -74,7 +74,7 @@ class BoVW(FittedEncoder):
         # Slow to import, and nothing that is fitted needs it.
         from sklearn.cluster import MiniBatchKMeans
 
-        solver = MiniBatchKMeans(words, batch_size=4096, n_init=1, random_state=0)
+        solver = MiniBatchKMeans(words, batch_size=4096, n_init=1, random_state=seed)
         self.vocabulary.copy_(torch.from_numpy(solver.fit(sample).cluster_centers_))
         self.idf.copy_(inverse_document_frequency(self._count(found)))
 

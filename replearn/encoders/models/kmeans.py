@@ -3,48 +3,52 @@
 A single layer that nothing but counting and averaging has trained ("An analysis of single-layer
 networks in unsupervised feature learning"): small patches are normalised and whitened, k-means
 makes a dictionary of them, and an image is described by how near its patches come to each word of
-the dictionary, averaged over the four quadrants.
+the dictionary, averaged over the cells of a grid.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from replearn.encoders.contract import FittedEncoder
 from replearn.encoders.grids import in_rows
 from replearn.encoders.networks.full_precision import in_full_precision
-from replearn.errors import DataError, UsageError
+from replearn.encoders.patches.components import whitened_components
+from replearn.encoders.patches.dictionary import Dictionary, DictionaryName
+from replearn.encoders.patches.encodings import ENCODINGS, EncodingName, encoded_width
+from replearn.encoders.patches.pooling import cell_means, pooled
 
-# Added to the variance of a patch, lest noise on a plain surface become structure.  Coates et al.
-# add 10 where pixels lie in [0, 255]; in [-1, 1] they are smaller by 127.5.
-_CONTRAST = 10 / 127.5**2
-# Added to the eigenvalues before whitening, as Coates et al. do.  Patches have about unit variance
-# by then, so this needs no conversion.
-_RIDGE = 0.1
-
-_PATCHES_PER_WORD = 400  # fitted on; Coates et al. take 250 and more
-_DISTANCES = 2**20  # computed at once in `embed`, 4 MiB: about what a core has in its cache
+_BATCH = 256  # images at a time while fitting
+# What an encoder with one dictionary was stored under, before there were several.
+_SINGLE = {"mean": "mean", "whitening": "whitening", "centroids": "words"}
 
 
 class KMeans(FittedEncoder):
-    """Nearness to the words of a dictionary of patches, averaged over quadrants.
+    """Nearness to the words of a dictionary of patches, averaged over the cells of grids.
 
-    With z_k the distance of a whitened patch to word k, its activations are the "triangle"
+    Coates et al. sum the activations over quadrants; the means here are the same up to a factor and
+    comparable between image sizes.
 
-        f_k = max(0, mean(z) - z_k),
+    With `whitened` the square roots of the means are projected onto their leading principal
+    components, each brought to variance 1, so that no direction decides a distance.
 
-    zero for all words that are farther than the average one.  Coates et al. sum them over the
-    quadrants; the means here are the same up to a factor and comparable between image sizes.
-
-    Attributes:
-        mean: of the normalised patches [channels * patch * patch].
-        whitening: symmetric (ZCA), multiplied to what is left [P, P].
-        centroids: the words, among whitened patches [words, P].
+    Args:
+        size: of the images.
+        channels: of the images.
+        words: in the dictionary of each size of patches.
+        patch: side of the patches, or several, each with a dictionary of its own.
+        stride: between two patches of an image.
+        dictionary: words by k-means, or patches as they are drawn (`sampled`).
+        encoding: how a patch is compared with the words, see `patches/encodings.py`.
+        pyramid: cells in a row of each grid that the means are taken over.
+        mirrored: take the mean over an image and its mirror image; not where sides mean something.
+        whitened: numbers that are left of the means; None keeps the means.
     """
 
     mean: Tensor
-    whitening: Tensor
-    centroids: Tensor
+    components: Tensor
 
     def __init__(
         self,
@@ -52,109 +56,88 @@ class KMeans(FittedEncoder):
         size: int = 64,
         channels: int = 1,
         words: int = 256,
-        patch: int = 6,
+        patch: int | tuple[int, ...] = 6,
         stride: int = 1,
+        dictionary: DictionaryName = "kmeans",
+        encoding: EncodingName = "triangle",
+        pyramid: tuple[int, ...] = (2,),
+        mirrored: bool = False,
+        whitened: int | None = None,
     ) -> None:
         super().__init__()
-        if patch > size:
-            raise UsageError(f"patch {patch}: larger than the images, {size} px; lower it")
-        values = channels * patch * patch
-        self.patch, self.stride = patch, stride
-        self.register_buffer("mean", torch.zeros(values))
-        self.register_buffer("whitening", torch.eye(values))
-        self.register_buffer("centroids", torch.zeros(words, values))
-
-    def fit(self, images: Tensor) -> None:
-        words = len(self.centroids)
-        patches = normalise(self._random_patches(images, _PATCHES_PER_WORD * words))
-        different = len(torch.unique(patches, dim=0))
-        if different < words:
-            raise DataError(
-                f"words {words}: {len(images)} images gave only {different} different patches; "
-                "lower it or give more or larger images"
-            )
-        mean, whitening = zca(patches)
-        self.mean.copy_(mean)
-        self.whitening.copy_(whitening)
-        # Slow to import, and nothing that is fitted needs it.
-        from sklearn.cluster import MiniBatchKMeans
-
-        solver = MiniBatchKMeans(words, batch_size=4096, n_init=1, random_state=0)
-        solver.fit(self.whiten(patches.to(self.mean)).cpu().numpy())
-        self.centroids.copy_(torch.from_numpy(solver.cluster_centers_))
-
-    def _random_patches(self, images: Tensor, count: int) -> Tensor:
-        """Return patches [count, P] from random places of random images."""
-        windows = images.unfold(2, self.patch, 1).unfold(3, self.patch, 1)
-        number, _, rows, columns = windows.shape[:4]
-        # A generator of its own: the dictionary depends on the images only.
-        random = torch.Generator().manual_seed(0)
-        image, row, column = (
-            torch.randint(limit, (count,), generator=random).to(images.device)
-            for limit in (number, rows, columns)
+        sides = (patch,) if isinstance(patch, int) else patch
+        self.dictionaries = nn.ModuleList(
+            Dictionary(size=size, channels=channels, words=words, side=side, stride=stride)
+            for side in sides
         )
-        return windows[image, :, row, column].flatten(1)
+        self.kind, self.encoding = dictionary, encoding
+        self.pyramid, self.mirrored = pyramid, mirrored
+        if whitened:
+            cells = sum(grid * grid for grid in pyramid)
+            width = len(sides) * cells * encoded_width(encoding, words)
+            self.register_buffer("mean", torch.zeros(width))
+            self.register_buffer("components", torch.zeros(width, whitened))
+        self.whitened = whitened
+        self.register_load_state_dict_pre_hook(_rename_single)
 
-    def whiten(self, patches: Tensor) -> Tensor:
-        """Whiten normalised patches [..., P]."""
-        return (patches - self.mean) @ self.whitening
+    def fit(self, images: Tensor, seed: int = 0) -> None:
+        for dictionary in self._dictionaries():
+            dictionary.fit(images, self.kind, seed)
+        if self.whitened:
+            roots = self._root_means(images)
+            random = torch.Generator().manual_seed(seed)
+            mean, components = whitened_components(roots, self.whitened, random)
+            self.mean.copy_(mean)
+            self.components.copy_(components)
 
     def embed(self, images: Tensor) -> Tensor:
-        rows, columns = ((side - self.patch) // self.stride + 1 for side in images.shape[-2:])
-        most = max(_DISTANCES // (rows * columns * len(self.centroids)), 1)
-        quadrants = _quadrants(rows, columns).to(images)
-        parts = []
-        for part in torch.split(images, most):
-            patches = F.unfold(part, self.patch, stride=self.stride).transpose(1, 2)
-            activations = triangle(self.whiten(normalise(patches)), self.centroids)
-            parts.append((quadrants @ activations).transpose(1, 2).flatten(1))
-        return torch.cat(parts)
+        means = self.means(images)
+        if not self.whitened:
+            return means
+        with in_full_precision(means):
+            return (means.to(self.mean.dtype).sqrt() - self.mean) @ self.components
+
+    def means(self, images: Tensor) -> Tensor:
+        """Return the mean activations [N, D] of each word in each cell."""
+        means = self._means(images)
+        return (means + self._means(images.flip(3))) / 2 if self.mirrored else means
+
+    def _means(self, images: Tensor) -> Tensor:
+        encode, parts = ENCODINGS[self.encoding], []
+        for dictionary in self._dictionaries():
+            cells = cell_means(*dictionary.places(*images.shape[-2:]), self.pyramid).to(images)
+            parts.append(pooled(images, dictionary, encode, cells))
+        return torch.cat(parts, dim=1)
+
+    def _root_means(self, images: Tensor) -> Tensor:
+        roots = torch.empty(len(images), len(self.mean), device=images.device)
+        for start in range(0, len(images), _BATCH):
+            part = images[start : start + _BATCH]
+            roots[start : start + len(part)] = self.means(part).sqrt()
+        return roots
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the dictionary, each word between -1 and 1 and enlarged, 16 in a row."""
-        scaled = self.centroids / self.centroids.abs().amax(1, keepdim=True).clamp_min(1e-12)
-        patches = scaled.reshape(-1, images.shape[1], self.patch, self.patch)
-        return {"patches": in_rows(F.interpolate(patches, scale_factor=8.0), columns=16)}
+        """Return each dictionary, every word between -1 and 1 and enlarged, 16 in a row."""
+        return {
+            "patches" if place == 0 else f"patches-{dictionary.side}": _shown(
+                dictionary, images.shape[1]
+            )
+            for place, dictionary in enumerate(self._dictionaries())
+        }
+
+    def _dictionaries(self) -> list[Dictionary]:
+        return [module for module in self.dictionaries if isinstance(module, Dictionary)]
 
 
-def normalise(patches: Tensor) -> Tensor:
-    """Bring each patch [..., P] to mean 0 and, where it has contrast, to variance 1."""
-    centred = patches - patches.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True) + _CONTRAST).sqrt()
+def _shown(dictionary: Dictionary, channels: int) -> Tensor:
+    words = dictionary.words
+    scaled = words / words.abs().amax(1, keepdim=True).clamp_min(1e-12)
+    patches = scaled.reshape(-1, channels, dictionary.side, dictionary.side)
+    return in_rows(F.interpolate(patches, scale_factor=8.0), columns=16)
 
 
-def zca(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean [P] and matrix [P, P] that whiten patches [N, P]: (covariance + ridge)^-1/2."""
-    exact = patches.double()
-    variances, directions = torch.linalg.eigh(torch.cov(exact.T))
-    scales = (variances.clamp_min(0) + _RIDGE).rsqrt()
-    return exact.mean(0), (directions * scales) @ directions.T
-
-
-def triangle(patches: Tensor, centroids: Tensor) -> Tensor:
-    """Return the activations [..., words] of whitened patches [..., P]; see `KMeans`.
-
-    All but the product |x - c|^2 = |x|^2 - 2 x c + |c|^2 stands in place: the rest is read from and
-    written to memory, which costs more than the product.
-    """
-    # In half precision near words could not be told from the nearest.
-    with in_full_precision(patches):
-        patches = patches.to(centroids.dtype)
-        flat = patches.flatten(0, -2)
-        lengths = flat.square().sum(1, keepdim=True)
-        squares = torch.addmm(centroids.square().sum(1), flat, centroids.T, alpha=-2)
-        distances = squares.add_(lengths).clamp_min_(0).sqrt_()
-        means = distances.mean(1, keepdim=True)
-        active = distances.neg_().add_(means).clamp_min_(0)
-    return active.reshape(*patches.shape[:-1], -1)
-
-
-def _quadrants(rows: int, columns: int) -> Tensor:
-    """Return what averages the patches of each quadrant, [4, rows * columns].
-
-    Of an odd number of rows or columns the middle one counts in both halves.
-    """
-    halves = [
-        F.adaptive_avg_pool1d(torch.eye(count)[:, None], 2)[:, 0].T for count in (rows, columns)
-    ]
-    return torch.kron(*halves)
+def _rename_single(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Find the dictionary of an encoder that was stored when there was one only."""
+    if f"{prefix}centroids" in state:
+        for old, new in _SINGLE.items():
+            state[f"{prefix}dictionaries.0.{new}"] = state.pop(prefix + old)

@@ -20,7 +20,7 @@ class PCA(FittedEncoder):
         self.register_buffer("mean", torch.zeros(pixels))
         self.register_buffer("components", torch.zeros(latent_dim, pixels))
 
-    def fit(self, images: Tensor) -> None:
+    def fit(self, images: Tensor, seed: int = 0) -> None:
         wanted, pixels = self.components.shape
         most = min(len(images), pixels)
         if wanted > most:
@@ -31,7 +31,7 @@ class PCA(FittedEncoder):
         # Slow to import, and nothing that is fitted needs it.
         from sklearn.decomposition import PCA as ScikitPCA
 
-        solver = ScikitPCA(wanted, svd_solver="randomized", random_state=0)
+        solver = ScikitPCA(wanted, svd_solver="randomized", random_state=seed)
         solver.fit(images.flatten(1).cpu().numpy())
         self.mean.copy_(torch.from_numpy(solver.mean_))
         self.components.copy_(torch.from_numpy(solver.components_))

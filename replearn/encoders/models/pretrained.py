@@ -45,7 +45,7 @@ class Pretrained(FittedEncoder):
         # What the network is built from as JSON, to build it again from what is saved.
         self.register_buffer("recipe", torch.empty(0, dtype=torch.uint8))
 
-    def fit(self, images: Tensor) -> None:
+    def fit(self, images: Tensor, seed: int = 0) -> None:
         backbone = load_backbone(
             self.name, library=self.library, architecture=self.architecture, text=self.text
         )

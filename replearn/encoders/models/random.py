@@ -28,7 +28,7 @@ class Random(FittedEncoder):
         self.encoder = Encoder(architecture, size, channels, width, latent_dim)
         self.layer = layer
 
-    def fit(self, images: Tensor) -> None:
+    def fit(self, images: Tensor, seed: int = 0) -> None:
         measure_statistics(self.encoder, images)
 
     def embed(self, images: Tensor) -> Tensor:

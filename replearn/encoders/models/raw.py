@@ -11,7 +11,7 @@ class Raw(FittedEncoder):
     def __init__(self, *, size: int = 64, channels: int = 1) -> None:
         super().__init__()
 
-    def fit(self, images: Tensor) -> None:
+    def fit(self, images: Tensor, seed: int = 0) -> None:
         pass
 
     def embed(self, images: Tensor) -> Tensor:

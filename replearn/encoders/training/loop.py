@@ -46,7 +46,7 @@ def fit_encoder(model: FittedEncoder, pixels: Pixels, settings: TrainingSettings
     """Fit on at most `fit_images` of the pixels uint8 [N, C, H, W], drawn by the seed."""
     seed_all(settings.seed)
     model.eval()
-    model.fit(sample(pixels, settings))
+    model.fit(sample(pixels, settings), settings.seed)
 
 
 def fit(

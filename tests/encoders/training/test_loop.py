@@ -237,7 +237,7 @@ class Notes(FittedEncoder):
 
     images: Tensor
 
-    def fit(self, images: Tensor) -> None:
+    def fit(self, images: Tensor, seed: int = 0) -> None:
         self.images = images
         self.noise = torch.rand(())
 

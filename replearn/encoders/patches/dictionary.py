@@ -1,0 +1,93 @@
+"""A dictionary of patches: how they are whitened, and the words that they are compared with."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from replearn.encoders.patches.sampling import random_patches
+from replearn.encoders.patches.whitening import normalise, zca
+from replearn.errors import DataError, UsageError
+
+DictionaryName = Literal["kmeans", "sampled"]
+
+_PATCHES_PER_WORD = 400  # fitted on; Coates et al. take 250 and more
+_MOST_PATCHES = 400_000
+
+
+class Dictionary(nn.Module):
+    """Words among the whitened patches of one size.
+
+    Attributes:
+        side: of a patch, in pixels.
+        stride: between two patches of an image.
+        mean: of the normalised patches [P], P = channels * side * side.
+        whitening: symmetric (ZCA), multiplied to what is left [P, P].
+        words: float [K, P].
+    """
+
+    mean: Tensor
+    whitening: Tensor
+    words: Tensor
+
+    def __init__(self, *, size: int, channels: int, words: int, side: int, stride: int) -> None:
+        super().__init__()
+        if side > size:
+            raise UsageError(f"patch {side}: larger than the images, {size} px; lower it")
+        values = channels * side * side
+        self.side, self.stride = side, stride
+        self.register_buffer("mean", torch.zeros(values))
+        self.register_buffer("whitening", torch.eye(values))
+        self.register_buffer("words", torch.zeros(words, values))
+
+    def fit(self, images: Tensor, kind: DictionaryName, seed: int) -> None:
+        """Learn whitening and words from images float [N, C, H, W].
+
+        Args:
+            images: to take patches from.
+            kind: words are the centres of clusters (`kmeans`), or patches as they come (`sampled`).
+            seed: draws the patches and starts the clusters.
+
+        Raises:
+            DataError: there are fewer different patches than words.
+        """
+        count = len(self.words)
+        # A generator of its own: the dictionary depends on images and seed only.
+        random = torch.Generator().manual_seed(seed)
+        drawn = min(_PATCHES_PER_WORD * count, max(_MOST_PATCHES, 10 * count))
+        patches = normalise(random_patches(images, self.side, drawn, random))
+        different = len(torch.unique(patches, dim=0))
+        if different < count:
+            raise DataError(
+                f"words {count}: {len(images)} images gave only {different} different patches; "
+                "lower it or give more or larger images"
+            )
+        mean, whitening = zca(patches)
+        self.mean.copy_(mean)
+        self.whitening.copy_(whitening)
+        white = self.whiten(patches.to(self.mean))
+        self.words.copy_(centres(white, count, seed) if kind == "kmeans" else white[:count])
+
+    def whiten(self, patches: Tensor) -> Tensor:
+        """Whiten normalised patches [..., P]."""
+        return (patches - self.mean) @ self.whitening
+
+    def places(self, height: int, width: int) -> tuple[int, int]:
+        """Return how many patches an image has below and beside one another."""
+        return tuple((length - self.side) // self.stride + 1 for length in (height, width))  # type: ignore[return-value]
+
+    def read(self, images: Tensor) -> Tensor:
+        """Return the whitened patches [N, places, P] of images [N, C, H, W], row by row."""
+        patches = F.unfold(images, self.side, stride=self.stride).transpose(1, 2)
+        return self.whiten(normalise(patches))
+
+
+def centres(patches: Tensor, count: int, seed: int) -> Tensor:
+    """Return the centres [count, P] of clusters of patches [N, P] by k-means."""
+    # Slow to import, and nothing that is fitted needs it.
+    from sklearn.cluster import MiniBatchKMeans
+
+    solver = MiniBatchKMeans(count, batch_size=4096, n_init=1, random_state=seed)
+    solver.fit(patches.cpu().numpy())
+    return torch.from_numpy(solver.cluster_centers_)
