@@ -23,6 +23,7 @@ from replearn.encoders.models.pretrained import Pretrained
 from replearn.encoders.models.random import Random
 from replearn.encoders.models.raw import Raw
 from replearn.encoders.models.sdae import SDAE
+from replearn.encoders.models.sparse_coding import SparseCoding
 from replearn.encoders.models.vae import VAE
 from replearn.errors import UsageError
 from replearn.settings import check_settings
@@ -43,6 +44,7 @@ MODELS: dict[str, type[Model]] = {
     "random": Random,
     "raw": Raw,
     "sdae": SDAE,
+    "sparse_coding": SparseCoding,
     "vae": VAE,
 }
 

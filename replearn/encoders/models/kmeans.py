@@ -9,11 +9,9 @@ the dictionary, averaged over the cells of a grid.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.encoders.contract import FittedEncoder
-from replearn.encoders.grids import in_rows
 from replearn.encoders.networks.full_precision import in_full_precision
 from replearn.encoders.patches.components import whitened_components
 from replearn.encoders.patches.dictionary import Dictionary, DictionaryName
@@ -117,23 +115,13 @@ class KMeans(FittedEncoder):
         return roots
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
-        """Return each dictionary, every word between -1 and 1 and enlarged, 16 in a row."""
         return {
-            "patches" if place == 0 else f"patches-{dictionary.side}": _shown(
-                dictionary, images.shape[1]
-            )
+            "patches" if place == 0 else f"patches-{dictionary.side}": dictionary.picture()
             for place, dictionary in enumerate(self._dictionaries())
         }
 
     def _dictionaries(self) -> list[Dictionary]:
         return [module for module in self.dictionaries if isinstance(module, Dictionary)]
-
-
-def _shown(dictionary: Dictionary, channels: int) -> Tensor:
-    words = dictionary.words
-    scaled = words / words.abs().amax(1, keepdim=True).clamp_min(1e-12)
-    patches = scaled.reshape(-1, channels, dictionary.side, dictionary.side)
-    return in_rows(F.interpolate(patches, scale_factor=8.0), columns=16)
 
 
 def _rename_single(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from replearn.encoders.grids import in_rows
 from replearn.encoders.patches.sampling import random_patches
 from replearn.encoders.patches.whitening import normalise, zca
 from replearn.errors import DataError, UsageError
@@ -13,7 +14,7 @@ from replearn.errors import DataError, UsageError
 DictionaryName = Literal["kmeans", "sampled"]
 
 _PATCHES_PER_WORD = 400  # fitted on; Coates et al. take 250 and more
-_MOST_PATCHES = 400_000
+_MOST_PATCHES = 409_600
 
 
 class Dictionary(nn.Module):
@@ -53,21 +54,28 @@ class Dictionary(nn.Module):
             DataError: there are fewer different patches than words.
         """
         count = len(self.words)
-        # A generator of its own: the dictionary depends on images and seed only.
+        white = self.fit_whitening(images, min(_PATCHES_PER_WORD * count, _MOST_PATCHES), seed)
+        self.words.copy_(centres(white, count, seed) if kind == "kmeans" else white[:count])
+
+    def fit_whitening(self, images: Tensor, count: int, seed: int) -> Tensor:
+        """Learn the whitening of patches alone; return whitened ones [count, P].
+
+        Raises:
+            DataError: there are fewer different patches than words.
+        """
+        # A generator of its own: the patches depend on images and seed only.
         random = torch.Generator().manual_seed(seed)
-        drawn = min(_PATCHES_PER_WORD * count, max(_MOST_PATCHES, 10 * count))
-        patches = normalise(random_patches(images, self.side, drawn, random))
-        different = len(torch.unique(patches, dim=0))
-        if different < count:
+        patches = normalise(random_patches(images, self.side, count, random))
+        different, words = len(torch.unique(patches, dim=0)), len(self.words)
+        if different < words:
             raise DataError(
-                f"words {count}: {len(images)} images gave only {different} different patches; "
+                f"words {words}: {len(images)} images gave only {different} different patches; "
                 "lower it or give more or larger images"
             )
         mean, whitening = zca(patches)
         self.mean.copy_(mean)
         self.whitening.copy_(whitening)
-        white = self.whiten(patches.to(self.mean))
-        self.words.copy_(centres(white, count, seed) if kind == "kmeans" else white[:count])
+        return self.whiten(patches.to(self.mean))
 
     def whiten(self, patches: Tensor) -> Tensor:
         """Whiten normalised patches [..., P]."""
@@ -81,6 +89,12 @@ class Dictionary(nn.Module):
         """Return the whitened patches [N, places, P] of images [N, C, H, W], row by row."""
         patches = F.unfold(images, self.side, stride=self.stride).transpose(1, 2)
         return self.whiten(normalise(patches))
+
+    def picture(self) -> Tensor:
+        """Return the words, each between -1 and 1 and enlarged, as a grid of 16 in a row."""
+        scaled = self.words / self.words.abs().amax(1, keepdim=True).clamp_min(1e-12)
+        patches = scaled.reshape(len(scaled), -1, self.side, self.side)
+        return in_rows(F.interpolate(patches, scale_factor=8.0), columns=16)
 
 
 def centres(patches: Tensor, count: int, seed: int) -> Tensor:

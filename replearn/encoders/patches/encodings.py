@@ -41,8 +41,10 @@ def threshold(patches: Tensor, words: Tensor) -> Tensor:
 
     The soft threshold of Coates and Ng (ICML 2011), on directions only.
     """
-    cosines = F.normalize(patches, dim=-1) @ F.normalize(words, dim=1).T
-    return cosines.sub_(_THRESHOLD).clamp_min_(0)
+    flat = F.normalize(patches, dim=-1).flatten(0, -2)
+    least = flat.new_tensor(-_THRESHOLD)  # added by the product: one pass less over what is large
+    above = torch.addmm(least, flat, F.normalize(words, dim=1).T).clamp_min_(0)
+    return above.reshape(*patches.shape[:-1], -1)
 
 
 def nearest(patches: Tensor, words: Tensor) -> Tensor:

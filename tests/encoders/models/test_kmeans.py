@@ -6,8 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from replearn.encoders.models import kmeans
 from replearn.encoders.models.kmeans import KMeans
+from replearn.encoders.patches import pooling
+from replearn.encoders.patches.dictionary import Dictionary
+from replearn.encoders.patches.encodings import triangle
+from replearn.encoders.patches.whitening import normalise
 from replearn.errors import DataError, UsageError
 
 WORDS = 12
@@ -27,71 +30,10 @@ def fitted(size: int = 20, channels: int = 1, words: int = WORDS, stride: int = 
     return model.eval()
 
 
-def test_normalised_patches_have_mean_zero_and_variance_one_where_there_is_contrast() -> None:
-    patches = 0.2 + 0.5 * torch.randn(50, 36, generator=torch.Generator().manual_seed(0))
-    found = kmeans.normalise(patches)
-    assert found.mean(1).abs().max() < 1e-6
-    assert (found.var(1, correction=0) - 1).abs().max() < 0.01
-    # What differs by a grey level is next to plain, and stays so.
-    assert kmeans.normalise(patches.sign() / 255).square().mean(1).max() < 0.1
-
-
-def test_normalising_forgets_brightness_and_contrast() -> None:
-    patches = torch.randn(50, 36, generator=torch.Generator().manual_seed(0))
-    changed = kmeans.normalise(3 * patches - 0.7)
-    torch.testing.assert_close(changed, kmeans.normalise(patches), rtol=0, atol=2e-3)
-
-
-def test_whitened_patches_have_a_covariance_of_about_identity() -> None:
-    random = np.random.default_rng(0)
-    mixing = random.normal(size=(10, 10)) * 10
-    patches = torch.from_numpy(random.normal(size=(5000, 10)) @ mixing + 3)
-    mean, whitening = kmeans.zca(patches)
-    white = (patches - mean) @ whitening
-    assert white.mean(0).abs().max() < 1e-9
-    # Exactly C (C + ridge)^-1, which is the identity where the variance is large.
-    covariance = torch.cov(patches.T)
-    expected = covariance @ torch.linalg.inv(covariance + 0.1 * torch.eye(10))
-    torch.testing.assert_close(torch.cov(white.T), expected)
-    assert (torch.cov(white.T) - torch.eye(10)).abs().max() < 0.1
-
-
-def test_whitening_turns_patches_as_little_as_possible() -> None:
-    patches = torch.randn(500, 10, generator=torch.Generator().manual_seed(0))
-    _, whitening = kmeans.zca(patches)
-    torch.testing.assert_close(whitening, whitening.T)
-    assert torch.linalg.eigvalsh(whitening).min() > 0
-
-
-def test_a_direction_without_variance_stays_finite() -> None:
-    patches = torch.randn(100, 10, generator=torch.Generator().manual_seed(0))
-    patches[:, 3] = 1.0
-    mean, whitening = kmeans.zca(patches)
-    assert whitening.isfinite().all()
-    assert ((patches - mean) @ whitening)[:, 3].abs().max() < 1e-5
-
-
-def test_the_triangle_is_the_mean_distance_less_the_own_where_positive() -> None:
-    random = np.random.default_rng(0)
-    patches, centroids = random.normal(size=(30, 8)), random.normal(size=(5, 8))
-    expected = np.zeros((30, 5))
-    for row, patch in enumerate(patches):
-        distances = [np.sqrt(((patch - centroid) ** 2).sum()) for centroid in centroids]
-        for word, distance in enumerate(distances):
-            expected[row, word] = max(0.0, sum(distances) / 5 - distance)
-    found = kmeans.triangle(torch.from_numpy(patches), torch.from_numpy(centroids))
-    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-6)
-
-
-def test_no_patch_activates_all_words_and_the_nearest_is_the_most_active() -> None:
-    random = torch.Generator().manual_seed(0)
-    patches, centroids = (torch.randn(n, 8, generator=random) for n in (200, 12))
-    found = kmeans.triangle(patches, centroids)
-    assert (found >= 0).all()
-    active = (found > 0).sum(1)
-    assert active.min() >= 1
-    assert active.max() < 12
-    assert torch.equal(found.argmax(1), torch.cdist(patches, centroids).argmin(1))
+def words_of(model: KMeans) -> Dictionary:
+    dictionary = model.dictionaries[0]
+    assert isinstance(dictionary, Dictionary)
+    return dictionary
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -101,6 +43,7 @@ def test_the_embedding_is_the_mean_activation_of_the_patches_of_each_quadrant(
 ) -> None:
     # 20 px hold 15 (stride 1) or 8 (stride 2) patches in a row: the middle one of 15 counts twice.
     model = fitted(channels=channels, stride=stride)
+    dictionary = words_of(model)
     image = textures(1, channels=channels, seed=3)[0]
     count = (20 - 6) // stride + 1
     half = (count + 1) // 2
@@ -112,8 +55,8 @@ def test_the_embedding_is_the_mean_activation_of_the_patches_of_each_quadrant(
             for column in columns:
                 top, left = row * stride, column * stride
                 patch = image[:, top : top + 6, left : left + 6].flatten()
-                white = (kmeans.normalise(patch) - model.mean) @ model.whitening
-                active = kmeans.triangle(white[None], model.centroids)[0]
+                white = dictionary.whiten(normalise(patch))
+                active = triangle(white[None], dictionary.words)[0]
                 expected[:, vertical, horizontal] += active / (len(rows) * len(columns))
     torch.testing.assert_close(model.embed(image[None])[0], expected.flatten(), rtol=0, atol=1e-5)
 
@@ -151,9 +94,9 @@ def test_how_many_images_are_embedded_at_once_does_not_change_them(
     model = fitted()
     images = textures(9, seed=5)
     together = model.embed(images)
-    monkeypatch.setattr(kmeans, "_DISTANCES", 2 * 8 * 8 * WORDS)  # two images at a time
+    monkeypatch.setattr(pooling, "_ACTIVATIONS", 2 * 8 * 8 * WORDS)  # two images at a time
     torch.testing.assert_close(model.embed(images), together, rtol=0, atol=1e-6)
-    monkeypatch.setattr(kmeans, "_DISTANCES", 1)  # less than one image has
+    monkeypatch.setattr(pooling, "_ACTIVATIONS", 1)  # less than one image has
     torch.testing.assert_close(model.embed(images), together, rtol=0, atol=1e-6)
 
 
@@ -161,7 +104,69 @@ def test_the_dictionary_does_not_depend_on_torch_s_seed() -> None:
     torch.manual_seed(1)
     first = fitted()
     torch.manual_seed(2)
-    assert torch.equal(first.centroids, fitted().centroids)
+    assert torch.equal(words_of(first).words, words_of(fitted()).words)
+
+
+def test_the_dictionary_depends_on_the_seed_that_it_is_given() -> None:
+    first, same, other = (KMeans(size=20, words=WORDS) for _ in range(3))
+    first.fit(textures())
+    same.fit(textures(), seed=0)
+    other.fit(textures(), seed=1)
+    assert torch.equal(words_of(first).words, words_of(same).words)
+    assert not torch.equal(words_of(first).words, words_of(other).words)
+
+
+def test_sampled_words_are_whitened_patches_of_the_images() -> None:
+    model = KMeans(size=20, words=WORDS, dictionary="sampled")
+    images = textures()
+    model.fit(images)
+    dictionary = words_of(model)
+    every = dictionary.read(images).flatten(0, 1)
+    assert torch.cdist(dictionary.words, every).amin(1).max() < 0.01  # others are 4 away
+
+
+def test_several_sizes_of_patches_stand_side_by_side() -> None:
+    images = textures()
+    both = KMeans(size=20, words=WORDS, patch=(5, 8), pyramid=(1, 2))
+    both.fit(images)
+    parts = []
+    for side in (5, 8):
+        alone = KMeans(size=20, words=WORDS, patch=side, pyramid=(1, 2))
+        alone.fit(images)
+        parts.append(alone.embed(images))
+    assert both.embed(images).shape == (len(images), 2 * WORDS * 5)
+    torch.testing.assert_close(both.embed(images), torch.cat(parts, dim=1))
+
+
+def test_a_mirrored_encoder_gives_an_image_and_its_mirror_image_the_same_vector() -> None:
+    images = textures()
+    model = KMeans(size=20, words=WORDS, mirrored=True)
+    model.fit(images)
+    torch.testing.assert_close(model.embed(images.flip(3)), model.embed(images))
+    plain = fitted(stride=1)
+    assert (plain.embed(images.flip(3)) - plain.embed(images)).abs().max() > 0.1
+
+
+def test_whitened_vectors_of_the_fitted_images_are_uncorrelated_with_variance_one() -> None:
+    images = textures(60)
+    model = KMeans(size=20, words=WORDS, whitened=8)
+    model.fit(images)
+    vectors = model.embed(images).double()
+    torch.testing.assert_close(vectors.mean(0), torch.zeros(8).double(), rtol=0, atol=1e-4)
+    covariance = vectors.T @ vectors / len(vectors)
+    torch.testing.assert_close(covariance, torch.eye(8).double(), rtol=0, atol=1e-3)
+
+
+def test_an_encoder_stored_with_its_one_dictionary_opens_as_it_was() -> None:
+    model, again = fitted(), KMeans(size=20, words=WORDS, stride=2)
+    dictionary = words_of(model)
+    stored = {
+        "mean": dictionary.mean,
+        "whitening": dictionary.whitening,
+        "centroids": dictionary.words,
+    }
+    again.load_state_dict(stored)
+    assert torch.equal(again.embed(textures(seed=3)), model.embed(textures(seed=3)))
 
 
 def test_words_of_three_kinds_of_texture_are_found() -> None:
