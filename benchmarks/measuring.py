@@ -23,7 +23,7 @@ from replearn.artefacts.identity import identify
 from replearn.artefacts.workspace import workspace
 from replearn.concepts.groups import group_keys
 from replearn.encoders.contract import FittedEncoder, Model, Objective
-from replearn.encoders.embedding import find_device
+from replearn.encoders.embedding import Precision, find_device
 from replearn.encoders.encoder import Description, Encoder
 from replearn.encoders.models import MODELS, build, check_arguments
 from replearn.encoders.networks.normalisation import measure_statistics
@@ -88,6 +88,8 @@ class Job:
         settings = self.training.facts() | {"precision": str(precision).removeprefix("torch.")}
         # What is fitted at once knows no others.
         few = {key: settings[key] for key in ("seed", "fit_images", "crop")}
+        if self.training.precision == "bfloat16":
+            few["precision"] = "bfloat16"
         used = settings if learns else few
         return {
             "protocol": [PROTOCOL, [list(grid) for grid in GRIDS.values()], list(NEIGHBOURS)],
@@ -246,7 +248,12 @@ def extract(job: Job, model: Model, layer: str, data: Data) -> dict[str, Feature
         training=job.training.facts(),
     )
     encoder = Encoder(reader, description)
-    features = {part: np.concatenate(list(encoder.embed(px))) for part, px in data.pixels.items()}
+    asked = job.training.precision == "bfloat16" and isinstance(model, FittedEncoder)
+    precision: Precision = "bfloat16" if asked else "float32"
+    features = {
+        part: np.concatenate(list(encoder.embed(pixels, precision=precision)))
+        for part, pixels in data.pixels.items()
+    }
     for values in features.values():
         if not np.isfinite(values).all():
             raise DataError(f"{job.encoder}: features are NaN or infinite; its training diverged")

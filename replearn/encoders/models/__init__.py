@@ -23,6 +23,7 @@ from replearn.encoders.models.pretrained import Pretrained
 from replearn.encoders.models.random import Random
 from replearn.encoders.models.raw import Raw
 from replearn.encoders.models.sdae import SDAE
+from replearn.encoders.models.smt import SMT
 from replearn.encoders.models.sparse_coding import SparseCoding
 from replearn.encoders.models.vae import VAE
 from replearn.errors import UsageError
@@ -44,6 +45,7 @@ MODELS: dict[str, type[Model]] = {
     "random": Random,
     "raw": Raw,
     "sdae": SDAE,
+    "smt": SMT,
     "sparse_coding": SparseCoding,
     "vae": VAE,
 }

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from replearn.encoders.networks.full_precision import in_full_precision
 from replearn.errors import DataError
 
 _SPARE = 64  # directions beyond those that are kept
@@ -33,6 +34,14 @@ def whitened_components(
             f"whitened {count}: {number} images of {width} values have no more than {most} "
             "principal components; lower it or give more images"
         )
+    with in_full_precision(vectors):
+        return _components(vectors, count, random, most)
+
+
+def _components(
+    vectors: Tensor, count: int, random: torch.Generator, most: int
+) -> tuple[Tensor, Tensor]:
+    number, width = vectors.shape
     mean = vectors.double().mean(0).to(vectors) if number < _ROWS else vectors.mean(0)
     basis = torch.randn(width, min(count + _SPARE, most), generator=random).to(vectors)
     for _ in range(_ROUNDS + 1):

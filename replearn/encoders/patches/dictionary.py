@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replearn.encoders.grids import in_rows
+from replearn.encoders.networks.full_precision import in_full_precision
 from replearn.encoders.patches.sampling import random_patches
 from replearn.encoders.patches.whitening import normalise, zca
 from replearn.errors import DataError, UsageError
@@ -75,7 +76,8 @@ class Dictionary(nn.Module):
         mean, whitening = zca(patches)
         self.mean.copy_(mean)
         self.whitening.copy_(whitening)
-        return self.whiten(patches.to(self.mean))
+        with in_full_precision(patches):
+            return self.whiten(patches.to(self.mean))
 
     def whiten(self, patches: Tensor) -> Tensor:
         """Whiten normalised patches [..., P]."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from replearn.arrays import Pixels, Vectors
@@ -43,10 +44,16 @@ class Probe(Protocol):
 
 
 def fit_encoder(model: FittedEncoder, pixels: Pixels, settings: TrainingSettings) -> None:
-    """Fit on at most `fit_images` of the pixels uint8 [N, C, H, W], drawn by the seed."""
+    """Fit on at most `fit_images` of the pixels uint8 [N, C, H, W], drawn by the seed.
+
+    In float32, unless bfloat16 is asked for by name.
+    """
     seed_all(settings.seed)
     model.eval()
-    model.fit(sample(pixels, settings), settings.seed)
+    images = sample(pixels, settings)
+    asked = settings.precision == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=asked):
+        model.fit(images, settings.seed)
 
 
 def fit(

@@ -38,7 +38,8 @@ class TrainingSettings(BaseModel):
         flip: mirror half of the images, left to right; not where sides mean something.
         seed: decides initial weights, batches, crops and noise.
         precision: of the networks' arithmetic; `auto` is bfloat16 where the device has units for
-            it, else float32.  Weights, losses and averages are float32 in any case.
+            it, else float32.  Weights, losses and averages are float32 in any case.  A fitted
+            encoder takes `auto` for float32.
         compile: let torch.compile make faster networks, which takes a minute or more at the start.
         deterministic: the same bits again on a GPU too, at some cost in speed; a CPU gives them in
             any case.
