@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from replearn.encoders.contract import FittedEncoder
 from replearn.encoders.networks.full_precision import in_full_precision
-from replearn.encoders.patches.components import whitened_components
+from replearn.encoders.patches.components import half_whitening
 from replearn.encoders.patches.dictionary import Dictionary, DictionaryName
 from replearn.encoders.patches.encodings import ENCODINGS, EncodingName, encoded_width
 from replearn.encoders.patches.pooling import cell_means, pooled
@@ -29,8 +29,8 @@ class KMeans(FittedEncoder):
     Coates et al. sum the activations over quadrants; the means here are the same up to a factor and
     comparable between image sizes.
 
-    With `whitened` the square roots of the means are projected onto their leading principal
-    components, each brought to variance 1, so that no direction decides a distance.
+    With `components` the square roots of the means are projected onto their principal components,
+    half whitened, so that no direction decides a distance.
 
     Args:
         size: of the images.
@@ -42,11 +42,11 @@ class KMeans(FittedEncoder):
         encoding: how a patch is compared with the words, see `patches/encodings.py`.
         pyramid: cells in a row of each grid that the means are taken over.
         mirrored: take the mean over an image and its mirror image; not where sides mean something.
-        whitened: numbers that are left of the means; None keeps the means.
+        components: numbers that are left of the means; None keeps the means.
     """
 
     mean: Tensor
-    components: Tensor
+    projection: Tensor
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class KMeans(FittedEncoder):
         encoding: EncodingName = "triangle",
         pyramid: tuple[int, ...] = (2,),
         mirrored: bool = False,
-        whitened: int | None = None,
+        components: int | None = None,
     ) -> None:
         super().__init__()
         sides = (patch,) if isinstance(patch, int) else patch
@@ -70,30 +70,30 @@ class KMeans(FittedEncoder):
         )
         self.kind, self.encoding = dictionary, encoding
         self.pyramid, self.mirrored = pyramid, mirrored
-        if whitened:
+        if components:
             cells = sum(grid * grid for grid in pyramid)
             width = len(sides) * cells * encoded_width(encoding, words)
             self.register_buffer("mean", torch.zeros(width))
-            self.register_buffer("components", torch.zeros(width, whitened))
-        self.whitened = whitened
+            self.register_buffer("projection", torch.zeros(width, components))
+        self.kept = components
         self.register_load_state_dict_pre_hook(_rename_single)
 
     def fit(self, images: Tensor, seed: int = 0) -> None:
         for dictionary in self._dictionaries():
             dictionary.fit(images, self.kind, seed)
-        if self.whitened:
+        if self.kept:
             roots = self._root_means(images)
             random = torch.Generator().manual_seed(seed)
-            mean, components = whitened_components(roots, self.whitened, random)
+            mean, projection = half_whitening(roots, self.kept, random)
             self.mean.copy_(mean)
-            self.components.copy_(components)
+            self.projection.copy_(projection)
 
     def embed(self, images: Tensor) -> Tensor:
         means = self.means(images)
-        if not self.whitened:
+        if not self.kept:
             return means
         with in_full_precision(means):
-            return (means.to(self.mean.dtype).sqrt() - self.mean) @ self.components
+            return (means.to(self.mean.dtype).sqrt() - self.mean) @ self.projection
 
     def means(self, images: Tensor) -> Tensor:
         """Return the mean activations [N, D] of each word in each cell."""

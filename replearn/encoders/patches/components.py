@@ -1,4 +1,4 @@
-"""Principal components of feature vectors, each brought to variance 1."""
+"""Principal components of feature vectors, half whitened."""
 
 import torch
 from torch import Tensor
@@ -11,18 +11,18 @@ _ROUNDS = 2  # power iterations; Halko et al. find one or two enough
 _ROWS = 4096  # vectors centred at a time, so that no copy of all of them is needed
 
 
-def whitened_components(
-    vectors: Tensor, count: int, random: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return mean [D] and matrix [D, count] that turn vectors into uncorrelated numbers.
+def half_whitening(vectors: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return mean [D] and matrix [D, count] that project vectors onto principal components.
 
-    The leading principal components, found by random projection and power iterations (Halko,
-    Martinsson and Tropp 2011, algorithm 4.4), divided by their standard deviations.
+    Each component is divided by the fourth root of its variance.  That is half way between PCA,
+    where few directions decide every distance, and whitening, where noise counts as much as what
+    images differ in.  The components are then turned at random, so that all numbers have about the
+    same variance: standardising them, as detectors do, does not whiten them any further.
 
     Args:
         vectors: float [N, D].
         count: of components.
-        random: draws the projection.
+        random: draws projection and turn.
 
     Raises:
         DataError: the vectors do not span as many directions.
@@ -31,28 +31,33 @@ def whitened_components(
     most = min(number - 1, width)
     if count > most:
         raise DataError(
-            f"whitened {count}: {number} images of {width} values have no more than {most} "
+            f"components {count}: {number} images of {width} values have no more than {most} "
             "principal components; lower it or give more images"
         )
     with in_full_precision(vectors):
-        return _components(vectors, count, random, most)
+        mean = vectors.mean(0)
+        basis = leading_directions(vectors, mean, min(count + _SPARE, most), random)
+        scores = torch.cat([(part - mean) @ basis for part in torch.split(vectors, _ROWS)])
+        variances, directions = torch.linalg.eigh((scores.T @ scores).double() / number)
+        variances, directions = variances.flip(0)[:count], directions.flip(1)[:, :count]
+        # What has no variance but that of rounding must not be made larger by it.
+        scales = variances.clamp_min(1e-9 * variances[0]).clamp_min(1e-30) ** -0.25
+        turn = torch.linalg.qr(torch.randn(count, count, generator=random).to(basis))[0]
+        return mean, basis @ (directions * scales).to(basis) @ turn
 
 
-def _components(
-    vectors: Tensor, count: int, random: torch.Generator, most: int
-) -> tuple[Tensor, Tensor]:
-    number, width = vectors.shape
-    mean = vectors.double().mean(0).to(vectors) if number < _ROWS else vectors.mean(0)
-    basis = torch.randn(width, min(count + _SPARE, most), generator=random).to(vectors)
+def leading_directions(
+    vectors: Tensor, mean: Tensor, count: int, random: torch.Generator
+) -> Tensor:
+    """Return orthonormal directions [D, count] that hold most of the variance of vectors [N, D].
+
+    A random projection and power iterations: Halko, Martinsson and Tropp 2011, algorithm 4.4.
+    """
+    basis = torch.randn(vectors.shape[1], count, generator=random).to(vectors)
     for _ in range(_ROUNDS + 1):
         product = torch.zeros_like(basis)
         for part in torch.split(vectors, _ROWS):
             centred = part - mean
             product.addmm_(centred.T, centred @ basis)
         basis = torch.linalg.qr(product)[0]
-    scores = torch.cat([(part - mean) @ basis for part in torch.split(vectors, _ROWS)])
-    variances, directions = torch.linalg.eigh((scores.T @ scores).double() / number)
-    variances, directions = variances.flip(0)[:count], directions.flip(1)[:, :count]
-    # What has no variance but that of rounding stays as small as it is.
-    scales = variances.clamp_min(1e-9 * variances[0].item() + 1e-30).rsqrt()
-    return mean, basis @ (directions * scales).to(basis)
+    return basis

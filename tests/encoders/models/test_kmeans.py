@@ -147,14 +147,16 @@ def test_a_mirrored_encoder_gives_an_image_and_its_mirror_image_the_same_vector(
     assert (plain.embed(images.flip(3)) - plain.embed(images)).abs().max() > 0.1
 
 
-def test_whitened_vectors_of_the_fitted_images_are_uncorrelated_with_variance_one() -> None:
+def test_components_are_the_half_whitened_roots_of_the_means() -> None:
     images = textures(60)
-    model = KMeans(size=20, words=WORDS, whitened=8)
+    model = KMeans(size=20, words=WORDS, components=8)
     model.fit(images)
-    vectors = model.embed(images).double()
-    torch.testing.assert_close(vectors.mean(0), torch.zeros(8).double(), rtol=0, atol=1e-4)
-    covariance = vectors.T @ vectors / len(vectors)
-    torch.testing.assert_close(covariance, torch.eye(8).double(), rtol=0, atol=1e-3)
+    vectors = model.embed(images)
+    assert vectors.shape == (60, 8)
+    roots = model.means(images).sqrt().double()
+    spread = torch.linalg.eigvalsh(torch.cov(roots.T, correction=0)).flip(0)[:8].sqrt()
+    found = torch.linalg.eigvalsh(torch.cov(vectors.double().T, correction=0)).flip(0)
+    torch.testing.assert_close(found, spread, rtol=1e-3, atol=0)
 
 
 def test_an_encoder_stored_with_its_one_dictionary_opens_as_it_was() -> None:

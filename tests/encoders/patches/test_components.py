@@ -1,9 +1,9 @@
-"""Whitened components against the exact decomposition."""
+"""Half whitening against the exact decomposition."""
 
 import pytest
 import torch
 
-from replearn.encoders.patches.components import whitened_components
+from replearn.encoders.patches.components import half_whitening
 from replearn.errors import DataError
 
 
@@ -14,29 +14,39 @@ def vectors(count: int = 200, width: int = 30) -> torch.Tensor:
     return 5 + (torch.randn(count, width, generator=random, dtype=torch.float64) * falling) @ turned
 
 
-def test_components_are_those_of_the_covariance_up_to_their_signs() -> None:
+def projected(given: torch.Tensor, count: int) -> torch.Tensor:
+    mean, matrix = half_whitening(given, count, torch.Generator().manual_seed(1))
+    return (given - mean) @ matrix
+
+
+def test_distances_are_those_of_components_over_the_fourth_root_of_their_variance() -> None:
     given = vectors()
-    mean, components = whitened_components(given, 4, torch.Generator().manual_seed(1))
     centred = given - given.mean(0)
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(given))
-    expected = directions.flip(1)[:, :4] / variances.flip(0)[:4].sqrt()
-    torch.testing.assert_close(mean, given.mean(0))
-    torch.testing.assert_close(components.abs(), expected.abs(), rtol=1e-6, atol=1e-6)
+    exact = centred @ directions.flip(1)[:, :4] / variances.flip(0)[:4] ** 0.25
+    torch.testing.assert_close(
+        torch.pdist(projected(given, 4)), torch.pdist(exact), rtol=1e-5, atol=1e-8
+    )
 
 
-def test_projected_vectors_are_uncorrelated_with_variance_one() -> None:
+def test_variances_of_the_directions_are_the_roots_of_the_components() -> None:
     given = vectors()
-    mean, components = whitened_components(given, 10, torch.Generator().manual_seed(1))
-    found = (given - mean) @ components
-    torch.testing.assert_close(found.T @ found / len(given), torch.eye(10, dtype=torch.float64))
+    found = projected(given, 10)
+    roots = torch.linalg.eigvalsh(torch.cov(given.T, correction=0)).flip(0)[:10].sqrt()
+    variances = torch.linalg.eigvalsh(torch.cov(found.T, correction=0)).flip(0)
+    torch.testing.assert_close(variances, roots, rtol=1e-5, atol=0)
+
+
+def test_all_numbers_have_about_the_same_variance() -> None:
+    variances = projected(vectors(), 20).var(0)
+    assert variances.max() < 20 * variances.min()  # before the turn: 90
 
 
 def test_a_direction_without_variance_does_not_blow_up() -> None:
     given = torch.cat([vectors(), torch.ones(200, 5, dtype=torch.float64)], dim=1)
-    mean, components = whitened_components(given, 33, torch.Generator().manual_seed(1))
-    assert ((given - mean) @ components).abs().max() < 50
+    assert projected(given, 33).abs().max() < 50
 
 
 def test_more_components_than_directions_are_refused() -> None:
-    with pytest.raises(DataError, match=r"^whitened 30: 20 images of 30 values have no more than"):
-        whitened_components(vectors(20), 30, torch.Generator())
+    with pytest.raises(DataError, match=r"^components 30: 20 images of 30 values have no more"):
+        half_whitening(vectors(20), 30, torch.Generator())
