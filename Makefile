@@ -10,11 +10,12 @@ SEEDS  ?= 1
 COUNT  ?= 2400
 
 DATA     ?=
-CONFIG   ?= configs/aae.yaml
+CONFIG   ?= configs/patches.yaml
 NAME     ?= run1
 EDITION  ?= 2018
 METHOD   ?= linear
-CHANNELS ?= 1
+# The patches of colour images say more than those of grey ones, at twice the time.
+CHANNELS ?= $(if $(filter configs/patches.yaml,$(CONFIG)),3,1)
 SIZE     ?= 64
 FIT      ?= stretch
 IDS_FROM ?= name

@@ -102,6 +102,7 @@ def recipes(scale: Scale, *, colour: bool) -> dict[str, Recipe]:
         "random-denoiser": Recipe("diffusion", width, trained=False),
         "pca": Recipe("pca"),
         "kmeans": Recipe("kmeans"),
+        "patches": _patches(natural=colour),
         "bovw-orb": Recipe("bovw"),
         "bovw-sift": Recipe("bovw", {"keypoints": "sift", "side": 128}),
         **{name: Recipe(name, arguments) for name, arguments in autoencoders.items()},
@@ -112,6 +113,22 @@ def recipes(scale: Scale, *, colour: bool) -> dict[str, Recipe]:
         "infogan": Recipe("infogan", infogan),
         "diffusion": Recipe("diffusion", width),
     }
+
+
+def _patches(*, natural: bool) -> Recipe:
+    """Return the settings of configs/patches.yaml, for natural images more and mirrored words."""
+    arguments: dict[str, Any] = {
+        "patch": [5, 9],
+        "encoding": "threshold",
+        "words": 512,
+        "pyramid": [1, 3],
+        "components": 1024,
+    }
+    if not natural:
+        return Recipe("kmeans", arguments)
+    more = {"words": 1536, "pyramid": [3], "components": 4096, "mirrored": True}
+    # In float32 extraction takes twice as long.
+    return Recipe("kmeans", arguments | more, {"fit_images": 15_000, "precision": "bfloat16"})
 
 
 def of_config(name: str, config: Configuration) -> dict[str, Recipe]:

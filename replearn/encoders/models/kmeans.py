@@ -42,7 +42,8 @@ class KMeans(FittedEncoder):
         encoding: how a patch is compared with the words, see `patches/encodings.py`.
         pyramid: cells in a row of each grid that the means are taken over.
         mirrored: take the mean over an image and its mirror image; not where sides mean something.
-        components: numbers that are left of the means; None keeps the means.
+        components: numbers that are left of the means, at most, and at most half as many as images;
+            None keeps the means.
     """
 
     mean: Tensor
@@ -76,7 +77,7 @@ class KMeans(FittedEncoder):
             self.register_buffer("mean", torch.zeros(width))
             self.register_buffer("projection", torch.zeros(width, components))
         self.kept = components
-        self.register_load_state_dict_pre_hook(_rename_single)
+        self.register_load_state_dict_pre_hook(_fit_to)
 
     def fit(self, images: Tensor, seed: int = 0) -> None:
         for dictionary in self._dictionaries():
@@ -84,9 +85,12 @@ class KMeans(FittedEncoder):
         if self.kept:
             roots = self._root_means(images)
             random = torch.Generator().manual_seed(seed)
-            mean, projection = half_whitening(roots, self.kept, random)
+            # Of as many components as images the last ones are noise.
+            mean, projection = half_whitening(
+                roots, min(self.kept, max(len(images) // 2, 1)), random
+            )
             self.mean.copy_(mean)
-            self.projection.copy_(projection)
+            self.projection = projection.to(self.projection)
 
     def embed(self, images: Tensor) -> Tensor:
         means = self.means(images)
@@ -124,8 +128,11 @@ class KMeans(FittedEncoder):
         return [module for module in self.dictionaries if isinstance(module, Dictionary)]
 
 
-def _rename_single(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Find the dictionary of an encoder that was stored when there was one only."""
+def _fit_to(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Get ready for stored weights: as many components as they have, or one dictionary alone."""
     if f"{prefix}centroids" in state:
         for old, new in _SINGLE.items():
             state[f"{prefix}dictionaries.0.{new}"] = state.pop(prefix + old)
+    stored = state.get(f"{prefix}projection")
+    if stored is not None and len(stored) == len(module.projection):
+        module.projection = module.projection.new_zeros(stored.shape)

@@ -159,6 +159,15 @@ def test_components_are_the_half_whitened_roots_of_the_means() -> None:
     torch.testing.assert_close(found, spread, rtol=1e-3, atol=0)
 
 
+def test_few_images_have_half_as_many_components_which_a_stored_encoder_keeps() -> None:
+    images = textures(12)
+    model, again = (KMeans(size=20, words=WORDS, components=100) for _ in range(2))
+    model.fit(images)
+    assert model.embed(images).shape == (12, 6)
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again.embed(images), model.embed(images))
+
+
 def test_an_encoder_stored_with_its_one_dictionary_opens_as_it_was() -> None:
     model, again = fitted(), KMeans(size=20, words=WORDS, stride=2)
     dictionary = words_of(model)
