@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from replearn.encoders.contract import FittedEncoder
 from replearn.encoders.networks.full_precision import in_full_precision
-from replearn.encoders.patches.components import half_whitening
 from replearn.encoders.patches.dictionary import Dictionary, DictionaryName
 from replearn.encoders.patches.encodings import ENCODINGS, EncodingName, encoded_width
 from replearn.encoders.patches.pooling import cell_means, pooled
@@ -30,7 +29,7 @@ class KMeans(FittedEncoder):
     comparable between image sizes.
 
     With `components` the square roots of the means are projected onto their principal components,
-    half whitened, so that no direction decides a distance.
+    whitened in part, so that no direction decides a distance.
 
     Args:
         size: of the images.
@@ -44,6 +43,7 @@ class KMeans(FittedEncoder):
         mirrored: take the mean over an image and its mirror image; not where sides mean something.
         components: numbers that are left of the means, at most, and at most half as many as images;
             None keeps the means.
+        whitening: of the components, from 0 (none) to 1 (all have variance 1).
     """
 
     mean: Tensor
@@ -62,6 +62,7 @@ class KMeans(FittedEncoder):
         pyramid: tuple[int, ...] = (2,),
         mirrored: bool = False,
         components: int | None = None,
+        whitening: float = 0.5,
     ) -> None:
         super().__init__()
         sides = (patch,) if isinstance(patch, int) else patch
@@ -76,7 +77,7 @@ class KMeans(FittedEncoder):
             width = len(sides) * cells * encoded_width(encoding, words)
             self.register_buffer("mean", torch.zeros(width))
             self.register_buffer("projection", torch.zeros(width, components))
-        self.kept = components
+        self.kept, self.whitening = components, whitening
         self.register_load_state_dict_pre_hook(_fit_to)
 
     def fit(self, images: Tensor, seed: int = 0) -> None:
@@ -86,9 +87,8 @@ class KMeans(FittedEncoder):
             roots = self._root_means(images)
             random = torch.Generator().manual_seed(seed)
             # Of as many components as images the last ones are noise.
-            mean, projection = half_whitening(
-                roots, min(self.kept, max(len(images) // 2, 1)), random
-            )
+            count = min(self.kept, max(len(images) // 2, 1))
+            mean, projection = whitened_components(roots, count, self.whitening, random)
             self.mean.copy_(mean)
             self.projection = projection.to(self.projection)
 

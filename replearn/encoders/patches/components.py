@@ -1,4 +1,4 @@
-"""Principal components of feature vectors, half whitened."""
+"""Principal components of feature vectors, whitened in part."""
 
 import torch
 from torch import Tensor
@@ -11,17 +11,20 @@ _ROUNDS = 2  # power iterations; Halko et al. find one or two enough
 _ROWS = 4096  # vectors centred at a time, so that no copy of all of them is needed
 
 
-def half_whitening(vectors: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def whitened_components(
+    vectors: Tensor, count: int, whitening: float, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Return mean [D] and matrix [D, count] that project vectors onto principal components.
 
-    Each component is divided by the fourth root of its variance.  That is half way between PCA,
-    where few directions decide every distance, and whitening, where noise counts as much as what
+    Each component is divided by a power of its standard deviation.  With 0 that is PCA, where few
+    directions decide every distance; with 1 it is whitening, where noise counts as much as what
     images differ in.  The components are then turned at random, so that all numbers have about the
     same variance: standardising them, as detectors do, does not whiten them any further.
 
     Args:
         vectors: float [N, D].
         count: of components.
+        whitening: the power, from 0 to 1.
         random: draws projection and turn.
 
     Raises:
@@ -41,7 +44,7 @@ def half_whitening(vectors: Tensor, count: int, random: torch.Generator) -> tupl
         variances, directions = torch.linalg.eigh((scores.T @ scores).double() / number)
         variances, directions = variances.flip(0)[:count], directions.flip(1)[:, :count]
         # What has no variance but that of rounding must not be made larger by it.
-        scales = variances.clamp_min(1e-9 * variances[0]).clamp_min(1e-30) ** -0.25
+        scales = variances.clamp_min(1e-9 * variances[0]).clamp_min(1e-30) ** (-whitening / 2)
         turn = torch.linalg.qr(torch.randn(count, count, generator=random).to(basis))[0]
         return mean, basis @ (directions * scales).to(basis) @ turn
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from replearn.encoders.networks.full_precision import in_full_precision
+
 _IMAGES = 8  # encoded at a time
 
 
@@ -30,8 +32,9 @@ def moments(
     for codes, around in _with_neighbours(images, encode, places, reach):
         count += len(codes)
         total = total + codes.sum(0)
-        own = own + codes.T @ codes
-        beside = beside + codes.T @ around
+        with in_full_precision(codes):
+            own = own + codes.T @ codes
+            beside = beside + codes.T @ around
     mean = total / count
     square = torch.outer(mean, mean)
     return mean, own / count - square, (beside + beside.T) / (2 * count) - square

@@ -1,9 +1,9 @@
-"""Half whitening against the exact decomposition."""
+"""Whitened components against the exact decomposition."""
 
 import pytest
 import torch
 
-from replearn.encoders.patches.components import half_whitening
+from replearn.encoders.patches.components import whitened_components
 from replearn.errors import DataError
 
 
@@ -14,18 +14,29 @@ def vectors(count: int = 200, width: int = 30) -> torch.Tensor:
     return 5 + (torch.randn(count, width, generator=random, dtype=torch.float64) * falling) @ turned
 
 
-def projected(given: torch.Tensor, count: int) -> torch.Tensor:
-    mean, matrix = half_whitening(given, count, torch.Generator().manual_seed(1))
+def projected(given: torch.Tensor, count: int, whitening: float = 0.5) -> torch.Tensor:
+    random = torch.Generator().manual_seed(1)
+    mean, matrix = whitened_components(given, count, whitening, random)
     return (given - mean) @ matrix
 
 
-def test_distances_are_those_of_components_over_the_fourth_root_of_their_variance() -> None:
+@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
+def test_distances_are_those_of_components_over_a_power_of_their_deviation(
+    whitening: float,
+) -> None:
     given = vectors()
     centred = given - given.mean(0)
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(given))
-    exact = centred @ directions.flip(1)[:, :4] / variances.flip(0)[:4] ** 0.25
+    exact = centred @ directions.flip(1)[:, :4] / variances.flip(0)[:4] ** (whitening / 2)
     torch.testing.assert_close(
-        torch.pdist(projected(given, 4)), torch.pdist(exact), rtol=1e-5, atol=1e-8
+        torch.pdist(projected(given, 4, whitening)), torch.pdist(exact), rtol=1e-5, atol=1e-8
+    )
+
+
+def test_with_whole_whitening_all_numbers_are_uncorrelated_and_have_variance_one() -> None:
+    found = projected(vectors(), 10, 1.0)
+    torch.testing.assert_close(
+        torch.cov(found.T, correction=0), torch.eye(10, dtype=torch.float64), rtol=0, atol=1e-6
     )
 
 
@@ -49,4 +60,4 @@ def test_a_direction_without_variance_does_not_blow_up() -> None:
 
 def test_more_components_than_directions_are_refused() -> None:
     with pytest.raises(DataError, match=r"^components 30: 20 images of 30 values have no more"):
-        half_whitening(vectors(20), 30, torch.Generator())
+        whitened_components(vectors(20), 30, 0.5, torch.Generator())
