@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from replearn.encoders.contract import FittedEncoder
 from replearn.encoders.networks.full_precision import in_full_precision
+from replearn.encoders.patches.components import whitened_components
 from replearn.encoders.patches.dictionary import Dictionary, DictionaryName
 from replearn.encoders.patches.encodings import ENCODINGS, EncodingName, encoded_width
 from replearn.encoders.patches.pooling import cell_means, pooled
