@@ -24,7 +24,6 @@ from replearn.encoders.models.random import Random
 from replearn.encoders.models.raw import Raw
 from replearn.encoders.models.sdae import SDAE
 from replearn.encoders.models.smt import SMT
-from replearn.encoders.models.sparse_coding import SparseCoding
 from replearn.encoders.models.vae import VAE
 from replearn.errors import UsageError
 from replearn.settings import check_settings
@@ -46,7 +45,6 @@ MODELS: dict[str, type[Model]] = {
     "raw": Raw,
     "sdae": SDAE,
     "smt": SMT,
-    "sparse_coding": SparseCoding,
     "vae": VAE,
 }
 
