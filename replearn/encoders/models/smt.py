@@ -11,6 +11,7 @@ from replearn.encoders.patches.moments import moments, slow_directions
 from replearn.encoders.patches.pooling import cell_means, pooled
 
 _IMAGES = 2000  # whose codes the moments are taken of
+_SHOWN = 12  # directions, and words of each
 
 
 class SMT(FittedEncoder):
@@ -79,4 +80,10 @@ class SMT(FittedEncoder):
         return F.normalize(projected.float(), dim=2).flatten(1)
 
     def grids(self, images: Tensor) -> dict[str, Tensor]:
-        return {"patches": self.dictionary.picture()}
+        """Show the words, and in each row those that weigh most in one of the first directions."""
+        columns = min(_SHOWN, len(self.projection))
+        strongest = self.projection[:, :_SHOWN].T.topk(columns).indices  # [directions, columns]
+        return {
+            "patches": self.dictionary.picture(),
+            "directions": self.dictionary.picture(columns, strongest.flatten()),
+        }

@@ -92,11 +92,12 @@ class Dictionary(nn.Module):
         patches = F.unfold(images, self.side, stride=self.stride).transpose(1, 2)
         return self.whiten(normalise(patches))
 
-    def picture(self) -> Tensor:
-        """Return the words, each between -1 and 1 and enlarged, as a grid of 16 in a row."""
-        scaled = self.words / self.words.abs().amax(1, keepdim=True).clamp_min(1e-12)
+    def picture(self, columns: int = 16, chosen: Tensor | None = None) -> Tensor:
+        """Return the words, or those chosen by number, as a grid: each in [-1, 1] and enlarged."""
+        words = self.words if chosen is None else self.words[chosen]
+        scaled = words / words.abs().amax(1, keepdim=True).clamp_min(1e-12)
         patches = scaled.reshape(len(scaled), -1, self.side, self.side)
-        return in_rows(F.interpolate(patches, scale_factor=8.0), columns=16)
+        return in_rows(F.interpolate(patches, scale_factor=8.0), columns=columns)
 
 
 def centres(patches: Tensor, count: int, seed: int) -> Tensor:
