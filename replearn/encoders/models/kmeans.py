@@ -79,7 +79,6 @@ class KMeans(FittedEncoder):
             self.register_buffer("mean", torch.zeros(width))
             self.register_buffer("projection", torch.zeros(width, components))
         self.kept, self.whitening = components, whitening
-        self.register_load_state_dict_pre_hook(_fit_to)
 
     def fit(self, images: Tensor, seed: int = 0) -> None:
         for dictionary in self._dictionaries():
@@ -125,15 +124,14 @@ class KMeans(FittedEncoder):
             for place, dictionary in enumerate(self._dictionaries())
         }
 
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+        if f"{prefix}centroids" in state_dict:
+            for old, new in _SINGLE.items():
+                state_dict[f"{prefix}dictionaries.0.{new}"] = state_dict.pop(prefix + old)
+        stored = state_dict.get(f"{prefix}projection")
+        if stored is not None and len(stored) == len(self.projection):
+            self.projection = self.projection.new_zeros(stored.shape)  # as many as were kept
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
     def _dictionaries(self) -> list[Dictionary]:
         return [module for module in self.dictionaries if isinstance(module, Dictionary)]
-
-
-def _fit_to(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Get ready for stored weights: as many components as they have, or one dictionary alone."""
-    if f"{prefix}centroids" in state:
-        for old, new in _SINGLE.items():
-            state[f"{prefix}dictionaries.0.{new}"] = state.pop(prefix + old)
-    stored = state.get(f"{prefix}projection")
-    if stored is not None and len(stored) == len(module.projection):
-        module.projection = module.projection.new_zeros(stored.shape)

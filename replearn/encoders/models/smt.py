@@ -75,7 +75,9 @@ class SMT(FittedEncoder):
     def embed(self, images: Tensor) -> Tensor:
         places = self.dictionary.places(*images.shape[-2:])
         cells = cell_means(*places, self.pyramid).to(images)
-        means = pooled(images, self.dictionary, threshold, cells).unflatten(1, (-1, len(cells)))
+        means = pooled(images, self.dictionary, threshold, cells).reshape(
+            len(images), -1, len(cells)
+        )
         projected = (means.transpose(1, 2) - self.mean) @ self.projection  # [N, cells, dimensions]
         return F.normalize(projected.float(), dim=2).flatten(1)
 

@@ -46,7 +46,8 @@ def _with_neighbours(
     """Yield codes [M, K] and the means of their neighbours' codes [M, K]."""
     side = 2 * reach + 1
     for part in torch.split(images, _IMAGES):
-        codes = encode(part).float().transpose(1, 2).unflatten(2, places)  # [N, K, rows, columns]
+        flat = encode(part).float().transpose(1, 2)
+        codes = flat.reshape(*flat.shape[:2], *places)  # [N, K, rows, columns]
         ones = torch.ones_like(codes[:1, :1])
         within = F.avg_pool2d(ones, side, 1, reach) * side**2
         sums = F.avg_pool2d(codes, side, 1, reach) * side**2 - codes

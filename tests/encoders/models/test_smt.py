@@ -35,7 +35,7 @@ def test_neighbours_differ_less_in_the_first_directions_than_in_the_last() -> No
     model = fitted()
     images = waves(seed=1)
     codes = threshold(model.dictionary.read(images), model.dictionary.words)
-    projected = (codes @ model.projection).unflatten(1, model.dictionary.places(20, 20))
+    projected = (codes @ model.projection).reshape(24, *model.dictionary.places(20, 20), 6)
     change = (projected[:, 1:] - projected[:, :-1]).square().mean((0, 1, 2))
     change = change / projected.flatten(0, 2).var(0)
     assert change[:2].mean() < change[-2:].mean()
@@ -44,7 +44,7 @@ def test_neighbours_differ_less_in_the_first_directions_than_in_the_last() -> No
 def test_an_embedding_has_length_one_in_each_cell() -> None:
     vectors = fitted().embed(waves(5, seed=2))
     assert vectors.shape == (5, 4 * 6)
-    lengths = vectors.unflatten(1, (4, 6)).norm(dim=2)
+    lengths = vectors.reshape(5, 4, 6).norm(dim=2)
     torch.testing.assert_close(lengths, torch.ones(5, 4))
 
 

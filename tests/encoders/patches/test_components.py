@@ -11,13 +11,14 @@ def vectors(count: int = 200, width: int = 30) -> torch.Tensor:
     random = torch.Generator().manual_seed(0)
     falling = torch.arange(1, width + 1).double().pow(-1.5)
     turned = torch.linalg.qr(torch.randn(width, width, generator=random, dtype=torch.float64))[0]
-    return 5 + (torch.randn(count, width, generator=random, dtype=torch.float64) * falling) @ turned
+    drawn = torch.randn(count, width, generator=random, dtype=torch.float64)
+    return torch.as_tensor(5 + (drawn * falling) @ turned)
 
 
 def projected(given: torch.Tensor, count: int, whitening: float = 0.5) -> torch.Tensor:
     random = torch.Generator().manual_seed(1)
     mean, matrix = whitened_components(given, count, whitening, random)
-    return (given - mean) @ matrix
+    return torch.as_tensor((given - mean) @ matrix)
 
 
 @pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
