@@ -10,12 +10,11 @@ SEEDS  ?= 1
 COUNT  ?= 2400
 
 DATA     ?=
-CONFIG   ?= configs/patches.yaml
+CONFIG   ?= configs/smt.yaml
 NAME     ?= run1
 EDITION  ?= 2018
 METHOD   ?= linear
-# The patches of colour images say more than those of grey ones, at twice the time.
-CHANNELS ?= $(if $(filter configs/patches.yaml,$(CONFIG)),3,1)
+CHANNELS ?= 1
 SIZE     ?= 64
 FIT      ?= stretch
 IDS_FROM ?= name
