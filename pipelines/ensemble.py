@@ -57,7 +57,7 @@ def ensemble(
     Prints the score of each member and of the ensemble, each with its best rule, on images that
     weights and rule were not fitted on, and whether the ensemble helps.
 
-    Example: replearn ensemble runs/both valid.tsv --valid linear.h5 --valid knn.h5
+    Example: replearn ensemble runs/both valid.tsv --valid a.h5 --valid b.h5
     """
     rules = edition_of(edition)
     reading = Reading.of_options(layout, separator, columns, uncertain)

@@ -64,7 +64,7 @@ ALLOWED["diagnostics"] = set(ALLOWED) - {"retrieval", "phantoms", "imageclef"}
 ALLOWED["comparison"] = set(ALLOWED) - {"comparison", "report", "phantoms", "diagnostics"}
 ALLOWED["report"] = set(ALLOWED) - {"report", "phantoms"}
 # Inside encoders: a package may import itself and what stands above it.
-ENCODERS = ["networks", "losses", "backbones", "models", "training"]
+ENCODERS = ["networks", "losses", "patches", "backbones", "models", "training"]
 
 # Who imports torch outside encoders, and only when it is asked for.
 TORCH = {
@@ -227,7 +227,7 @@ def inside_encoders(package: str) -> list[str]:
 
 # What a model may know of encoders beside what its package may: no file, no device, no optimiser.
 FOR_MODELS = {
-    *("contract", "grids", "networks", "losses", "backbones", "models", "preprocessing"),
+    *("contract", "grids", "networks", "losses", "patches", "backbones", "models", "preprocessing"),
 }
 FILES = {"pathlib", "os", "io", "shutil", "tempfile", "h5py", "safetensors"}
 
@@ -240,7 +240,7 @@ def test_networks_losses_models_and_training_know_only_those_before_them(package
         assert not found & later, module
 
 
-@pytest.mark.parametrize("package", ["networks", "losses", "models"])
+@pytest.mark.parametrize("package", ["networks", "losses", "patches", "models"])
 def test_models_see_no_file_no_device_and_no_optimiser(package: str) -> None:
     for module in inside_encoders(package):
         names = imports(module).eager | imports(module).lazy
