@@ -103,7 +103,7 @@ def recipes(scale: Scale, *, colour: bool) -> dict[str, Recipe]:
         "pca": Recipe("pca"),
         "kmeans": Recipe("kmeans"),
         "patches": _patches(natural=colour),
-        "smt": Recipe("smt", {"words": 512}),
+        "smt": Recipe("smt"),
         "bovw-orb": Recipe("bovw"),
         "bovw-sift": Recipe("bovw", {"keypoints": "sift", "side": 128}),
         **{name: Recipe(name, arguments) for name, arguments in autoencoders.items()},

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from replearn.encoders.contract import FittedEncoder
 from replearn.encoders.networks.full_precision import in_full_precision
 from replearn.encoders.patches.components import whitened_components
-from replearn.encoders.patches.dictionary import Dictionary, DictionaryName
-from replearn.encoders.patches.encodings import ENCODINGS, EncodingName, encoded_width
-from replearn.encoders.patches.pooling import cell_means, pooled
+from replearn.encoders.patches.dictionary import Dictionary
+from replearn.encoders.patches.encodings import ENCODINGS, EncodingName
+from replearn.encoders.patches.pooling import pooled
+from replearn.errors import DataError
 
 _BATCH = 256  # images at a time while fitting
 # What an encoder with one dictionary was stored under, before there were several.
@@ -38,7 +39,6 @@ class KMeans(FittedEncoder):
         words: in the dictionary of each size of patches.
         patch: side of the patches, or several, each with a dictionary of its own.
         stride: between two patches of an image.
-        dictionary: words by k-means, or patches as they are drawn (`sampled`).
         encoding: how a patch is compared with the words, see `patches/encodings.py`.
         pyramid: cells in a row of each grid that the means are taken over.
         mirrored: take the mean over an image and its mirror image; not where sides mean something.
@@ -58,7 +58,6 @@ class KMeans(FittedEncoder):
         words: int = 256,
         patch: int | tuple[int, ...] = 6,
         stride: int = 1,
-        dictionary: DictionaryName = "kmeans",
         encoding: EncodingName = "triangle",
         pyramid: tuple[int, ...] = (2,),
         mirrored: bool = False,
@@ -71,30 +70,31 @@ class KMeans(FittedEncoder):
             Dictionary(size=size, channels=channels, words=words, side=side, stride=stride)
             for side in sides
         )
-        self.kind, self.encoding = dictionary, encoding
+        self.encoding = encoding
         self.pyramid, self.mirrored = pyramid, mirrored
         if components:
             cells = sum(grid * grid for grid in pyramid)
-            width = len(sides) * cells * encoded_width(encoding, words)
+            width = len(sides) * cells * words
             self.register_buffer("mean", torch.zeros(width))
             self.register_buffer("projection", torch.zeros(width, components))
-        self.kept, self.whitening = components, whitening
+        self.components, self.whitening = components, whitening
 
     def fit(self, images: Tensor, seed: int = 0) -> None:
         for dictionary in self._dictionaries():
-            dictionary.fit(images, self.kind, seed)
-        if self.kept:
+            dictionary.fit(images, seed)
+        if self.components:
+            if len(images) < 2:
+                raise DataError("components: one image has none; give more images")
             roots = self._root_means(images)
-            random = torch.Generator().manual_seed(seed)
             # Of as many components as images the last ones are noise.
-            count = min(self.kept, max(len(images) // 2, 1))
-            mean, projection = whitened_components(roots, count, self.whitening, random)
+            count = min(self.components, len(images) // 2, roots.shape[1])
+            mean, projection = whitened_components(roots, count, self.whitening, seed)
             self.mean.copy_(mean)
-            self.projection = projection.to(self.projection)
+            self.projection = projection
 
     def embed(self, images: Tensor) -> Tensor:
         means = self.means(images)
-        if not self.kept:
+        if not self.components:
             return means
         with in_full_precision(means):
             return (means.to(self.mean.dtype).sqrt() - self.mean) @ self.projection
@@ -105,10 +105,11 @@ class KMeans(FittedEncoder):
         return (means + self._means(images.flip(3))) / 2 if self.mirrored else means
 
     def _means(self, images: Tensor) -> Tensor:
-        encode, parts = ENCODINGS[self.encoding], []
-        for dictionary in self._dictionaries():
-            cells = cell_means(*dictionary.places(*images.shape[-2:]), self.pyramid).to(images)
-            parts.append(pooled(images, dictionary, encode, cells))
+        encode = ENCODINGS[self.encoding]
+        parts = [
+            pooled(images, dictionary, encode, self.pyramid).flatten(1)
+            for dictionary in self._dictionaries()
+        ]
         return torch.cat(parts, dim=1)
 
     def _root_means(self, images: Tensor) -> Tensor:

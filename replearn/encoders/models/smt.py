@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from replearn.encoders.contract import FittedEncoder
-from replearn.encoders.patches.dictionary import Dictionary, DictionaryName
+from replearn.encoders.patches.dictionary import Dictionary
 from replearn.encoders.patches.encodings import threshold
 from replearn.encoders.patches.moments import moments, slow_directions
-from replearn.encoders.patches.pooling import cell_means, pooled
+from replearn.encoders.patches.pooling import pooled
 
 _IMAGES = 2000  # whose codes the moments are taken of
 _SHOWN = 12  # directions, and words of each
@@ -31,7 +31,6 @@ class SMT(FittedEncoder):
         channels: of the images.
         words: in the dictionary.
         patch: side of the patches.
-        dictionary: words by k-means, or patches as they are drawn (`sampled`).
         reach: rows and columns from a patch to the last of its neighbours.
         dimensions: of the projection.
         pyramid: cells in a row of each grid.
@@ -45,9 +44,8 @@ class SMT(FittedEncoder):
         *,
         size: int = 64,
         channels: int = 1,
-        words: int = 1024,
+        words: int = 512,
         patch: int = 6,
-        dictionary: DictionaryName = "kmeans",
         reach: int = 3,
         dimensions: int = 128,
         pyramid: tuple[int, ...] = (4,),
@@ -56,12 +54,12 @@ class SMT(FittedEncoder):
         self.dictionary = Dictionary(
             size=size, channels=channels, words=words, side=patch, stride=1
         )
-        self.kind, self.reach, self.pyramid = dictionary, reach, pyramid
+        self.reach, self.pyramid = reach, pyramid
         self.register_buffer("mean", torch.zeros(words))
         self.register_buffer("projection", torch.zeros(words, min(dimensions, words)))
 
     def fit(self, images: Tensor, seed: int = 0) -> None:
-        self.dictionary.fit(images, self.kind, seed)
+        self.dictionary.fit(images, seed)
         random = torch.Generator().manual_seed(seed)
         chosen = images[torch.randperm(len(images), generator=random)[:_IMAGES]]
         places = self.dictionary.places(*images.shape[-2:])
@@ -73,11 +71,7 @@ class SMT(FittedEncoder):
         return threshold(self.dictionary.read(images), self.dictionary.words)
 
     def embed(self, images: Tensor) -> Tensor:
-        places = self.dictionary.places(*images.shape[-2:])
-        cells = cell_means(*places, self.pyramid).to(images)
-        means = pooled(images, self.dictionary, threshold, cells).reshape(
-            len(images), -1, len(cells)
-        )
+        means = pooled(images, self.dictionary, threshold, self.pyramid)  # [N, words, cells]
         projected = (means.transpose(1, 2) - self.mean) @ self.projection  # [N, cells, dimensions]
         return F.normalize(projected.float(), dim=2).flatten(1)
 

@@ -1,7 +1,5 @@
 """A dictionary of patches: how they are whitened, and the words that they are compared with."""
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,8 +9,6 @@ from replearn.encoders.networks.full_precision import in_full_precision
 from replearn.encoders.patches.sampling import random_patches
 from replearn.encoders.patches.whitening import normalise, zca
 from replearn.errors import DataError, UsageError
-
-DictionaryName = Literal["kmeans", "sampled"]
 
 _PATCHES_PER_WORD = 400  # fitted on; Coates et al. take 250 and more
 _MOST_PATCHES = 409_600
@@ -43,41 +39,31 @@ class Dictionary(nn.Module):
         self.register_buffer("whitening", torch.eye(values))
         self.register_buffer("words", torch.zeros(words, values))
 
-    def fit(self, images: Tensor, kind: DictionaryName, seed: int) -> None:
-        """Learn whitening and words from images float [N, C, H, W].
+    def fit(self, images: Tensor, seed: int) -> None:
+        """Learn whitening and words, the centres of clusters, from images float [N, C, H, W].
 
-        Args:
-            images: to take patches from.
-            kind: words are the centres of clusters (`kmeans`), or patches as they come (`sampled`).
-            seed: draws the patches and starts the clusters.
+        The seed draws the patches and starts the clusters.
 
         Raises:
             DataError: there are fewer different patches than words.
         """
         count = len(self.words)
-        white = self.fit_whitening(images, min(_PATCHES_PER_WORD * count, _MOST_PATCHES), seed)
-        self.words.copy_(centres(white, count, seed) if kind == "kmeans" else white[:count])
-
-    def fit_whitening(self, images: Tensor, count: int, seed: int) -> Tensor:
-        """Learn the whitening of patches alone; return whitened ones [count, P].
-
-        Raises:
-            DataError: there are fewer different patches than words.
-        """
-        # A generator of its own: the patches depend on images and seed only.
+        drawn = min(_PATCHES_PER_WORD * count, _MOST_PATCHES)
+        # A generator of its own: the words depend on images and seed only.
         random = torch.Generator().manual_seed(seed)
-        patches = normalise(random_patches(images, self.side, count, random))
-        different, words = len(torch.unique(patches, dim=0)), len(self.words)
-        if different < words:
+        patches = normalise(random_patches(images, self.side, drawn, random))
+        different = len(torch.unique(patches, dim=0))
+        if different < count:
             raise DataError(
-                f"words {words}: {len(images)} images gave only {different} different patches; "
+                f"words {count}: {len(images)} images gave only {different} different patches; "
                 "lower it or give more or larger images"
             )
         mean, whitening = zca(patches)
         self.mean.copy_(mean)
         self.whitening.copy_(whitening)
         with in_full_precision(patches):
-            return self.whiten(patches.to(self.mean))
+            white = self.whiten(patches.to(self.mean))
+        self.words.copy_(centres(white, count, seed))
 
     def whiten(self, patches: Tensor) -> Tensor:
         """Whiten normalised patches [..., P]."""
@@ -85,7 +71,7 @@ class Dictionary(nn.Module):
 
     def places(self, height: int, width: int) -> tuple[int, int]:
         """Return how many patches an image has below and beside one another."""
-        return tuple((length - self.side) // self.stride + 1 for length in (height, width))  # type: ignore[return-value]
+        return (height - self.side) // self.stride + 1, (width - self.side) // self.stride + 1
 
     def read(self, images: Tensor) -> Tensor:
         """Return the whitened patches [N, places, P] of images [N, C, H, W], row by row."""

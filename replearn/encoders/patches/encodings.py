@@ -9,12 +9,10 @@ from torch import Tensor
 
 from replearn.encoders.networks.full_precision import in_full_precision
 
-EncodingName = Literal["triangle", "threshold", "nearest"]
+EncodingName = Literal["triangle", "threshold"]
 
 # Of the cosine.  Chosen on validation images of CIFAR-10 among 0.05 to 0.35.
 _THRESHOLD = 0.15
-# Of the words, for each sign; Thiry et al. take 0.4 of them, of both signs together.
-_SHARE = 0.2
 
 
 def triangle(patches: Tensor, words: Tensor) -> Tensor:
@@ -47,26 +45,7 @@ def threshold(patches: Tensor, words: Tensor) -> Tensor:
     return above.reshape(*patches.shape[:-1], -1)
 
 
-def nearest(patches: Tensor, words: Tensor) -> Tensor:
-    """Return 1 for the words [..., 2 K] that a patch is nearest to, by cosine, and 0 for others.
-
-    The words are also taken with the other sign, and 40 % of all are near (Thiry et al., ICLR
-    2021, section 3.2).
-    """
-    cosines = F.normalize(patches, dim=-1) @ F.normalize(words, dim=1).T
-    near = max(1, round(_SHARE * len(words)))
-    least = cosines.topk(near, dim=-1).values[..., -1:]
-    most = cosines.topk(near, dim=-1, largest=False).values[..., -1:]
-    return torch.cat([cosines >= least, cosines <= most], dim=-1).to(cosines.dtype)
-
-
 ENCODINGS: dict[EncodingName, Callable[[Tensor, Tensor], Tensor]] = {
     "triangle": triangle,
     "threshold": threshold,
-    "nearest": nearest,
 }
-
-
-def encoded_width(name: EncodingName, words: int) -> int:
-    """Return how many activations an encoding makes with so many words."""
-    return 2 * words if name == "nearest" else words

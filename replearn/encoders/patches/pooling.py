@@ -32,19 +32,20 @@ def pooled(
     images: Tensor,
     dictionary: Dictionary,
     encode: Callable[[Tensor, Tensor], Tensor],
-    cells: Tensor,
+    pyramid: Sequence[int],
 ) -> Tensor:
-    """Return the means of the activations of each word in each cell, [N, words * cells].
+    """Return the means of the activations of each word in each cell, [N, words, cells].
 
     Args:
         images: float [N, C, H, W].
         dictionary: reads their patches.
         encode: patches [N, places, P] and words [K, P] to activations [N, places, words].
-        cells: from `cell_means`.
+        pyramid: cells in a row of each grid.
     """
+    cells = cell_means(*dictionary.places(*images.shape[-2:]), pyramid).to(images)
     most = max(_ACTIVATIONS // (cells.shape[1] * len(dictionary.words)), 1)
     parts = []
     for part in torch.split(images, most):
         activations = encode(dictionary.read(part), dictionary.words)
-        parts.append((cells @ activations).transpose(1, 2).flatten(1))
+        parts.append((cells @ activations).transpose(1, 2))
     return torch.cat(parts)

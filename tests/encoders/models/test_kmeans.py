@@ -116,15 +116,6 @@ def test_the_dictionary_depends_on_the_seed_that_it_is_given() -> None:
     assert not torch.equal(words_of(first).words, words_of(other).words)
 
 
-def test_sampled_words_are_whitened_patches_of_the_images() -> None:
-    model = KMeans(size=20, words=WORDS, dictionary="sampled")
-    images = textures()
-    model.fit(images)
-    dictionary = words_of(model)
-    every = dictionary.read(images).flatten(0, 1)
-    assert torch.cdist(dictionary.words, every).amin(1).max() < 0.01  # others are 4 away
-
-
 def test_several_sizes_of_patches_stand_side_by_side() -> None:
     images = textures()
     both = KMeans(size=20, words=WORDS, patch=(5, 8), pyramid=(1, 2))
@@ -154,8 +145,8 @@ def test_components_are_the_half_whitened_roots_of_the_means() -> None:
     vectors = model.embed(images)
     assert vectors.shape == (60, 8)
     roots = model.means(images).sqrt().double()
-    spread = torch.linalg.eigvalsh(torch.cov(roots.T, correction=0)).flip(0)[:8].sqrt()
-    found = torch.linalg.eigvalsh(torch.cov(vectors.double().T, correction=0)).flip(0)
+    spread = torch.linalg.eigvalsh(torch.cov(roots.T, correction=1)).flip(0)[:8].sqrt()
+    found = torch.linalg.eigvalsh(torch.cov(vectors.double().T, correction=1)).flip(0)
     torch.testing.assert_close(found, spread, rtol=1e-3, atol=0)
 
 
@@ -166,6 +157,15 @@ def test_few_images_have_half_as_many_components_which_a_stored_encoder_keeps() 
     assert model.embed(images).shape == (12, 6)
     again.load_state_dict(model.state_dict())
     assert torch.equal(again.embed(images), model.embed(images))
+
+
+def test_there_are_no_more_components_than_means_and_one_image_has_none() -> None:
+    images = textures(60)
+    model = KMeans(size=20, words=WORDS, pyramid=(1,), components=100)
+    model.fit(images)
+    assert model.embed(images).shape == (60, WORDS)
+    with pytest.raises(DataError, match=r"^components: one image has none; give more images$"):
+        model.fit(images[:1])
 
 
 def test_an_encoder_stored_with_its_one_dictionary_opens_as_it_was() -> None:

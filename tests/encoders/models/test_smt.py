@@ -16,8 +16,8 @@ def waves(count: int = 24, size: int = 20, *, seed: int = 0) -> Tensor:
     return 0.8 * (1.2 * (angle.cos() * rows + angle.sin() * columns) + phase).sin()[:, None]
 
 
-def fitted(**arguments: object) -> SMT:
-    model = SMT(size=20, words=16, dimensions=6, pyramid=(2,), **arguments)  # type: ignore[arg-type]
+def fitted() -> SMT:
+    model = SMT(size=20, words=16, dimensions=6, pyramid=(2,))
     model.fit(waves())
     return model.eval()
 
